@@ -1,0 +1,90 @@
+"""What can go wrong in this stage, one class a cause, each with its own exit code (50 to 69).
+
+Each error is made of three texts: what happened (with the value), what was expected, what to do.
+"""
+
+from __future__ import annotations
+
+
+class LoadError(Exception):
+    """A job cannot be done, for a cause that its user can act on."""
+
+    exit_code = 1
+
+    def __init__(self, happened: str, expected: str, remedy: str) -> None:
+        super().__init__(f"{happened} {expected} {remedy}")
+        self.happened = happened
+        self.expected = expected
+        self.remedy = remedy
+
+
+class UnknownModel(LoadError):
+    """The name given for the model is in no registry and names no factory."""
+
+    exit_code = 50
+
+
+class ModelDoesNotFit(LoadError):
+    """The graph is not an instance of the model that was asked for."""
+
+    exit_code = 51
+
+
+class TensorsDoNotFit(LoadError):
+    """Variables and parameters do not match one to one; the message lists every difference."""
+
+    exit_code = 52
+
+
+class ParityFailed(LoadError):
+    """The loaded model computes something else than TensorFlow did."""
+
+    exit_code = 53
+
+
+class ContractVersion(LoadError):
+    """The export was written in a version of the contract that this stage cannot read."""
+
+    exit_code = 54
+
+
+class ExportDamaged(LoadError):
+    """A file of the export is missing, cut short, or contradicts itself."""
+
+    exit_code = 55
+
+
+class MappingInvalid(LoadError):
+    """The user's mapping.csv names something that does not exist, or names it twice."""
+
+    exit_code = 56
+
+
+class DeviceUnavailable(LoadError):
+    """The device asked for is not there."""
+
+    exit_code = 57
+
+
+class LayoutUnknown(LoadError):
+    """There is no layout rule for the kind of operation that reads a variable."""
+
+    exit_code = 58
+
+
+class DiskFull(LoadError):
+    """There is no room for the result."""
+
+    exit_code = 59
+
+
+class OutputNotWritable(LoadError):
+    """The result folder cannot be written to."""
+
+    exit_code = 60
+
+
+class JobInvalid(LoadError):
+    """A job line is not JSON, or lacks a field, or names an unknown command."""
+
+    exit_code = 61
