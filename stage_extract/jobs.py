@@ -1,0 +1,151 @@
+"""Job lines: what the host asks of this stage, checked once and then frozen."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from stage_extract.errors import JobInvalid
+
+COMMANDS = ("extract", "inspect")
+DEFAULT_REFERENCE_MB = 256
+
+
+@dataclass(frozen=True)
+class ExtractOptions:
+    """What a user may choose for one checkpoint.
+
+    Attributes:
+        step: training step to take when a folder holds several; None takes the newest.
+        keep_optimizer: export optimizer slots and step counters as well.
+        inputs: tensor names that replace the inputs found in the graph; empty to find them.
+        outputs: tensor names that replace the outputs found in the graph; empty to find them.
+        input_shapes: complete shape of an input, in TensorFlow's axes, by tensor name.
+        reference: record a reference run.
+        reference_mb: most megabytes (10**6 bytes) that the reference may take.
+        seed: seed of the reference inputs.
+    """
+
+    step: Optional[int] = None
+    keep_optimizer: bool = False
+    inputs: Tuple[str, ...] = ()
+    outputs: Tuple[str, ...] = ()
+    input_shapes: Mapping[str, Tuple[int, ...]] = field(default_factory=dict)
+    reference: bool = True
+    reference_mb: int = DEFAULT_REFERENCE_MB
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job line.
+
+    Attributes:
+        identifier: the host's name of the job, repeated in each of its events.
+        command: "extract" or "inspect".
+        checkpoint: folder, prefix or file, as this process sees it.
+        out: empty writable folder for the export; None for "inspect".
+        options: the user's choices.
+    """
+
+    identifier: str
+    command: str
+    checkpoint: str
+    out: Optional[str]
+    options: ExtractOptions
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) and name for name in value)
+
+
+def _are_shapes(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(shape, list) and all(_is_int(size) and size >= 0 for size in shape)
+        for shape in value.values()
+    )
+
+
+# One row an option: its check, and what the check wants in words.
+_OPTION_CHECKS = {
+    "step": (lambda value: value is None or (_is_int(value) and value >= 0), "null or a step >= 0"),
+    "keep_optimizer": (lambda value: isinstance(value, bool), "true or false"),
+    "inputs": (_are_names, "a list of tensor names"),
+    "outputs": (_are_names, "a list of tensor names"),
+    "input_shapes": (_are_shapes, "an object of tensor name -> list of sizes"),
+    "reference": (lambda value: isinstance(value, bool), "true or false"),
+    "reference_mb": (lambda value: _is_int(value) and value >= 0, "a number of megabytes >= 0"),
+    "seed": (lambda value: _is_int(value) and 0 <= value < 2**32, "a number from 0 to 2**32 - 1"),
+}
+
+
+def _invalid(happened: str, expected: str) -> JobInvalid:
+    return JobInvalid(happened, expected, "Correct the job line; the host writes one for each job.")
+
+
+def parse_options(values: Mapping[str, Any]) -> ExtractOptions:
+    """Check the "options" object of a job line.
+
+    Raises:
+        JobInvalid: an option is not known or its value does not fit.
+    """
+    known = [option.name for option in fields(ExtractOptions)]
+    for name, value in values.items():
+        if name not in _OPTION_CHECKS:
+            raise _invalid(f"The job has an unknown option {name!r}.", f"Known: {', '.join(known)}.")
+        check, wanted = _OPTION_CHECKS[name]
+        if not check(value):
+            raise _invalid(f"Option {name!r} is {value!r}.", f"Expected {wanted}.")
+    frozen: Dict[str, Any] = dict(values)
+    for name in ("inputs", "outputs"):
+        frozen[name] = tuple(values.get(name, ()))
+    shapes = values.get("input_shapes", {})
+    frozen["input_shapes"] = {name: tuple(shape) for name, shape in shapes.items()}
+    return ExtractOptions(**frozen)
+
+
+def decode_job_line(line: str) -> Dict[str, Any]:
+    """Decode one line to a JSON object.
+
+    Raises:
+        JobInvalid: the line is no JSON object.
+    """
+    try:
+        values = json.loads(line)
+    except ValueError as error:
+        raise _invalid(
+            f"The job line {line[:80]!r} is no JSON: {error}.", "Expected one object."
+        ) from error
+    if not isinstance(values, dict):
+        raise _invalid(f"The job line {line[:80]!r} is no JSON object.", "Expected one object.")
+    return values
+
+
+def parse_job(values: Mapping[str, Any]) -> Job:
+    """Check a decoded job line and freeze it.
+
+    Raises:
+        JobInvalid: a field is missing, unknown, or of another type.
+    """
+    for name in ("job", "command", "checkpoint"):
+        if not isinstance(values.get(name), str) or not values[name]:
+            raise _invalid(f"Field {name!r} is {values.get(name)!r}.", "Expected a text.")
+    unknown = sorted(set(values) - {"job", "command", "checkpoint", "out", "options"})
+    if unknown:
+        raise _invalid(
+            f"The job has an unknown field {unknown[0]!r}.",
+            "Known: job, command, checkpoint, out, options.",
+        )
+    command, out, options = values["command"], values.get("out"), values.get("options", {})
+    if command not in COMMANDS:
+        raise _invalid(f"The command is {command!r}.", f"Known commands: {', '.join(COMMANDS)}.")
+    if command == "extract" and (not isinstance(out, str) or not out):
+        raise _invalid(f"Field 'out' is {out!r}.", "Expected the folder of the export.")
+    if not isinstance(options, dict):
+        raise _invalid(f"Field 'options' is {options!r}.", "Expected an object.")
+    return Job(values["job"], command, values["checkpoint"], out, parse_options(options))
