@@ -1,0 +1,159 @@
+"""Errors of the host side, one class a cause, each with its own exit code (10 to 29).
+
+Every message has three parts: what happened (with the value), what was expected, what to do. Only `orchestrate.py` prints them and exits;
+codes 30 to 49 belong to `stage_extract`, 50 to 69 to `stage_load`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+EXIT_OK = 0
+EXIT_INTERNAL_ERROR = 1
+EXIT_USAGE = 2
+EXIT_PARITY_FAILED = 53
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+class OrchestrationError(Exception):
+    """A failure that the user can understand and mend.
+
+    Args:
+        happened: what happened, with the value that caused it.
+        expected: what was expected instead.
+        remedy: what to do now.
+    """
+
+    exit_code: ClassVar[int] = EXIT_INTERNAL_ERROR
+
+    def __init__(self, happened: str, expected: str, remedy: str) -> None:
+        super().__init__(f"{happened} {expected} {remedy}")
+        self.happened = happened
+        self.expected = expected
+        self.remedy = remedy
+
+
+class CheckpointMissing(OrchestrationError):
+    """The path given as checkpoint leads nowhere."""
+
+    exit_code = 10
+
+
+class ResultExists(OrchestrationError):
+    """The output folder exists and holds something else than the result asked for."""
+
+    exit_code = 11
+
+
+class EngineNotInstalled(OrchestrationError):
+    """The container engine (or the SDK that speaks to it) is not installed."""
+
+    exit_code = 12
+
+
+class EngineNotRunning(OrchestrationError):
+    """The container engine's daemon does not answer."""
+
+    exit_code = 13
+
+
+class EngineForbidden(OrchestrationError):
+    """The caller may not use the container engine's socket."""
+
+    exit_code = 14
+
+
+class ImageMissing(OrchestrationError):
+    """A stage's image has not been built."""
+
+    exit_code = 15
+
+
+class OutOfMemory(OrchestrationError):
+    """A stage was killed because it needed more memory than it may use."""
+
+    exit_code = 16
+
+
+class StageCrashed(OrchestrationError):
+    """A stage's process ended, or spoke nonsense, in the middle of a job."""
+
+    exit_code = 17
+
+
+class ExportInvalid(OrchestrationError):
+    """An export folder breaks the contract between the two stages."""
+
+    exit_code = 18
+
+
+class OutputNotWritable(OrchestrationError):
+    """The output folder cannot be created where it was asked for."""
+
+    exit_code = 19
+
+
+class LegacyPythonMissing(OrchestrationError):
+    """No CPython 3.7 was found for the local runtime."""
+
+    exit_code = 20
+
+
+class EnvironmentBuildFailed(OrchestrationError):
+    """An environment of the local runtime could not be made, or lacks something."""
+
+    exit_code = 21
+
+
+class ImageBuildFailed(OrchestrationError):
+    """A stage's image could not be built."""
+
+    exit_code = 22
+
+
+class DiskFull(OrchestrationError):
+    """There is no room left where the result is written."""
+
+    exit_code = 23
+
+
+class CorruptCheckpoint(OrchestrationError):
+    """TensorFlow's native code aborted while it read the checkpoint."""
+
+    exit_code = 24
+
+
+class FeatureUnavailable(OrchestrationError):
+    """An option asks for something that the chosen runtime cannot do."""
+
+    exit_code = 25
+
+
+class StageFailed(OrchestrationError):
+    """A stage reported a failure of its own; class name and exit code are the stage's.
+
+    Args:
+        error: the `error` object of the stage's `failed` event.
+    """
+
+    def __init__(self, error: Mapping[str, object]) -> None:
+        super().__init__(str(error["happened"]), str(error["expected"]), str(error["remedy"]))
+        self.class_name = str(error["class"])
+        self.stage_exit_code = int(str(error["exit_code"]))
+        self.stage_traceback = error.get("traceback")
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived. Not an `Exception`, like `KeyboardInterrupt`, so that only clean-up code sees it."""
+
+
+def error_name(error: OrchestrationError) -> str:
+    """Name to print for an error: its class, or the class of the stage that reported it."""
+    return error.class_name if isinstance(error, StageFailed) else type(error).__name__
+
+
+def exit_code_of(error: OrchestrationError) -> int:
+    """Exit code of an error, which for a stage's failure is the stage's own."""
+    return error.stage_exit_code if isinstance(error, StageFailed) else error.exit_code
