@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Protocol
 
 from orchestration.errors import StageCrashed
@@ -83,7 +82,7 @@ class Availability:
 
 
 class StageProcess(Protocol):
-    """One running stage. As a context manager it is killed and cleaned up at the end of the block, whatever happens."""
+    """One running stage. Whoever started it calls `kill` at the end, whatever happened: it also cleans up."""
 
     def path(self, host_path: Path) -> str:
         """Path under which the stage sees `host_path`, which must lie in one of the mounts."""
@@ -108,16 +107,7 @@ class StageProcess(Protocol):
         """Wait for the end of the process."""
 
     def kill(self) -> None:
-        """End the process and everything it started, now. Safe to call twice."""
-
-    def __enter__(self) -> StageProcess: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+        """End the process and everything it started, now, and free what it held. Safe to call twice, and after its end."""
 
 
 class Runtime(Protocol):
@@ -172,7 +162,7 @@ def decode_event(line: bytes) -> Event:
     if not isinstance(event, dict) or not isinstance(event.get("event"), str):
         raise StageCrashed(
             f"A stage wrote {line[:200]!r} where an event was due.",
-            "Stages write one JSON object with an \"event\" per line.",
+            'Stages write one JSON object with an "event" per line.',
             "Run again with --verbose to see the stage's own text.",
         )
     return event

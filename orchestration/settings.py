@@ -1,0 +1,161 @@
+"""What the user asked for, as frozen values. Built once from the command line; nothing else reads argv."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from orchestration.runtimes.base import Stage
+
+RuntimeName = Literal["auto", "docker", "local"]
+TorchVariant = Literal["cpu", "cuda"]
+
+DEFAULT_REFERENCE_MB = 256
+DEFAULT_SEED = 0
+DEFAULT_TOLERANCE = 1e-4
+DEFAULT_EXTRACT_BASE_IMAGE = "python:3.7-slim-bookworm"
+DEFAULT_LOAD_BASE_IMAGE = "python:3.11-slim-bookworm"
+
+
+@dataclass(frozen=True)
+class RuntimeOptions:
+    """How the stages are to be run.
+
+    Attributes:
+        name: "auto" takes the first runtime that works.
+        device: "auto", "cpu" or "cuda[:n]"; for the load stage only.
+        memory_limit_bytes: for each stage; None = no limit.
+        legacy_python: a CPython 3.7 for the extract environment of the local runtime.
+        load_python: interpreter of an environment that already has torch, used as it is.
+        wheelhouse: folder of wheels; with it nothing is fetched from a network.
+        torch_variant: which lock the load environment or image is made from.
+    """
+
+    name: RuntimeName = "auto"
+    device: str = "auto"
+    memory_limit_bytes: int | None = None
+    legacy_python: Path | None = None
+    load_python: Path | None = None
+    wheelhouse: Path | None = None
+    torch_variant: TorchVariant = "cpu"
+
+
+@dataclass(frozen=True)
+class ExtractOptions:
+    """What stage 1 is to export.
+
+    Attributes:
+        step: which step of a folder with several; None = the newest.
+        keep_optimizer: export optimizer slots too.
+        inputs: tensor names that overrule the inputs found; empty = found ones.
+        outputs: the same for outputs.
+        input_shapes: tensor name -> shape in TensorFlow's axes.
+        reference: run the graph once and record what it computes.
+        reference_mb: cap of the recorded layer outputs, in megabytes.
+        seed: of the random inputs.
+    """
+
+    step: int | None = None
+    keep_optimizer: bool = False
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    reference: bool = True
+    reference_mb: int = DEFAULT_REFERENCE_MB
+    seed: int = DEFAULT_SEED
+
+    def to_job(self) -> dict[str, Any]:
+        """The `options` object of an extract or inspect job."""
+        return {
+            "step": self.step,
+            "keep_optimizer": self.keep_optimizer,
+            "inputs": list(self.inputs),
+            "outputs": list(self.outputs),
+            "input_shapes": {name: list(shape) for name, shape in self.input_shapes.items()},
+            "reference": self.reference,
+            "reference_mb": self.reference_mb,
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """What stage 2 is to do with an export.
+
+    Attributes:
+        model: a name that stage_load knows, or "file.py:Factory".
+        map: an edited mapping.csv, or None.
+        tolerance: largest accepted difference, relative to the output's scale.
+        prove: compare with TensorFlow's reference run.
+    """
+
+    model: str
+    map: Path | None = None
+    tolerance: float = DEFAULT_TOLERANCE
+    prove: bool = True
+
+
+@dataclass(frozen=True)
+class ConvertSettings:
+    """`orchestrate.py CKPT --model M`."""
+
+    checkpoint: Path
+    out: Path
+    force: bool
+    extract: ExtractOptions
+    load: LoadOptions
+    runtime: RuntimeOptions
+
+
+@dataclass(frozen=True)
+class ExtractSettings:
+    """`orchestrate.py extract CKPT`."""
+
+    checkpoint: Path
+    out: Path
+    force: bool
+    extract: ExtractOptions
+    runtime: RuntimeOptions
+
+
+@dataclass(frozen=True)
+class LoadSettings:
+    """`orchestrate.py load EXPORT --model M`."""
+
+    export: Path
+    out: Path
+    force: bool
+    load: LoadOptions
+    runtime: RuntimeOptions
+
+
+@dataclass(frozen=True)
+class InspectSettings:
+    """`orchestrate.py inspect CKPT`."""
+
+    checkpoint: Path
+    extract: ExtractOptions
+    runtime: RuntimeOptions
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """`orchestrate.py build`.
+
+    Attributes:
+        stages: which images.
+        extract_base_image: has CPython 3.7.
+        load_base_image: has CPython 3.11.
+        wheelhouse: folder of wheels; with it the build needs no network.
+        torch_variant: CPU or CUDA torch in the load image.
+        no_cache: build every layer anew.
+    """
+
+    stages: tuple[Stage, ...] = ("extract", "load")
+    extract_base_image: str = DEFAULT_EXTRACT_BASE_IMAGE
+    load_base_image: str = DEFAULT_LOAD_BASE_IMAGE
+    wheelhouse: Path | None = None
+    torch_variant: TorchVariant = "cpu"
+    no_cache: bool = False
