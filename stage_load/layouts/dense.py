@@ -1,0 +1,54 @@
+"""Matrix product: ``tf.matmul(x, kernel)`` to ``torch.nn.Linear``.
+
+After a flatten of an NHWC tensor the rows of the kernel run over H, W, C. A torch model flattens
+NCHW, so its columns must run over C, H, W.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stage_load.layouts.family import Family, Layout, vector_layouts
+from stage_load.layouts.rule import Rule
+
+# The spatial axes and channels of a flattened tensor, by its rank with the batch. Rank 3 is not
+# here: its torch counterpart is as often a sequence (N, T, D), which keeps its axes.
+_FLATTENED_AXES = {4: "HWC", 5: "DHWC"}
+
+
+def refine(role: str, rule: Rule, attributes: Mapping[str, Any]) -> Rule:
+    """Split the input axis of a kernel that follows a flatten of a channels-last tensor.
+
+    Args:
+        role: only ``"kernel"`` is touched.
+        rule: ``IO->OI`` or ``OI->OI``.
+        attributes: the layer's; ``flatten`` holds the shape ``[batch, H, W, C]`` before it.
+    """
+    flatten = attributes.get("flatten")
+    if role != "kernel" or not flatten or str(flatten.get("data_format")).startswith("NC"):
+        return rule
+    shape = flatten.get("shape") or []
+    letters = _FLATTENED_AXES.get(len(shape))
+    if letters is None:
+        return rule
+    sizes = tuple(
+        (letter, size) for letter, size in zip(letters, shape[1:], strict=True) if size is not None
+    )
+    channels_first = letters[-1] + letters[:-1]
+    return Rule(
+        rule.source.replace("I", f"({letters})"),
+        rule.target.replace("I", f"({channels_first})"),
+        sizes,
+    )
+
+
+DENSE = Family(
+    op_kind="dense",
+    layouts=(
+        Layout("kernel", "weight", source_axes="IO", target_axes="OI"),
+        Layout("kernel", "weight", source_axes="OI", target_axes="OI"),
+        *vector_layouts("bias", "bias"),
+    ),
+    refine=refine,
+)
