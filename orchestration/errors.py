@@ -131,6 +131,12 @@ class FeatureUnavailable(OrchestrationError):
     exit_code = 25
 
 
+class EngineRefused(OrchestrationError):
+    """The container engine runs, and refuses what it was asked for."""
+
+    exit_code = 26
+
+
 class StageFailed(OrchestrationError):
     """A stage reported a failure of its own; class name and exit code are the stage's.
 

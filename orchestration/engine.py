@@ -1,0 +1,337 @@
+"""The container engine, through the Docker SDK. The one file that imports the SDK: everything else speaks to `Engine`.
+
+The imports name what they need, because `import docker` alone succeeds without the SDK: it then finds this project's folder
+`docker/` and yields an empty package.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from docker import DockerClient
+from docker.context import ContextAPI
+from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
+from docker.utils.socket import frames_iter
+from requests.exceptions import RequestException
+
+from orchestration.errors import (
+    EngineForbidden,
+    EngineNotInstalled,
+    EngineNotRunning,
+    EngineRefused,
+    ImageBuildFailed,
+)
+
+DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
+CONNECT_TIMEOUT_S = 60
+STDERR = 2
+ENGINE_PROGRAMS = ("docker", "dockerd")
+# An ordinary user's PATH leaves out the folders where distributions put daemons.
+DAEMON_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
+START_HINT = "Start it (`sudo systemctl start docker`), or pass `--runtime local`."
+
+
+@dataclass(frozen=True)
+class ImageDetails:
+    """One image as the engine holds it.
+
+    Attributes:
+        image_id: digest of the image's configuration, "sha256:…".
+        tags: its names.
+        labels: its labels.
+        size_bytes: unpacked, all layers.
+    """
+
+    image_id: str
+    tags: tuple[str, ...]
+    labels: Mapping[str, str]
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class ContainerSummary:
+    """One container of a listing. `running` is False once its process has ended."""
+
+    container_id: str
+    labels: Mapping[str, str]
+    running: bool
+
+
+class Attachment:
+    """Standard streams of one container, over one connection in both directions."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        # The SDK hands out a read-only file object around the socket.
+        self._socket: socket.socket = getattr(stream, "_sock", stream)
+        # The SDK's timeout is meant for answers; a stage may well be silent for longer.
+        self._socket.settimeout(None)
+
+    def write(self, data: bytes) -> None:
+        """Send to standard input. Raises OSError when the container is gone."""
+        self._socket.sendall(data)
+
+    def close_input(self) -> None:
+        """Give the container the end of its standard input; its output still arrives."""
+        self._shutdown(socket.SHUT_WR)
+
+    def frames(self) -> Iterator[tuple[int, bytes]]:
+        """Yield (1 = stdout | 2 = stderr, bytes) until the container closes both."""
+        try:
+            yield from frames_iter(self._socket, tty=False)
+        except ConnectionResetError:
+            return
+
+    def interrupt(self) -> None:
+        """Make a thread that waits in `frames` go on."""
+        self._shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Give the connection up."""
+        response = getattr(self._stream, "_response", None)
+        self._stream.close()
+        if response is not None:
+            response.close()
+
+    def _shutdown(self, direction: int) -> None:
+        try:
+            self._socket.shutdown(direction)
+        except OSError as error:
+            if error.errno not in (errno.ENOTCONN, errno.EBADF):
+                raise
+
+
+class Engine:
+    """One connection to a container engine. Not for use by several threads at a time.
+
+    Every method raises `EngineNotRunning` when the engine is gone and `EngineRefused` with the engine's own words when it
+    refuses.
+    """
+
+    def __init__(self, client: DockerClient) -> None:
+        self._client = client
+
+    @classmethod
+    def connect(cls, environment: Mapping[str, str] = os.environ) -> Engine:
+        """Connect to the engine that `DOCKER_HOST`, the current docker context or the default socket names.
+
+        Raises:
+            EngineNotInstalled, EngineNotRunning, EngineForbidden: as they say.
+        """
+        address = engine_address(environment)
+        check_socket(address)
+        try:
+            client = DockerClient.from_env(
+                version="auto", timeout=CONNECT_TIMEOUT_S, environment=dict(environment)
+            )
+        except (DockerException, RequestException) as error:
+            raise EngineNotRunning(
+                f"The container engine at {address} does not answer: {error}.",
+                "A running Docker engine, version 20.10 or later, was expected there.",
+                START_HINT,
+            ) from error
+        return cls(client)
+
+    def close(self) -> None:
+        """Give the connection up."""
+        self._client.close()
+
+    def info(self) -> dict[str, Any]:
+        """What the engine says of itself (`docker info`)."""
+        with _translated():
+            return dict(self._client.info())
+
+    def find_image(self, reference: str) -> ImageDetails | None:
+        """The image of this name, or None. Nothing is pulled."""
+        with _translated():
+            try:
+                return _image_details(self._client.api.inspect_image(reference))
+            except ImageNotFound:
+                return None
+
+    def list_images(self, repository: str) -> list[ImageDetails]:
+        """All images of a repository, newest first."""
+        with _translated():
+            found = self._client.api.images(name=repository)
+        return [
+            ImageDetails(
+                image["Id"],
+                tuple(image["RepoTags"] or ()),
+                image["Labels"] or {},
+                image["Size"],
+            )
+            for image in sorted(found, key=lambda image: int(image["Created"]), reverse=True)
+        ]
+
+    def pull_image(self, reference: str) -> Iterator[str]:
+        """Fetch an image from its registry; yields a line now and then."""
+        with _translated():
+            for event in self._client.api.pull(reference, stream=True, decode=True):
+                if "error" in event:
+                    raise EngineRefused(
+                        f"The image {reference} could not be fetched: {event['error']}.",
+                        "A registry that has it was expected.",
+                        "Check the name and the network, or name another base image.",
+                    )
+                if event.get("status") and "progressDetail" not in event:
+                    yield f"{reference}: {event['status']}"
+
+    def build_image(self, context: Iterator[bytes], arguments: Mapping[str, Any]) -> Iterator[str]:
+        """Build an image; yields its log line by line.
+
+        Args:
+            context: the build context, a tar file in pieces.
+            arguments: further ones of the SDK's low-level `build`.
+
+        Raises:
+            ImageBuildFailed: a step failed.
+        """
+        with _translated():
+            events = self._client.api.build(
+                fileobj=context, custom_context=True, decode=True, **arguments
+            )
+            for event in events:
+                if "error" in event:
+                    raise ImageBuildFailed(
+                        f"The image {arguments['tag']} could not be built: {event['error'].strip()}.",
+                        "Every step of its Dockerfile was expected to succeed.",
+                        "Read the build log above; without network, pass `--wheelhouse FOLDER`.",
+                    )
+                yield from (line for line in event.get("stream", "").splitlines() if line.strip())
+
+    def create_container(self, arguments: Mapping[str, Any]) -> str:
+        """Create a container from keyword arguments of the SDK's `containers.create`; returns its id."""
+        with _translated():
+            return str(self._client.containers.create(**arguments).id)
+
+    def attach(self, container_id: str) -> Attachment:
+        """Connect to the streams of a container that has not been started, so that nothing it says is lost."""
+        wanted = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        with _translated():
+            return Attachment(self._client.api.attach_socket(container_id, params=wanted))
+
+    def start_container(self, container_id: str) -> None:
+        """Start a created container."""
+        with _translated():
+            self._client.api.start(container_id)
+
+    def wait_container(self, container_id: str) -> int:
+        """Wait for the end of a container; returns its exit code."""
+        with _translated():
+            return int(self._client.api.wait(container_id, timeout=None)["StatusCode"])
+
+    def container_state(self, container_id: str) -> dict[str, Any]:
+        """The engine's record of a container's process: Running, ExitCode, OOMKilled …"""
+        with _translated():
+            return dict(self._client.api.inspect_container(container_id)["State"])
+
+    def remove_container(self, name_or_id: str) -> None:
+        """Kill and remove a container; one that is gone, or going, is no error."""
+        with _translated():
+            try:
+                self._client.api.remove_container(name_or_id, force=True, v=True)
+            except NotFound:
+                return
+            except APIError as error:
+                if "already in progress" not in str(error.explanation):
+                    raise
+
+    def list_containers(self, label: str) -> list[ContainerSummary]:
+        """All containers with a label, ended ones too."""
+        with _translated():
+            found = self._client.api.containers(all=True, filters={"label": label})
+        return [
+            ContainerSummary(item["Id"], item["Labels"] or {}, item["State"] == "running")
+            for item in found
+        ]
+
+
+def engine_address(environment: Mapping[str, str]) -> str:
+    """Address of the engine: `DOCKER_HOST`, else the current docker context's, else the default socket."""
+    if environment.get("DOCKER_HOST"):
+        return environment["DOCKER_HOST"]
+    try:
+        context = ContextAPI.kwargs_from_context(environment=environment)
+    except DockerException as error:
+        raise EngineNotRunning(
+            f"The current docker context cannot be used: {error}.",
+            "A context that `docker context ls` lists was expected.",
+            "Run `docker context use default`, or pass `--runtime local`.",
+        ) from error
+    return str(context.get("base_url", DEFAULT_ADDRESS))
+
+
+def check_socket(address: str) -> None:
+    """Open and close the engine's socket, for an error that tells the three usual causes apart.
+
+    Raises:
+        EngineNotInstalled, EngineNotRunning, EngineForbidden: as they say.
+    """
+    scheme, _, path = address.partition("://")
+    if scheme not in ("unix", "http+unix"):
+        return
+    path = "/" + path.lstrip("/")
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        probe.connect(path)
+    except PermissionError as error:
+        raise EngineForbidden(
+            f"You may not use the container engine's socket {path}.",
+            "Read and write permission on it was expected, usually as a member of its group.",
+            "Run `sudo usermod -aG docker $USER` and log in again, or pass `--runtime local`.",
+        ) from error
+    except OSError as error:
+        if _is_installed():
+            raise EngineNotRunning(
+                f"No container engine listens on {path}: {error.strerror}.",
+                "A running Docker engine was expected.",
+                START_HINT,
+            ) from error
+        raise EngineNotInstalled(
+            f"There is no container engine on this machine: no {path}, no program named docker.",
+            "Docker 20.10 or later was expected.",
+            "Install it (`sudo apt-get install docker.io`), or pass `--runtime local`.",
+        ) from error
+    finally:
+        probe.close()
+
+
+def _is_installed() -> bool:
+    folders = os.environ.get("PATH", os.defpath) + os.pathsep + DAEMON_FOLDERS
+    return any(shutil.which(program, path=folders) for program in ENGINE_PROGRAMS)
+
+
+def _image_details(attributes: Mapping[str, Any]) -> ImageDetails:
+    return ImageDetails(
+        image_id=attributes["Id"],
+        tags=tuple(attributes["RepoTags"] or ()),
+        labels=attributes["Config"].get("Labels") or {},
+        size_bytes=attributes["Size"],
+    )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the SDK's exceptions into this program's."""
+    try:
+        yield
+    except (APIError, BuildError) as error:
+        explanation = getattr(error, "explanation", None) or str(error)
+        raise EngineRefused(
+            f"The container engine refused: {explanation}.",
+            "It was expected to do as asked.",
+            "Run `python orchestrate.py doctor` to see what works on this machine.",
+        ) from error
+    except (RequestException, DockerException) as error:
+        raise EngineNotRunning(
+            f"The container engine stopped answering: {error}.",
+            "It was expected to run until the work is done.",
+            START_HINT,
+        ) from error
