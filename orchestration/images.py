@@ -1,0 +1,201 @@
+"""Both stages' images: find them, build them, remember their digests."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestration.errors import EngineNotInstalled, ImageBuildFailed, ImageMissing
+from orchestration.image_sources import REPOSITORIES, ImageSources
+from orchestration.run_paths import cache_folder
+from orchestration.runtimes.base import Stage
+from orchestration.settings import BuildSettings, TorchVariant
+from orchestration.wheelhouse import select_files
+
+if TYPE_CHECKING:
+    from orchestration.engine import Engine, ImageDetails
+
+BUILD_COMMAND = "python orchestrate.py build"
+CONTENT_LABEL = "tf1-to-torch.content"
+RECORD_FILE = "images.json"
+# From the environment of who builds, for the packages stage alone; a wheelhouse needs none of them.
+PASSED_ON = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """An image that `build_images` made.
+
+    Attributes:
+        stage: which stage's.
+        name: name and tag.
+        digest: of the image's configuration, "sha256:…".
+        size_bytes: unpacked, base image included.
+    """
+
+    stage: Stage
+    name: str
+    digest: str
+    size_bytes: int
+
+
+def open_engine() -> Engine:
+    """Connect to the container engine; the SDK is imported only now, most commands do not need it.
+
+    Raises:
+        EngineNotInstalled, EngineNotRunning, EngineForbidden: as they say.
+    """
+    try:
+        from orchestration.engine import Engine
+    except ImportError as error:
+        raise EngineNotInstalled(
+            f"The Docker SDK for Python is not installed: {error}.",
+            "The packages of requirements.txt were expected.",
+            "Run `python -m pip install -r requirements.txt`, or pass `--runtime local`.",
+        ) from error
+    return Engine.connect()
+
+
+def find_image(
+    engine: Engine, stage: Stage, variants: Sequence[TorchVariant] = ("cpu",)
+) -> tuple[ImageSources, ImageDetails]:
+    """The image of a stage that holds the present sources, of the first variant that has one.
+
+    Raises:
+        ImageMissing: none has been built; says how, and whether an older one is there. Nothing is built or pulled here.
+    """
+    candidates = [ImageSources.read(stage, variant) for variant in variants]
+    for sources in candidates:
+        details = engine.find_image(sources.reference)
+        if details is not None:
+            return sources, details
+    older = [tag for image in engine.list_images(REPOSITORIES[stage]) for tag in image.tags]
+    found = f"only {older[0]}, made from other sources" if older else "and no older one either"
+    raise ImageMissing(
+        f"There is no image {candidates[0].reference} ({found}).",
+        "Images are built in a step of their own, never in the middle of a run.",
+        f"Run `{build_command(candidates[0])}`, or pass `--runtime local`.",
+    )
+
+
+def build_command(sources: ImageSources) -> str:
+    """The command that builds an image."""
+    return f"{BUILD_COMMAND} --torch cuda" if sources.torch_variant == "cuda" else BUILD_COMMAND
+
+
+def build_images(settings: BuildSettings, notify: Callable[[str], None]) -> list[BuiltImage]:
+    """Build the images of the stages asked for, and record their digests.
+
+    Args:
+        settings: what to build and from what.
+        notify: takes the build log, line by line.
+
+    Raises:
+        EngineNotInstalled, EngineNotRunning, EngineForbidden: the engine is not usable.
+        ImageBuildFailed: a base image is missing, the wheelhouse incomplete, or a step failed.
+    """
+    engine = open_engine()
+    try:
+        return [_build_one(engine, stage, settings, notify) for stage in settings.stages]
+    finally:
+        engine.close()
+
+
+def build_arguments(
+    sources: ImageSources, base_image: str, settings: BuildSettings, environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """Arguments of the SDK's low-level `build`, the context apart."""
+    offline = settings.wheelhouse is not None
+    arguments = {"BASE_IMAGE": base_image, "CONTENT": sources.content_hash()}
+    if sources.torch_variant:
+        arguments["TORCH"] = sources.torch_variant
+    if not offline:
+        arguments |= {name: environment[name] for name in PASSED_ON if environment.get(name)}
+    return {
+        "tag": sources.reference,
+        "dockerfile": sources.dockerfile,
+        "buildargs": arguments,
+        "network_mode": "none" if offline else None,
+        "nocache": settings.no_cache,
+        # The base image is fetched before, where it is said, or not at all.
+        "pull": False,
+        "rm": True,
+        "forcerm": True,
+    }
+
+
+def recorded_images(environment: Mapping[str, str] = os.environ) -> dict[str, dict[str, Any]]:
+    """What was built by this user on this machine: name -> digest, base image and its digest, engine."""
+    try:
+        text = _record_path(environment).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    return dict(json.loads(text))
+
+
+def _build_one(
+    engine: Engine, stage: Stage, settings: BuildSettings, notify: Callable[[str], None]
+) -> BuiltImage:
+    sources = ImageSources.read(stage, settings.torch_variant)
+    base_image = settings.extract_base_image if stage == "extract" else settings.load_base_image
+    base = _base_image(engine, base_image, settings, notify)
+    wheels: list[Path] = []
+    if settings.wheelhouse is not None:
+        wheels = select_files(sources.files[sources.lock].decode(), settings.wheelhouse)
+    arguments = build_arguments(sources, base_image, settings, os.environ)
+    notify(f"Building {sources.reference} from {base_image}")
+    for line in engine.build_image(sources.context(wheels), arguments):
+        notify(line)
+    details = engine.find_image(sources.reference)
+    if details is None or details.labels.get(CONTENT_LABEL) != sources.content_hash():
+        raise ImageBuildFailed(
+            f"The build ended well, and {sources.reference} is not there.",
+            "The engine was expected to keep what it built under that name.",
+            "Look at `docker image ls`, and build again.",
+        )
+    _record(sources.reference, details, base_image, base, engine)
+    return BuiltImage(stage, sources.reference, details.image_id, details.size_bytes)
+
+
+def _base_image(
+    engine: Engine, name: str, settings: BuildSettings, notify: Callable[[str], None]
+) -> ImageDetails:
+    details = engine.find_image(name)
+    if details is None and settings.wheelhouse is None:
+        notify(f"Fetching the base image {name}, which is not on this machine")
+        for line in engine.pull_image(name):
+            notify(line)
+        details = engine.find_image(name)
+    if details is None:
+        raise ImageBuildFailed(
+            f"The base image {name} is not on this machine, and nothing is fetched with a wheelhouse.",
+            "It was expected to be there already.",
+            f"Run `docker pull {name}` (or `docker save` it elsewhere and `docker load` it here), or name another base image.",
+        )
+    return details
+
+
+def _record(
+    reference: str, details: ImageDetails, base_image: str, base: ImageDetails, engine: Engine
+) -> None:
+    records = recorded_images() | {
+        reference: {
+            "digest": details.image_id,
+            "base_image": base_image,
+            "base_image_digest": base.image_id,
+            "engine": engine.info()["ServerVersion"],
+        }
+    }
+    path = _record_path(os.environ)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _record_path(environment: Mapping[str, str]) -> Path:
+    return cache_folder(environment) / RECORD_FILE

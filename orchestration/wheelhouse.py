@@ -1,0 +1,92 @@
+"""A wheelhouse: a folder of package files that takes the place of the package index.
+
+Only files that a lock names, by their hash, are used; whatever else lies in the folder is passed over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestration.errors import ImageBuildFailed
+
+PACKAGE_SUFFIXES = (".whl", ".tar.gz", ".zip")
+NAMES_LISTED = 10
+
+_REQUIREMENT = re.compile(
+    r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)\s*(?P<marker>;[^\\]*)?"
+)
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+
+
+@dataclass(frozen=True)
+class LockedPackage:
+    """One package of a lock.
+
+    Attributes:
+        name: as the lock spells it.
+        version: exact.
+        conditional: the lock wants it on some platforms only.
+        sha256: of every file that may be installed for it, in hexadecimal.
+    """
+
+    name: str
+    version: str
+    conditional: bool
+    sha256: frozenset[str]
+
+
+def read_lock(text: str) -> list[LockedPackage]:
+    """Parse requirements as `uv pip compile --generate-hashes` writes them."""
+    packages = []
+    for entry in text.replace("\\\n", " ").splitlines():
+        match = _REQUIREMENT.match(entry)
+        if match:
+            hashes = frozenset(_HASH.findall(entry))
+            packages.append(
+                LockedPackage(match["name"], match["version"], bool(match["marker"]), hashes)
+            )
+    return packages
+
+
+def select_files(lock: str, folder: Path) -> list[Path]:
+    """Files of a wheelhouse that a lock names, sorted by name; subfolders are searched too.
+
+    Raises:
+        ImageBuildFailed: the folder is missing, or lacks packages; all of them are named.
+    """
+    if not folder.is_dir():
+        raise ImageBuildFailed(
+            f"The wheelhouse {folder} is not a folder.",
+            "A folder with the locked packages' files was expected.",
+            "Make one where there is a network: `make wheelhouse`.",
+        )
+    packages = read_lock(lock)
+    wanted = frozenset().union(*(package.sha256 for package in packages))
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.name.endswith(PACKAGE_SUFFIXES) and (digest := _sha256(path)) in wanted:
+            found[digest] = path
+    missing = [
+        f"{package.name}=={package.version}"
+        for package in packages
+        if not package.conditional and package.sha256.isdisjoint(found)
+    ]
+    if missing:
+        more = "" if len(missing) <= NAMES_LISTED else f" and {len(missing) - NAMES_LISTED} more"
+        raise ImageBuildFailed(
+            f"The wheelhouse {folder} lacks {', '.join(missing[:NAMES_LISTED])}{more}.",
+            "A file with a hash of the lock was expected for every package.",
+            "Fill it where there is a network: `make wheelhouse`.",
+        )
+    return sorted(found.values(), key=lambda path: path.name)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
