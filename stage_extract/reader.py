@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Tuple
+import abc
+from typing import Any, Iterator, List, NamedTuple, Tuple
+
+import numpy
+import tensorflow
 
 
 class VariableInfo(NamedTuple):
@@ -17,3 +21,40 @@ class VariableInfo(NamedTuple):
     name: str
     dtype: str
     shape: Tuple[int, ...]
+
+
+class VariableReader(abc.ABC):
+    """Reads the tensors of one checkpoint, one at a time."""
+
+    @abc.abstractmethod
+    def variables(self) -> List[VariableInfo]:
+        """Give every tensor of the checkpoint, strings included, sorted by name."""
+
+    @abc.abstractmethod
+    def pieces(self, name: str) -> Iterator[memoryview]:
+        """Give the bytes of one numeric tensor, in row-major order, in pieces.
+
+        A piece is valid until the next one is asked for. The checksum is known to fit only when the
+        iteration has ended without an error.
+
+        Raises:
+            CorruptTensor: the bytes do not have their checksum.
+            TruncatedData: the file ends too early.
+            NotReadable: the operating system refuses.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Give back the open files."""
+
+    def read(self, name: str) -> Any:
+        """Give one numeric tensor as an array of its shape.
+
+        Raises:
+            KeyError: there is no such tensor.
+            CorruptTensor, TruncatedData, NotReadable: as `pieces`.
+        """
+        info = {variable.name: variable for variable in self.variables()}[name]
+        data = b"".join(bytes(piece) for piece in self.pieces(name))
+        dtype = tensorflow.as_dtype(info.dtype).as_numpy_dtype
+        return numpy.frombuffer(data, dtype=dtype).reshape(info.shape)

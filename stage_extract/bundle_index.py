@@ -1,0 +1,260 @@
+"""The index of a V2 checkpoint ("tensor bundle"): where each tensor lies in the data shards.
+
+The index is a table (see `sstable`) of protocol buffers: the header under the empty key, one
+BundleEntryProto under each variable's name, and one under the encoded key of each slice of a
+partitioned variable (tensorflow/core/protobuf/tensor_bundle.proto). Everything that the data is
+read by is checked here once, so that no reader meets a negative offset or a size that does not
+belong to its shape.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from google.protobuf.message import DecodeError
+from tensorflow.core.framework.tensor_slice_pb2 import TensorSliceProto
+from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
+
+from stage_extract.dtypes import ELEMENT_TYPES, ElementType
+from stage_extract.errors import CorruptIndex, UnsupportedFormat
+from stage_extract.files import open_for_reading
+from stage_extract.ordered_code import WHOLE_AXIS, encode_slice_key
+from stage_extract.sstable import SSTableError, read_table
+
+_HEADER_KEY = b""
+_SLICE_KEY_START = b"\x00"
+# TensorFlow writes the shard number in five digits.
+_MAX_SHARDS = 100000
+
+
+class Extent(NamedTuple):
+    """Where the bytes of one stored tensor or slice are.
+
+    Attributes:
+        shard: number of the data shard.
+        offset: first byte in the shard.
+        size_bytes: number of bytes.
+        masked_crc32c: checksum of the bytes, masked as TensorFlow does.
+        shape: sizes of this stored part.
+    """
+
+    shard: int
+    offset: int
+    size_bytes: int
+    masked_crc32c: int
+    shape: Tuple[int, ...]
+
+
+class IndexedTensor(NamedTuple):
+    """One variable of the index.
+
+    Attributes:
+        name: its key.
+        element_type: dtype.
+        shape: sizes of the whole tensor.
+        extents: one for a plain tensor; for a partitioned one its slices in order along `cut_axis`.
+        cut_axis: axis along which the variable is partitioned; None for a plain tensor.
+    """
+
+    name: str
+    element_type: ElementType
+    shape: Tuple[int, ...]
+    extents: Tuple[Extent, ...]
+    cut_axis: Optional[int]
+
+
+class BundleIndex(NamedTuple):
+    """A whole index, checked.
+
+    Attributes:
+        num_shards: number of data shards that belong to it.
+        tensors: every variable by name, in the index's order (sorted by name).
+    """
+
+    num_shards: int
+    tensors: Mapping[str, IndexedTensor]
+
+    def shard_sizes_bytes(self) -> List[int]:
+        """Give the least size that each shard must have to hold what the index promises."""
+        sizes = [0] * self.num_shards
+        for tensor in self.tensors.values():
+            for extent in tensor.extents:
+                end = extent.offset + extent.size_bytes
+                sizes[extent.shard] = max(sizes[extent.shard], end)
+        return sizes
+
+
+class _IndexDecoder:
+    """Decodes the entries of one index; each complaint names the file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._num_shards = 0
+
+    def decode(self, table: Dict[bytes, bytes]) -> BundleIndex:
+        self._num_shards = self._decode_header(table)
+        tensors = {}
+        for key, value in table.items():
+            if key == _HEADER_KEY or key.startswith(_SLICE_KEY_START):
+                continue
+            tensor = self._decode_tensor(key, value, table)
+            tensors[tensor.name] = tensor
+        return BundleIndex(self._num_shards, tensors)
+
+    def corrupt(self, what: str) -> CorruptIndex:
+        return CorruptIndex(
+            f"The index {self._path!r} cannot be used: {what}.",
+            "Expected the .index file that TensorFlow wrote for this checkpoint, whole.",
+            "Copy the file again from its source, or take another step of the training.",
+        )
+
+    def _parse(self, message: Any, value: bytes, what: str) -> Any:
+        try:
+            message.ParseFromString(value)
+        except DecodeError as error:
+            raise self.corrupt(f"{what} cannot be decoded") from error
+        return message
+
+    def _decode_header(self, table: Mapping[bytes, bytes]) -> int:
+        if _HEADER_KEY not in table:
+            raise self.corrupt("it has no header entry")
+        header = self._parse(BundleHeaderProto(), table[_HEADER_KEY], "its header")
+        if header.endianness != BundleHeaderProto.LITTLE:
+            raise UnsupportedFormat(
+                f"The checkpoint {self._path!r} was written on a big-endian machine.",
+                "Expected little-endian data.",
+                "Load and save it once with TensorFlow on a big-endian machine as text or npz.",
+            )
+        if not 0 < header.num_shards < _MAX_SHARDS:
+            raise self.corrupt(f"its header claims {header.num_shards} data shards")
+        return int(header.num_shards)
+
+    def _decode_tensor(
+        self, key: bytes, value: bytes, table: Mapping[bytes, bytes]
+    ) -> IndexedTensor:
+        try:
+            name = key.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise self.corrupt(f"the name {key[:80]!r} is no UTF-8") from error
+        entry = self._parse(BundleEntryProto(), value, f"the entry of {name!r}")
+        shape = tuple(dimension.size for dimension in entry.shape.dim)
+        if entry.dtype not in ELEMENT_TYPES:
+            raise self.corrupt(f"{name!r} has the unknown element type {entry.dtype}")
+        if entry.shape.unknown_rank or any(size < 0 for size in shape):
+            raise self.corrupt(f"{name!r} has the shape {list(shape)}")
+        element_type = ELEMENT_TYPES[entry.dtype]
+        if not entry.slices:
+            extent = self._decode_extent(name, entry, element_type, shape)
+            return IndexedTensor(name, element_type, shape, (extent,), None)
+        cut_axis, lengths = self._decode_cut(name, entry, shape)
+        extents = tuple(
+            self._decode_slice(name, entry, shape, (cut_axis, start, length), table)
+            for start, length in lengths
+        )
+        return IndexedTensor(name, element_type, shape, extents, cut_axis)
+
+    def _decode_extent(
+        self,
+        name: str,
+        entry: BundleEntryProto,
+        element_type: ElementType,
+        shape: Tuple[int, ...],
+    ) -> Extent:
+        if not 0 <= entry.shard_id < self._num_shards:
+            raise self.corrupt(
+                f"{name!r} lies in shard {entry.shard_id} of {self._num_shards} (counted from 0)"
+            )
+        if entry.offset < 0 or entry.size < 0:
+            raise self.corrupt(f"{name!r} lies at {entry.offset} with {entry.size} bytes")
+        if element_type.size_bytes is not None:
+            size_bytes = element_type.size_bytes * count_elements(shape)
+            if size_bytes != entry.size:
+                raise self.corrupt(
+                    f"{name!r} has {entry.size} bytes, but {element_type.name} "
+                    f"{list(shape)} takes {size_bytes}"
+                )
+        return Extent(entry.shard_id, entry.offset, entry.size, entry.crc32c, shape)
+
+    def _decode_cut(
+        self, name: str, entry: BundleEntryProto, shape: Tuple[int, ...]
+    ) -> Tuple[int, List[Tuple[int, int]]]:
+        """Give the axis along which a variable is cut, and (start, length) of each slice.
+
+        TensorFlow cuts a variable along one axis only, and the slices must cover it once.
+        """
+        cuts = [self._slice_cut(name, part, shape) for part in entry.slices]
+        axes = {axis for axis, _, _ in cuts}
+        if len(axes) != 1:
+            raise self.corrupt(f"{name!r} is cut along the axes {sorted(axes)}, expected one")
+        cut_axis = axes.pop()
+        lengths = sorted((start, length) for _, start, length in cuts)
+        end = 0
+        for start, length in lengths:
+            if start != end:
+                raise self.corrupt(f"the slices of {name!r} overlap or leave a gap at {end}")
+            end += length
+        if end != shape[cut_axis]:
+            raise self.corrupt(f"the slices of {name!r} end at {end} of {list(shape)}")
+        return cut_axis, lengths
+
+    def _slice_cut(
+        self, name: str, part: TensorSliceProto, shape: Tuple[int, ...]
+    ) -> Tuple[int, int, int]:
+        if len(part.extent) != len(shape):
+            raise self.corrupt(f"a slice of {name!r} has {len(part.extent)} axes")
+        cuts = [
+            (axis, extent.start, extent.length)
+            for axis, extent in enumerate(part.extent)
+            if extent.WhichOneof("has_length") is not None
+        ]
+        if len(cuts) != 1 or cuts[0][1] < 0 or cuts[0][2] < 0:
+            raise self.corrupt(f"a slice of {name!r} has the bounds {cuts}")
+        return cuts[0]
+
+    def _decode_slice(
+        self,
+        name: str,
+        entry: BundleEntryProto,
+        shape: Tuple[int, ...],
+        cut: Tuple[int, int, int],
+        table: Mapping[bytes, bytes],
+    ) -> Extent:
+        axis, start, length = cut
+        bounds = [WHOLE_AXIS] * len(shape)
+        bounds[axis] = (start, length)
+        value = table.get(encode_slice_key(name, bounds))
+        if value is None:
+            raise self.corrupt(f"the slice of {name!r} that starts at {start} is missing")
+        stored = self._parse(BundleEntryProto(), value, f"a slice of {name!r}")
+        sizes = shape[:axis] + (length,) + shape[axis + 1 :]
+        stored_shape = tuple(dimension.size for dimension in stored.shape.dim)
+        if stored_shape != sizes or stored.dtype != entry.dtype or stored.slices:
+            raise self.corrupt(
+                f"a slice of {name!r} is {list(stored_shape)}, expected {list(sizes)}"
+            )
+        return self._decode_extent(name, stored, ELEMENT_TYPES[entry.dtype], sizes)
+
+
+def count_elements(shape: Tuple[int, ...]) -> int:
+    """Give the number of elements of a tensor; 1 for a scalar."""
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def read_bundle_index(path: str) -> BundleIndex:
+    """Read and check a whole .index file.
+
+    Raises:
+        CorruptIndex: the file cannot be decoded or contradicts itself.
+        UnsupportedFormat: the data is big-endian.
+        NotReadable: the file cannot be opened.
+    """
+    decoder = _IndexDecoder(path)
+    with open_for_reading(path) as file:
+        try:
+            table = dict(read_table(file))
+        except SSTableError as error:
+            raise decoder.corrupt(str(error)) from error
+    return decoder.decode(table)

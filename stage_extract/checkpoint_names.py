@@ -1,0 +1,119 @@
+"""The names of a checkpoint's files, and the `checkpoint` text file beside them."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Iterable, List, NamedTuple, Optional, Tuple
+
+from google.protobuf import text_format
+from tensorflow.python.training.checkpoint_state_pb2 import CheckpointState
+
+from stage_extract.files import open_for_reading
+
+STATE_FILE_NAME = "checkpoint"
+INDEX_SUFFIX = ".index"
+META_SUFFIX = ".meta"
+
+_DATA_SUFFIX = re.compile(r"\.data-(\d{5,})-of-(\d{5,})$")
+_V1_SHARD_SUFFIX = re.compile(r"-(\d{5})-of-(\d{5})$")
+_STEP_SUFFIX = re.compile(r"-(\d+)$")
+# macOS writes such companions of every file onto foreign disks and into archives.
+_APPLE_DOUBLE_START = "._"
+
+
+class PrefixName(NamedTuple):
+    """A checkpoint's prefix, split at its step.
+
+    Attributes:
+        base: the name given to the saver ("model.ckpt").
+        step: the training step behind it; None without one.
+        name: the prefix ("model.ckpt-2000").
+    """
+
+    base: str
+    step: Optional[int]
+    name: str
+
+
+def split_prefix(name: str) -> PrefixName:
+    """Split a prefix at its training step."""
+    match = _STEP_SUFFIX.search(name)
+    if match is None or match.start() == 0:
+        return PrefixName(name, None, name)
+    return PrefixName(name[: match.start()], int(match.group(1)), name)
+
+
+def strip_suffix(name: str) -> Optional[str]:
+    """Give the prefix that a file of a checkpoint belongs to; None for any other name."""
+    for suffix in (INDEX_SUFFIX, META_SUFFIX):
+        if name.endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    match = _DATA_SUFFIX.search(name)
+    return name[: match.start()] if match and match.start() else None
+
+
+def strip_v1_shard_suffix(name: str) -> Optional[str]:
+    """Give the prefix of a V1 shard ("export-00000-of-00001"); None for any other name."""
+    match = _V1_SHARD_SUFFIX.search(name)
+    return name[: match.start()] if match and match.start() else None
+
+
+def shard_name(prefix: str, shard: int, num_shards: int) -> str:
+    """Give the name of one data shard, as TensorFlow writes it."""
+    return f"{prefix}.data-{shard:05d}-of-{num_shards:05d}"
+
+
+def is_shard_of(name: str, prefix: str) -> bool:
+    """Tell whether a name is a data shard of this prefix."""
+    return name.startswith(prefix) and _DATA_SUFFIX.fullmatch(name[len(prefix) :]) is not None
+
+
+def prefixes_with_index(names: Iterable[str]) -> List[PrefixName]:
+    """Give the prefixes whose index is among the names of a folder, sorted by step, then name."""
+    prefixes = [
+        split_prefix(name[: -len(INDEX_SUFFIX)])
+        for name in names
+        if name.endswith(INDEX_SUFFIX)
+        and len(name) > len(INDEX_SUFFIX)
+        and not name.startswith(_APPLE_DOUBLE_START)
+    ]
+    return sorted(
+        prefixes,
+        key=lambda prefix: (-1 if prefix.step is None else prefix.step, prefix.name),
+    )
+
+
+def read_state_file(path: str) -> Tuple[str, ...]:
+    """Give the paths that a `checkpoint` file names, the latest first.
+
+    Returns:
+        An empty tuple if the file is no such text: it is a help, not a part of the checkpoint.
+
+    Raises:
+        NotReadable: the operating system refuses.
+    """
+    with open_for_reading(path) as file:
+        content = file.read()
+    state = CheckpointState()
+    try:
+        text_format.Parse(content.decode("utf-8"), state)
+    except (UnicodeDecodeError, text_format.ParseError):
+        return ()
+    if not state.model_checkpoint_path:
+        return ()
+    return (state.model_checkpoint_path, *reversed(state.all_model_checkpoint_paths))
+
+
+def local_candidates(named: str) -> List[str]:
+    """Give the names inside the folder that a path of a `checkpoint` file may stand for.
+
+    The path is often that of the machine that trained the model: absolute, or Windows'. A relative
+    one that stays inside the folder is tried as it is, then its last part.
+    """
+    parts = [part for part in re.split(r"[/\\]", named) if part not in ("", ".")]
+    if not parts:
+        return []
+    absolute = named.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", named) is not None
+    candidates = [] if absolute or ".." in parts else [os.path.join(*parts)]
+    return candidates + [parts[-1]]

@@ -1,0 +1,244 @@
+"""Tells what a file is that is no V2 checkpoint, so that the error can say it."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from typing import NamedTuple, Optional, Type
+
+from stage_extract.errors import (
+    ExtractError,
+    GitLfsPointer,
+    NotTensorFlow,
+    TruncatedData,
+    UnsupportedFormat,
+)
+from stage_extract.files import open_for_reading
+from stage_extract.sstable import SSTableError, has_table_footer, read_table, read_varint
+
+_HEAD_SIZE_BYTES = 1024
+_GIT_LFS_START = b"version https://git-lfs.github.com/spec/"
+_EXPECTED = "Expected a TensorFlow V2 checkpoint (NAME.index with NAME.data-00000-of-…)."
+
+
+class FileKind(NamedTuple):
+    """What a file is, and which error that makes.
+
+    Attributes:
+        words: the kind in words, with its article ("a git-LFS pointer").
+        error: class of the error.
+        remedy: what the user can do.
+    """
+
+    words: str
+    error: Type[ExtractError]
+    remedy: str
+
+
+_PULL = FileKind(
+    "a git-LFS pointer, not the file itself",
+    GitLfsPointer,
+    "Run `git lfs install` and `git lfs pull` in the repository it comes from, or download the "
+    "file itself.",
+)
+_PYTORCH = FileKind(
+    "a PyTorch file",
+    NotTensorFlow,
+    "It needs no conversion: load it with torch.load.",
+)
+_V1 = FileKind(
+    "a V1 checkpoint (TensorFlow's format before 0.12)",
+    UnsupportedFormat,
+    "Restore it once with TensorFlow 1.x and save it with tf.train.Saver(), which writes V2.",
+)
+_SAVED_MODEL = FileKind(
+    "a SavedModel",
+    UnsupportedFormat,
+    "Its variables alone are a V2 checkpoint: give the prefix variables/variables beside it. With "
+    "the graph: load it with TensorFlow 1.x and save it with tf.train.Saver().",
+)
+_FROZEN_GRAPH = FileKind(
+    "a frozen graph or another GraphDef (weights as constants, no checkpoint)",
+    UnsupportedFormat,
+    "Give the checkpoint that the graph was frozen from.",
+)
+_META_GRAPH = FileKind(
+    "a graph without weights (MetaGraphDef)",
+    NotTensorFlow,
+    "Give the checkpoint that belongs to it.",
+)
+
+# One row a format that starts with a fixed sequence of bytes.
+_STARTS = (
+    (_GIT_LFS_START, _PULL),
+    (
+        b"\x89HDF\r\n\x1a\n",
+        FileKind(
+            "an HDF5 file (Keras weights or a Keras model)",
+            NotTensorFlow,
+            "Load it with Keras on TensorFlow 1.x and save it with "
+            "tf.train.Saver().save(keras.backend.get_session(), …).",
+        ),
+    ),
+    # torch.save before 1.6 starts with a pickled magic number (torch/serialization.py).
+    (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", _PYTORCH),
+    (
+        b"\x93NUMPY",
+        FileKind("a NumPy array", NotTensorFlow, "Load it with numpy.load; it holds one array."),
+    ),
+    (b"\x80", FileKind("a Python pickle", NotTensorFlow, "Load it with the program that wrote it.")),
+    (b"\x1f\x8b", FileKind("a gzip archive", NotTensorFlow, "Unpack it first.")),
+    (b"BZh", FileKind("a bzip2 archive", NotTensorFlow, "Unpack it first.")),
+    (b"\xfd7zXZ\x00", FileKind("an xz archive", NotTensorFlow, "Unpack it first.")),
+    (b"7z\xbc\xaf\x27\x1c", FileKind("a 7z archive", NotTensorFlow, "Unpack it first.")),
+    (b"Rar!", FileKind("a RAR archive", NotTensorFlow, "Unpack it first.")),
+    (
+        b"GGUF",
+        FileKind("a GGUF file", NotTensorFlow, "Load it with the program that it was made for."),
+    ),
+)
+_TAR_MAGIC_OFFSET = 257
+
+
+def read_head(path: str) -> bytes:
+    """Give the first kilobyte of a file.
+
+    Raises:
+        NotReadable: the operating system refuses.
+    """
+    with open_for_reading(path) as file:
+        return file.read(_HEAD_SIZE_BYTES)
+
+
+def is_git_lfs_pointer(path: str) -> bool:
+    """Tell whether a git-LFS pointer lies where the file should be."""
+    return read_head(path).startswith(_GIT_LFS_START)
+
+
+def _zip_kind(path: str) -> FileKind:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile:
+        return FileKind("a damaged zip archive", NotTensorFlow, "Download or copy it again.")
+    if any(name.endswith("data.pkl") for name in names):
+        return _PYTORCH
+    if names and all(name.endswith(".npy") for name in names):
+        return FileKind("a NumPy archive (npz)", NotTensorFlow, "Load it with numpy.load.")
+    return FileKind("a zip archive", NotTensorFlow, "Unpack it first.")
+
+
+def _text_kind(head: bytes) -> Optional[FileKind]:
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return FileKind(
+            "an HTML page, probably a download that went wrong",
+            NotTensorFlow,
+            "Download the file itself (on GitHub: the `raw` link).",
+        )
+    if start.startswith((b"model_checkpoint_path", b"all_model_checkpoint_paths")):
+        return FileKind(
+            "a `checkpoint` file (a text that only names checkpoints)",
+            NotTensorFlow,
+            "Give its folder, with the files that it names.",
+        )
+    if start.startswith((b"node {", b"node{", b"meta_info_def", b"saved_model_schema_version")):
+        return FileKind("a graph written as text", UnsupportedFormat, _FROZEN_GRAPH.remedy)
+    if head and all(32 <= byte < 127 or byte in b"\t\r\n\f" for byte in head):
+        return FileKind("a text file", NotTensorFlow, "Give the checkpoint's files.")
+    return None
+
+
+def _safetensors_kind(head: bytes) -> Optional[FileKind]:
+    if head[8:10] == b'{"' and int.from_bytes(head[:8], "little") <= 100_000_000:
+        return FileKind("a safetensors file", NotTensorFlow, "It needs no conversion.")
+    return None
+
+
+def _protobuf_kind(head: bytes) -> Optional[FileKind]:
+    """Recognise TensorFlow's graph files by the first fields of their messages.
+
+    SavedModel: field 1 a small number, field 2 a message. GraphDef: field 1 a NodeDef, whose own
+    field 1 is its name and field 2 its op. MetaGraphDef: field 1 a MetaInfoDef.
+    """
+    if head[:1] == b"\x08" and head[2:3] == b"\x12":
+        return _SAVED_MODEL
+    if head[:1] != b"\x0a":
+        return None
+    try:
+        _, start = read_varint(head, 1)
+        first = head[start : start + 1]
+        size, name_start = read_varint(head, start + 1)
+    except SSTableError:
+        return None
+    if first == b"\x0a" and head[name_start + size : name_start + size + 1] == b"\x12":
+        name = head[name_start : name_start + size]
+        return _FROZEN_GRAPH if name and all(32 < byte < 127 for byte in name) else _META_GRAPH
+    return _META_GRAPH if first in (b"\x0a", b"\x12", b"\x22", b"\x2a") else None
+
+
+def _table_kind(path: str) -> Optional[FileKind]:
+    """Tell a V1 checkpoint from a V2 index: both are tables whose first key is empty.
+
+    V1 keeps a SavedTensorSlices there, whose field 1 is a message (tag 0x0a); V2 a
+    BundleHeaderProto, whose field 1 is a number (tag 0x08).
+    """
+    with open_for_reading(path) as file:
+        if not has_table_footer(file):
+            return None
+        try:
+            key, value = next(read_table(file), (None, b""))
+        except SSTableError:
+            return FileKind(
+                "a damaged V1 checkpoint or index", UnsupportedFormat, "Copy it again."
+            )
+    if key == b"" and value.startswith(b"\x0a"):
+        return _V1
+    return FileKind(
+        "the index of a V2 checkpoint under another name",
+        UnsupportedFormat,
+        "Name it NAME.index, beside its NAME.data-00000-of-… files.",
+    )
+
+
+def binary_file_kind(path: str) -> Optional[FileKind]:
+    """Tell what a file is by its bytes; None for an empty one, a text, and anything unknown.
+
+    Raises:
+        NotReadable: the operating system refuses.
+    """
+    head = read_head(path)
+    for start, kind in _STARTS:
+        if head.startswith(start):
+            return kind
+    if head.startswith(b"PK\x03\x04"):
+        return _zip_kind(path)
+    if head[_TAR_MAGIC_OFFSET : _TAR_MAGIC_OFFSET + 5] == b"ustar":
+        return FileKind("a tar archive", NotTensorFlow, "Unpack it first.")
+    if _text_kind(head) is not None:
+        return None
+    return _table_kind(path) or _safetensors_kind(head) or _protobuf_kind(head)
+
+
+def file_kind(path: str) -> Optional[FileKind]:
+    """Tell what a file is by its bytes; None if nothing is recognised.
+
+    Raises:
+        NotReadable: the operating system refuses.
+    """
+    head = read_head(path)
+    if not head:
+        return FileKind("an empty file", TruncatedData, "Copy or download it again.")
+    return binary_file_kind(path) or _text_kind(head)
+
+
+def refuse_file(path: str, kind: Optional[FileKind]) -> ExtractError:
+    """Make the error that says what a file is which is no part of a V2 checkpoint."""
+    size_bytes = os.path.getsize(path)
+    if kind is None:
+        return NotTensorFlow(
+            f"{path!r} ({size_bytes} bytes) is of no format that is known here.",
+            _EXPECTED,
+            "Give the checkpoint's folder, its prefix or one of its files.",
+        )
+    return kind.error(f"{path!r} ({size_bytes} bytes) is {kind.words}.", _EXPECTED, kind.remedy)

@@ -1,0 +1,57 @@
+"""Opening and listing what the user gave, with errors that a person understands."""
+
+from __future__ import annotations
+
+import os
+from typing import BinaryIO, List
+
+from stage_extract.errors import NotReadable
+
+
+def not_readable(path: str, error: OSError) -> NotReadable:
+    """Turn the operating system's refusal into an error that names the path and the reason."""
+    return NotReadable(
+        f"{path!r} cannot be read: {error.strerror}.",
+        "Expected a file or folder that the user who runs the extraction may read.",
+        f"Look at its permissions (ls -l {os.path.dirname(path) or '.'}) and at those of the "
+        "folders above it; chmod a+r (files) and a+rx (folders) opens them.",
+    )
+
+
+def open_for_reading(path: str) -> BinaryIO:
+    """Open a file for reading bytes.
+
+    Raises:
+        NotReadable: the operating system refuses.
+    """
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise not_readable(path, error) from error
+
+
+def check_access(path: str) -> None:
+    """Make sure that the folders above a path may be entered; the path itself may be missing.
+
+    Raises:
+        NotReadable: the operating system refuses.
+    """
+    try:
+        os.stat(path)
+    except PermissionError as error:
+        raise not_readable(path, error) from error
+    except OSError:
+        # What a missing path means depends on its neighbours; the caller looks at these.
+        return
+
+
+def list_folder(path: str) -> List[str]:
+    """Give the names in a folder, sorted.
+
+    Raises:
+        NotReadable: the operating system refuses.
+    """
+    try:
+        return sorted(os.listdir(path))
+    except OSError as error:
+        raise not_readable(path, error) from error

@@ -1,0 +1,281 @@
+"""Finds the one checkpoint that a user means by a folder, a prefix, or any of its files."""
+
+from __future__ import annotations
+
+import os
+from typing import List, NamedTuple, NoReturn, Optional, Tuple
+
+from stage_extract.checkpoint_names import (
+    INDEX_SUFFIX,
+    META_SUFFIX,
+    STATE_FILE_NAME,
+    PrefixName,
+    is_shard_of,
+    local_candidates,
+    prefixes_with_index,
+    read_state_file,
+    split_prefix,
+    strip_suffix,
+    strip_v1_shard_suffix,
+)
+from stage_extract.errors import (
+    AmbiguousCheckpoint,
+    DataFileMissing,
+    NoCheckpointFound,
+    StepNotFound,
+)
+from stage_extract.file_kinds import binary_file_kind, file_kind, refuse_file
+from stage_extract.files import check_access, list_folder
+
+_MAX_NAMES_SHOWN = 10
+_EXPECTED = (
+    "Expected a folder with a TensorFlow checkpoint, its prefix (model.ckpt-1000), or one of its "
+    "files (.index, .data-00000-of-00001, .meta)."
+)
+
+
+class Located(NamedTuple):
+    """A checkpoint whose index exists.
+
+    Attributes:
+        prefix: path without any suffix.
+        step: training step in its name; None without one.
+        warnings: what was odd on the way, for the user.
+    """
+
+    prefix: str
+    step: Optional[int]
+    warnings: Tuple[str, ...]
+
+
+def _shown(names: List[str]) -> str:
+    if not names:
+        return "nothing"
+    more = len(names) - _MAX_NAMES_SHOWN
+    return ", ".join(names[:_MAX_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _located(prefix: str, step: Optional[int], warnings: List[str]) -> Located:
+    """Accept a prefix; `step` is what the user asked for."""
+    name = split_prefix(os.path.basename(prefix))
+    if step is not None and name.step != step:
+        raise StepNotFound(
+            f"The checkpoint {prefix!r} is not of step {step}.",
+            f"Its name says step {name.step}." if name.step is not None else "It names no step.",
+            "Leave --step away, or give the folder that holds several steps.",
+        )
+    if os.path.isfile(prefix):
+        kind = file_kind(prefix)
+        words = kind.words if kind is not None else "a file of no known format"
+        warnings.append(
+            f"{os.path.basename(prefix)!r} is {words}; it is left aside, and the V2 checkpoint of "
+            "the same name is read."
+        )
+    return Located(prefix, name.step, tuple(warnings))
+
+
+def _take_newest(folder: str, prefixes: List[PrefixName]) -> str:
+    """Give the name with the highest step; all must be of one base and have a step."""
+    if len({prefix.base for prefix in prefixes}) > 1 or prefixes[0].step is None:
+        raise AmbiguousCheckpoint(
+            f"{folder!r} holds several checkpoints: {_shown([p.name for p in prefixes])}.",
+            "Expected one, several steps of one, or a `checkpoint` file that names one of them.",
+            f"Give the prefix of the one you mean, e.g. {os.path.join(folder, prefixes[-1].name)}.",
+        )
+    return prefixes[-1].name
+
+
+def _choose_step(
+    folder: str, prefixes: List[PrefixName], step: int, state_names: List[str]
+) -> str:
+    fitting = [prefix for prefix in prefixes if prefix.step == step]
+    if not fitting:
+        steps = sorted({prefix.step for prefix in prefixes if prefix.step is not None})
+        raise StepNotFound(
+            f"{folder!r} holds no checkpoint of step {step}.",
+            f"Steps there: {_shown([str(known) for known in steps])}.",
+            "Give one of these with --step, or leave it away to take the newest.",
+        )
+    if len(fitting) > 1:
+        # The `checkpoint` file tells which of two names is the training's own.
+        bases = {split_prefix(os.path.basename(name)).base for name in state_names}
+        named = [prefix for prefix in fitting if prefix.base in bases]
+        fitting = named if len(named) == 1 else fitting
+    if len(fitting) > 1:
+        raise AmbiguousCheckpoint(
+            f"{folder!r} holds several checkpoints of step {step}: "
+            f"{_shown([prefix.name for prefix in fitting])}.",
+            "Expected one.",
+            f"Give the prefix, e.g. {os.path.join(folder, fitting[0].name)}.",
+        )
+    return fitting[0].name
+
+
+def _choose_by_state(
+    folder: str, prefixes: List[PrefixName], named: Tuple[str, ...], warnings: List[str]
+) -> Optional[str]:
+    """Give the name that the `checkpoint` file means; None if it names nothing that is here."""
+    for position, path in enumerate(named):
+        for candidate in local_candidates(path):
+            if not os.path.isfile(os.path.join(folder, candidate + INDEX_SUFFIX)):
+                continue
+            if position:
+                warnings.append(
+                    f"The `checkpoint` file names {named[0]!r}, which is not here; "
+                    f"{candidate!r}, an earlier one of its list, is read."
+                )
+            chosen = split_prefix(candidate)
+            newest = max((p.step or 0 for p in prefixes if p.base == chosen.base), default=0)
+            if chosen.step is not None and newest > chosen.step:
+                warnings.append(
+                    f"The `checkpoint` file names step {chosen.step}, and it is read; the folder "
+                    f"also holds step {newest} (--step {newest})."
+                )
+            return candidate
+    return None
+
+
+def _refuse_other_formats(folder: str, names: List[str]) -> None:
+    """Raise for the first file of a folder that is a model of another format."""
+    orphans = set(filter(None, map(strip_suffix, names)))
+    suspects = [name for name in names if name.startswith("saved_model.pb")]
+    # A V1 checkpoint has a .meta beside it as well.
+    suspects += [name for name in names if name in orphans or strip_v1_shard_suffix(name) in orphans]
+    for name in suspects:
+        path = os.path.join(folder, name)
+        if os.path.isfile(path):
+            raise refuse_file(path, file_kind(path))
+
+
+def _no_checkpoint_in(folder: str, names: List[str]) -> NoReturn:
+    """Say what a folder without any index holds instead."""
+    _refuse_other_formats(folder, names)
+    for prefix in filter(None, map(strip_suffix, names)):
+        raise _index_missing(os.path.join(folder, prefix))
+    for name in names:
+        path = os.path.join(folder, name)
+        kind = binary_file_kind(path) if os.path.isfile(path) else None
+        if kind is not None:
+            raise refuse_file(path, kind)
+    below = [name for name in names if _holds_checkpoint(os.path.join(folder, name))]
+    raise NoCheckpointFound(
+        f"The folder {folder!r} holds no checkpoint; it holds {_shown(names)}.",
+        _EXPECTED,
+        f"There are checkpoints in its folders {_shown(below)}: give one of these."
+        if below
+        else "Give the folder to which the training saved its model.",
+    )
+
+
+def _holds_checkpoint(folder: str) -> bool:
+    readable = os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK)
+    return readable and bool(prefixes_with_index(list_folder(folder)))
+
+
+def _index_missing(prefix: str) -> DataFileMissing:
+    return DataFileMissing(
+        f"{prefix + INDEX_SUFFIX!r} is missing, although other files of that checkpoint are there.",
+        "Expected NAME.index beside NAME.data-00000-of-00001: it says where each variable is.",
+        "Copy it from where the checkpoint comes from.",
+    )
+
+
+def _locate_in_folder(folder: str, step: Optional[int]) -> Located:
+    names = list_folder(folder)
+    prefixes = prefixes_with_index(names)
+    warnings: List[str] = []
+    state_path = os.path.join(folder, STATE_FILE_NAME)
+    named = read_state_file(state_path) if os.path.isfile(state_path) else ()
+    if step is not None and prefixes:
+        state_names = [local_candidates(path)[-1] for path in named if local_candidates(path)]
+        chosen = _choose_step(folder, prefixes, step, state_names)
+        return _located(os.path.join(folder, chosen), step, warnings)
+    by_state = _choose_by_state(folder, prefixes, named, warnings)
+    if by_state is not None:
+        return _located(os.path.join(folder, by_state), step, warnings)
+    if not prefixes:
+        _no_checkpoint_in(folder, names)
+    chosen = prefixes[0].name if len(prefixes) == 1 else _take_newest(folder, prefixes)
+    if named:
+        warnings.append(
+            f"The `checkpoint` file names {named[0]!r}, which is not here; {chosen!r} is read."
+        )
+    return _located(os.path.join(folder, chosen), step, warnings)
+
+
+def _locate_file(path: str, step: Optional[int]) -> Located:
+    folder, name = os.path.split(path)
+    prefix = strip_suffix(name)
+    if os.path.isfile(path + INDEX_SUFFIX):
+        return _locate_prefix(path, step, path)
+    if prefix is not None:
+        return _locate_prefix(os.path.join(folder, prefix), step, path)
+    if name == STATE_FILE_NAME and read_state_file(path):
+        return _locate_in_folder(folder or ".", step)
+    raise refuse_file(path, file_kind(path))
+
+
+def _locate_prefix(prefix: str, step: Optional[int], given: str) -> Located:
+    """Accept a prefix whose index is there; `given` is the path that the user gave."""
+    folder, name = os.path.dirname(prefix) or ".", os.path.basename(prefix)
+    names = list_folder(folder) if os.path.isdir(folder) else []
+    has_shards = any(is_shard_of(other, name) for other in names)
+    if os.path.isfile(prefix + INDEX_SUFFIX):
+        target = os.path.realpath(prefix + INDEX_SUFFIX)
+        if os.path.islink(prefix + INDEX_SUFFIX) and not has_shards and _is_index(target):
+            return locate(target, step)
+        return _located(prefix, step, [])
+    if os.path.islink(given):
+        return locate(os.path.realpath(given), step)
+    for other in names:
+        # The .meta of a V1 checkpoint looks like that of a V2 one.
+        if other == name or strip_v1_shard_suffix(other) == name:
+            raise refuse_file(os.path.join(folder, other), file_kind(os.path.join(folder, other)))
+    if has_shards or name + META_SUFFIX in names:
+        raise _index_missing(prefix)
+    steps = [found for found in prefixes_with_index(names) if found.base == name]
+    if steps and step is None:
+        chosen = _take_newest(folder, steps)
+        return _located(os.path.join(folder, chosen), None, [f"{chosen!r} is read."])
+    if steps and step is not None:
+        return _located(os.path.join(folder, _choose_step(folder, steps, step, [])), step, [])
+    known = [found.name for found in prefixes_with_index(names)]
+    raise NoCheckpointFound(
+        f"There is nothing at {given!r}.",
+        _EXPECTED,
+        f"Checkpoints in {folder!r}: {_shown(known)}." if known else "Look for a typing error.",
+    )
+
+
+def _is_index(path: str) -> bool:
+    return path.endswith(INDEX_SUFFIX) and os.path.isfile(path)
+
+
+def locate(path: str, step: Optional[int]) -> Located:
+    """Find the checkpoint that `path` means.
+
+    Args:
+        path: folder, prefix, any file of the checkpoint, or a link to one of these. Where a folder
+            and a prefix have the same name, the folder is meant if it holds a checkpoint.
+        step: training step to take; None takes what the `checkpoint` file names, else the newest.
+
+    Raises:
+        NoCheckpointFound: there is nothing like a checkpoint.
+        AmbiguousCheckpoint: there are several, and nothing says which.
+        StepNotFound: none is of that step.
+        DataFileMissing: parts of a checkpoint are there, its index is not.
+        GitLfsPointer, NotTensorFlow, UnsupportedFormat, TruncatedData: it is something else.
+        NotReadable: the operating system refuses.
+    """
+    path = path.rstrip("/") or "/"
+    check_access(path)
+    if os.path.isdir(path):
+        if _is_index(path + INDEX_SUFFIX) and not _holds_checkpoint(path):
+            return _locate_prefix(path, step, path)
+        return _locate_in_folder(path, step)
+    if os.path.isfile(path):
+        return _locate_file(path, step)
+    prefix = strip_suffix(os.path.basename(path))
+    if prefix is not None:
+        return _locate_prefix(os.path.join(os.path.dirname(path), prefix), step, path)
+    return _locate_prefix(path, step, path)
