@@ -1,0 +1,199 @@
+"""A MetaGraphDef as a light graph of immutable nodes, parsed without registering any op.
+
+`import_meta_graph` refuses graphs with ops that this TensorFlow does not know; a protocol buffer can
+always be read.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy
+from google.protobuf.message import DecodeError
+from tensorflow.core.framework import graph_pb2, node_def_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from stage_extract.graph import attributes
+from stage_extract.graph.attributes import Shape
+
+
+class GraphUnreadable(ValueError):
+    """The bytes are no MetaGraphDef; the message says what is wrong with them."""
+
+
+class Node:
+    """One operation. Never changed after it was made; `rewired` gives a changed copy.
+
+    Attributes:
+        name: unique in its graph.
+        op: TensorFlow's op type.
+        inputs: the tensors it computes from, as "node:index".
+        controls: the nodes that must run before it.
+        proto: the NodeDef it was read from.
+    """
+
+    __slots__ = ("controls", "inputs", "name", "op", "proto")
+
+    def __init__(
+        self,
+        name: str,
+        op: str,
+        inputs: Tuple[str, ...],
+        controls: Tuple[str, ...],
+        proto: node_def_pb2.NodeDef,
+    ) -> None:
+        self.name = name
+        self.op = op
+        self.inputs = inputs
+        self.controls = controls
+        self.proto = proto
+
+    def attribute(self, key: str) -> Any:
+        """Give one attribute as a plain value, None if the node does not have it."""
+        return attributes.plain_value(self.proto.attr[key]) if key in self.proto.attr else None
+
+    def constant(self) -> Optional[numpy.ndarray]:
+        """Give the value of a Const node; None for any other node and for very large constants."""
+        if self.op != "Const" or "value" not in self.proto.attr:
+            return None
+        return attributes.tensor_value(self.proto.attr["value"].tensor)
+
+    def shape_attribute(self, output: int) -> Shape:
+        """Give the static shape of one output as the graph's author had it, None if unknown."""
+        shapes = self.proto.attr["_output_shapes"].list.shape if self.has_shapes() else ()
+        return attributes.shape_value(shapes[output]) if output < len(shapes) else None
+
+    def has_shapes(self) -> bool:
+        """Tell whether the graph was saved with the static shapes of this node's outputs."""
+        return "_output_shapes" in self.proto.attr
+
+    def rewired(self, op: str, inputs: Tuple[str, ...]) -> Node:
+        """Give a copy with another op and other data inputs, and without control inputs."""
+        return Node(self.name, op, inputs, (), self.proto)
+
+
+class Use(NamedTuple):
+    """One operand of one node: who reads a tensor."""
+
+    node: Node
+    operand: int
+    tensor: str
+
+
+class Graph:
+    """Nodes by name, in the order of the file, and who consumes them."""
+
+    def __init__(self, nodes: Mapping[str, Node]) -> None:
+        self._nodes = dict(nodes)
+        self._successors: Optional[Dict[str, List[Use]]] = None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._nodes
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._nodes.values())
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def get(self, name: str) -> Optional[Node]:
+        """Give a node by its name, None if the graph lacks it."""
+        return self._nodes.get(name)
+
+    def producer(self, tensor: str) -> Optional[Node]:
+        """Give the node that computes a tensor, None if the graph lacks it."""
+        return self._nodes.get(node_name(tensor))
+
+    def successors(self, name: str) -> Sequence[Use]:
+        """Give who reads any output of a node, in the order of the file."""
+        if self._successors is None:
+            self._successors = {}
+            for node in self:
+                for operand, tensor in enumerate(node.inputs):
+                    use = Use(node, operand, tensor)
+                    self._successors.setdefault(node_name(tensor), []).append(use)
+        return self._successors.get(name, ())
+
+    def consumers(self, tensor: str) -> List[Use]:
+        """Give who reads one tensor, in the order of the file."""
+        return [use for use in self.successors(node_name(tensor)) if use.tensor == tensor]
+
+    def with_nodes(self, changed: Mapping[str, Node]) -> Graph:
+        """Give a graph in which some nodes are replaced."""
+        return Graph({name: changed.get(name, node) for name, node in self._nodes.items()})
+
+
+class MetaGraph(NamedTuple):
+    """What a .meta file holds.
+
+    Attributes:
+        graph: the nodes.
+        proto: the whole MetaGraphDef, for collections and signatures.
+    """
+
+    graph: Graph
+    proto: meta_graph_pb2.MetaGraphDef
+
+    @property
+    def producer(self) -> int:
+        """The GraphDef version of the TensorFlow that wrote the graph."""
+        return int(self.proto.graph_def.versions.producer)
+
+
+def node_name(tensor: str) -> str:
+    """Give the node of "node:index"."""
+    return tensor.rpartition(":")[0]
+
+
+def output_index(tensor: str) -> int:
+    """Give the index of "node:index"."""
+    return int(tensor.rpartition(":")[2])
+
+
+def tensor_name(reference: str) -> str:
+    """Give a NodeDef input ("node", "node:1") as "node:index"."""
+    head, colon, index = reference.rpartition(":")
+    if colon and index.isdigit():
+        return f"{head}:{int(index)}"
+    return reference + ":0"
+
+
+def parse_meta_graph(content: bytes) -> MetaGraph:
+    """Read the bytes of a .meta file.
+
+    Raises:
+        GraphUnreadable: they are no MetaGraphDef, or one without nodes, or with two nodes of one name.
+    """
+    proto = meta_graph_pb2.MetaGraphDef()
+    try:
+        proto.ParseFromString(content)
+    except (DecodeError, RuntimeError) as error:
+        raise GraphUnreadable(f"its {len(content)} bytes are no MetaGraphDef ({error})") from error
+    if not proto.graph_def.node:
+        raise GraphUnreadable("it holds no nodes")
+    return MetaGraph(parse_graph(proto.graph_def), proto)
+
+
+def parse_graph(graph_def: graph_pb2.GraphDef) -> Graph:
+    """Read a GraphDef.
+
+    Raises:
+        GraphUnreadable: two nodes have one name.
+    """
+    nodes: Dict[str, Node] = {}
+    for proto in graph_def.node:
+        if proto.name in nodes:
+            raise GraphUnreadable(f"two of its nodes are called {proto.name!r}")
+        nodes[proto.name] = _node(proto)
+    return Graph(nodes)
+
+
+def _node(proto: node_def_pb2.NodeDef) -> Node:
+    inputs: List[str] = []
+    controls: List[str] = []
+    for reference in proto.input:
+        if reference.startswith("^"):
+            controls.append(reference[1:])
+        else:
+            inputs.append(tensor_name(reference))
+    return Node(proto.name, proto.op, tuple(inputs), tuple(controls), proto)

@@ -1,0 +1,195 @@
+"""From any tensor of a graph back to the checkpoint's variable that it hands on."""
+
+from __future__ import annotations
+
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+
+from stage_extract.graph.attributes import Shape
+from stage_extract.graph.evaluate import Evaluator
+from stage_extract.graph.graphdef import Graph, Node
+from stage_extract.graph.saved_names import READ_OPS, VARIABLE_OPS, SavedNames, Slice
+from stage_extract.reader import VariableInfo
+
+# Ops that arrange a variable's elements anew, without arithmetic, on the way to its reader.
+RESHAPING_OPS = frozenset(("ExpandDims", "Reshape", "Squeeze", "Transpose"))
+_TRANSPARENT_OPS = READ_OPS | RESHAPING_OPS | frozenset(("Cast",))
+_LOOP_OPS = frozenset(("Enter", "RefEnter"))
+_CONCATENATIONS = frozenset(("Concat", "ConcatV2"))
+
+
+class Origin(NamedTuple):
+    """The variable behind a tensor.
+
+    Attributes:
+        variable: its name in the checkpoint.
+        node: the graph's variable node; the first part's, if the variable is partitioned.
+        reshaping: the ops that arranged its elements anew, from the variable on.
+        in_loop: the tensor has entered a while loop.
+        part: number of the part, if the tensor holds only one part of several; else None.
+    """
+
+    variable: str
+    node: str
+    reshaping: Tuple[Node, ...]
+    in_loop: bool
+    part: Optional[int]
+
+
+class Partitions(NamedTuple):
+    """How a whole variable of the checkpoint is cut in the graph."""
+
+    axis: int
+    names: Tuple[str, ...]
+
+
+class VariableTable:
+    """The variables of a checkpoint, and the nodes of a graph that hold them."""
+
+    def __init__(
+        self, graph: Graph, saved: SavedNames, variables: Iterable[VariableInfo]
+    ) -> None:
+        self._graph = graph
+        self._saved = saved
+        self.info: Dict[str, VariableInfo] = {info.name: info for info in variables}
+        self._names: Dict[str, str] = {}
+        for node in graph:
+            name = self._checkpoint_name(node) if node.op in VARIABLE_OPS else None
+            if name is not None:
+                self._names[node.name] = name
+        self._parts = _group_parts(self._names, saved.slices)
+        self._origins: Dict[str, Optional[Origin]] = {}
+
+    def name_of(self, node: str) -> Optional[str]:
+        """Give the checkpoint's name for a variable node, None if the checkpoint lacks it."""
+        return self._names.get(node)
+
+    def nodes_of(self, variable: str) -> List[str]:
+        """Give the nodes that hold a variable of the checkpoint, in order of their parts."""
+        return self._parts.get(variable, [])
+
+    def trainable(self, variable: str) -> Optional[bool]:
+        """Tell whether the graph trains a variable, None if it does not say."""
+        known = [
+            self._saved.trainable[node]
+            for node in self.nodes_of(variable)
+            if node in self._saved.trainable
+        ]
+        return any(known) if known else None
+
+    def partitions(self, variable: str) -> Optional[Partitions]:
+        """Give how the graph cuts a variable that the checkpoint holds in one piece, else None."""
+        nodes = [node for node in self.nodes_of(variable) if node in self._saved.slices]
+        if not nodes or nodes == [variable]:
+            return None
+        return Partitions(self._cut_axis(nodes), tuple(nodes))
+
+    def origin(self, tensor: str) -> Optional[Origin]:
+        """Give the variable that a tensor hands on, None if it is computed from anything else."""
+        if tensor not in self._origins:
+            origin = self._trace(tensor)
+            self._origins[tensor] = origin
+        return self._origins[tensor]
+
+    def is_handing_on(self, node: Node) -> bool:
+        """Tell whether a node only hands a variable on to its readers."""
+        return (
+            node.op in _TRANSPARENT_OPS
+            or node.op in VARIABLE_OPS
+            or (node.op in _CONCATENATIONS and self.origin(f"{node.name}:0") is not None)
+        )
+
+    def _checkpoint_name(self, node: Node) -> Optional[str]:
+        shared = node.attribute("shared_name") if node.op == "VarHandleOp" else None
+        part = self._saved.slices.get(node.name)
+        candidates = [shared, node.name, *self._saved.names.get(node.name, ())]
+        candidates.append(part.whole if part is not None else None)
+        return next((name for name in candidates if name and name in self.info), None)
+
+    def _cut_axis(self, nodes: List[str]) -> int:
+        offsets = [self._saved.slices[node].offset for node in nodes]
+        for axis in range(max(len(offset or ()) for offset in offsets)):
+            if len({offset[axis] for offset in offsets if offset and axis < len(offset)}) > 1:
+                return axis
+        shapes = [_variable_shape(self._graph.get(node)) for node in nodes]
+        return _differing_axis(shapes, self.info[self._names[nodes[0]]].shape)
+
+    def _trace(self, tensor: str) -> Optional[Origin]:
+        node, reshaping, in_loop = self._walk(tensor)
+        if node is None:
+            return None
+        if node.op in _CONCATENATIONS:
+            origin = self._joined(node)
+            if origin is None:
+                return None
+            return origin._replace(reshaping=reshaping, in_loop=in_loop or origin.in_loop)
+        name = self._names.get(node.name)
+        if name is None:
+            return None
+        several = len(self.nodes_of(name)) > 1 and node.name in self._saved.slices
+        part = self.nodes_of(name).index(node.name) if several else None
+        return Origin(name, node.name, reshaping, in_loop, part)
+
+    def _walk(self, tensor: str) -> Tuple[Optional[Node], Tuple[Node, ...], bool]:
+        """Walk back over transparent ops to what is none; a cycle ends nowhere."""
+        reshaping: List[Node] = []
+        in_loop = False
+        seen = set()
+        node = self._graph.producer(tensor)
+        while node is not None and node.op in _TRANSPARENT_OPS:
+            if node.name in seen or not node.inputs:
+                return None, (), False
+            seen.add(node.name)
+            in_loop = in_loop or node.op in _LOOP_OPS
+            if node.op in RESHAPING_OPS:
+                reshaping.append(node)
+            node = self._graph.producer(node.inputs[0])
+        return node, tuple(reversed(reshaping)), in_loop
+
+    def _joined(self, concatenation: Node) -> Optional[Origin]:
+        """Give the variable whose parts a concatenation joins again, all of them and in order."""
+        axis_first = concatenation.op == "Concat"
+        tensors = concatenation.inputs[1:] if axis_first else concatenation.inputs[:-1]
+        origins = []
+        for tensor in tensors:
+            node, reshaping, in_loop = self._walk(tensor)
+            name = self._names.get(node.name) if node is not None else None
+            if node is None or name is None or reshaping:
+                return None
+            origins.append(Origin(name, node.name, (), in_loop, None))
+        if not origins or [one.node for one in origins] != self.nodes_of(origins[0].variable):
+            return None
+        if len({one.variable for one in origins}) != 1:
+            return None
+        return origins[0]
+
+
+def _group_parts(names: Mapping[str, str], slices: Mapping[str, Slice]) -> Dict[str, List[str]]:
+    """Give, for each variable of the checkpoint, its nodes in order of their parts."""
+    groups: Dict[str, List[str]] = {}
+    for node, name in names.items():
+        groups.setdefault(name, []).append(node)
+
+    def key(node: str) -> Tuple[int, str]:
+        return (slices[node].part if node in slices else 0, node)
+
+    return {name: sorted(nodes, key=key) for name, nodes in groups.items()}
+
+
+def _variable_shape(node: Optional[Node]) -> Shape:
+    sizes = node.attribute("shape") if node is not None else None
+    return None if sizes is None else tuple(sizes)
+
+
+def _differing_axis(shapes: List[Shape], whole: Tuple[int, ...]) -> int:
+    for axis, size in enumerate(whole):
+        if any(shape and axis < len(shape) and shape[axis] != size for shape in shapes):
+            return axis
+    return 0
+
+
+def identity_permutation(node: Node, evaluator: Evaluator) -> bool:
+    """Tell whether a Transpose leaves the axes where they are."""
+    if len(node.inputs) != 2:
+        return False
+    permutation = evaluator.vector(node.inputs[1])
+    return permutation is not None and permutation == list(range(len(permutation)))
