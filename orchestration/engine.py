@@ -1,15 +1,13 @@
-"""The container engine, through the Docker SDK. The one file that imports the SDK: everything else speaks to `Engine`.
+"""The container engine, through the Docker SDK.
 
-The imports name what they need, because `import docker` alone succeeds without the SDK: it then finds this project's folder
+The one file that imports the SDK: everything else speaks to `Engine`. The imports name what they
+need, because `import docker` alone succeeds without the SDK: it then finds this project's folder
 `docker/` and yields an empty package.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,24 +16,14 @@ from typing import Any
 from docker import DockerClient
 from docker.context import ContextAPI
 from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
-from docker.utils.socket import frames_iter
 from requests.exceptions import RequestException
 
-from orchestration.errors import (
-    EngineForbidden,
-    EngineNotInstalled,
-    EngineNotRunning,
-    EngineRefused,
-    ImageBuildFailed,
-)
+from orchestration.engine_access import START_HINT, check_socket
+from orchestration.errors import EngineNotRunning, EngineRefused, ImageBuildFailed
+from orchestration.runtimes.streams import Attachment
 
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 CONNECT_TIMEOUT_S = 60
-STDERR = 2
-ENGINE_PROGRAMS = ("docker", "dockerd")
-# An ordinary user's PATH leaves out the folders where distributions put daemons.
-DAEMON_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
-START_HINT = "Start it (`sudo systemctl start docker`), or pass `--runtime local`."
 
 
 @dataclass(frozen=True)
@@ -64,55 +52,11 @@ class ContainerSummary:
     running: bool
 
 
-class Attachment:
-    """Standard streams of one container, over one connection in both directions."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        # The SDK hands out a read-only file object around the socket.
-        self._socket: socket.socket = getattr(stream, "_sock", stream)
-        # The SDK's timeout is meant for answers; a stage may well be silent for longer.
-        self._socket.settimeout(None)
-
-    def write(self, data: bytes) -> None:
-        """Send to standard input. Raises OSError when the container is gone."""
-        self._socket.sendall(data)
-
-    def close_input(self) -> None:
-        """Give the container the end of its standard input; its output still arrives."""
-        self._shutdown(socket.SHUT_WR)
-
-    def frames(self) -> Iterator[tuple[int, bytes]]:
-        """Yield (1 = stdout | 2 = stderr, bytes) until the container closes both."""
-        try:
-            yield from frames_iter(self._socket, tty=False)
-        except ConnectionResetError:
-            return
-
-    def interrupt(self) -> None:
-        """Make a thread that waits in `frames` go on."""
-        self._shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Give the connection up."""
-        response = getattr(self._stream, "_response", None)
-        self._stream.close()
-        if response is not None:
-            response.close()
-
-    def _shutdown(self, direction: int) -> None:
-        try:
-            self._socket.shutdown(direction)
-        except OSError as error:
-            if error.errno not in (errno.ENOTCONN, errno.EBADF):
-                raise
-
-
 class Engine:
     """One connection to a container engine. Not for use by several threads at a time.
 
-    Every method raises `EngineNotRunning` when the engine is gone and `EngineRefused` with the engine's own words when it
-    refuses.
+    Every method raises `EngineNotRunning` when the engine is gone, and `EngineRefused` with the
+    engine's own words when it refuses.
     """
 
     def __init__(self, client: DockerClient) -> None:
@@ -120,7 +64,7 @@ class Engine:
 
     @classmethod
     def connect(cls, environment: Mapping[str, str] = os.environ) -> Engine:
-        """Connect to the engine that `DOCKER_HOST`, the current docker context or the default socket names.
+        """Connect to the engine of `DOCKER_HOST`, the current docker context or the default socket.
 
         Raises:
             EngineNotInstalled, EngineNotRunning, EngineForbidden: as they say.
@@ -152,7 +96,8 @@ class Engine:
         """The image of this name, or None. Nothing is pulled."""
         with _translated():
             try:
-                return _image_details(self._client.api.inspect_image(reference))
+                details = self._client.api.inspect_image(reference)  # type: ignore[no-untyped-call]
+                return _image_details(details)
             except ImageNotFound:
                 return None
 
@@ -194,25 +139,27 @@ class Engine:
             ImageBuildFailed: a step failed.
         """
         with _translated():
+            # The SDK hands the context on to requests, which takes any iterator of bytes.
+            stream: Any = context
             events = self._client.api.build(
-                fileobj=context, custom_context=True, decode=True, **arguments
+                fileobj=stream, custom_context=True, decode=True, **arguments
             )
             for event in events:
                 if "error" in event:
                     raise ImageBuildFailed(
-                        f"The image {arguments['tag']} could not be built: {event['error'].strip()}.",
+                        f"{arguments['tag']} could not be built: {event['error'].strip()}.",
                         "Every step of its Dockerfile was expected to succeed.",
                         "Read the build log above; without network, pass `--wheelhouse FOLDER`.",
                     )
                 yield from (line for line in event.get("stream", "").splitlines() if line.strip())
 
     def create_container(self, arguments: Mapping[str, Any]) -> str:
-        """Create a container from keyword arguments of the SDK's `containers.create`; returns its id."""
+        """Create a container from arguments of the SDK's `containers.create`; returns its id."""
         with _translated():
             return str(self._client.containers.create(**arguments).id)
 
     def attach(self, container_id: str) -> Attachment:
-        """Connect to the streams of a container that has not been started, so that nothing it says is lost."""
+        """Connect to a container's streams; before its start, so that nothing it says is lost."""
         wanted = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
         with _translated():
             return Attachment(self._client.api.attach_socket(container_id, params=wanted))
@@ -254,7 +201,7 @@ class Engine:
 
 
 def engine_address(environment: Mapping[str, str]) -> str:
-    """Address of the engine: `DOCKER_HOST`, else the current docker context's, else the default socket."""
+    """`DOCKER_HOST`, else the address of the current docker context, else the default socket."""
     if environment.get("DOCKER_HOST"):
         return environment["DOCKER_HOST"]
     try:
@@ -266,46 +213,6 @@ def engine_address(environment: Mapping[str, str]) -> str:
             "Run `docker context use default`, or pass `--runtime local`.",
         ) from error
     return str(context.get("base_url", DEFAULT_ADDRESS))
-
-
-def check_socket(address: str) -> None:
-    """Open and close the engine's socket, for an error that tells the three usual causes apart.
-
-    Raises:
-        EngineNotInstalled, EngineNotRunning, EngineForbidden: as they say.
-    """
-    scheme, _, path = address.partition("://")
-    if scheme not in ("unix", "http+unix"):
-        return
-    path = "/" + path.lstrip("/")
-    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        probe.connect(path)
-    except PermissionError as error:
-        raise EngineForbidden(
-            f"You may not use the container engine's socket {path}.",
-            "Read and write permission on it was expected, usually as a member of its group.",
-            "Run `sudo usermod -aG docker $USER` and log in again, or pass `--runtime local`.",
-        ) from error
-    except OSError as error:
-        if _is_installed():
-            raise EngineNotRunning(
-                f"No container engine listens on {path}: {error.strerror}.",
-                "A running Docker engine was expected.",
-                START_HINT,
-            ) from error
-        raise EngineNotInstalled(
-            f"There is no container engine on this machine: no {path}, no program named docker.",
-            "Docker 20.10 or later was expected.",
-            "Install it (`sudo apt-get install docker.io`), or pass `--runtime local`.",
-        ) from error
-    finally:
-        probe.close()
-
-
-def _is_installed() -> bool:
-    folders = os.environ.get("PATH", os.defpath) + os.pathsep + DAEMON_FOLDERS
-    return any(shutil.which(program, path=folders) for program in ENGINE_PROGRAMS)
 
 
 def _image_details(attributes: Mapping[str, Any]) -> ImageDetails:

@@ -1,7 +1,7 @@
 """What a stage's image is made from, and the name that follows from it.
 
-An image's tag is a hash of its sources, so an image that is older than the checkout has another name than the one asked for:
-it can be noticed, never mistaken.
+An image's tag is a hash of its sources, so an image that is older than the checkout has another
+name than the one asked for: it can be noticed, never mistaken.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ImageSources:
     def read(
         cls, stage: Stage, torch_variant: TorchVariant, root: Path | None = None
     ) -> ImageSources:
-        """Read the Dockerfile, the lock and the stage's own files from a checkout; None = this one."""
+        """Read the Dockerfile, the lock and the stage's files from a checkout; None = this one."""
         root = root or repository_folder()
         variant = torch_variant if stage == "load" else None
         paths = [root / _dockerfile(stage), root / _lock(stage, variant), root / CONTRACT]
@@ -78,7 +78,7 @@ class ImageSources:
         return f"{REPOSITORIES[self.stage]}:{prefix}{self.content_hash()[:TAG_DIGITS]}"
 
     def context(self, wheels: Sequence[Path] = ()) -> Iterator[bytes]:
-        """The build context as an uncompressed tar file, piece by piece, so that large wheels are never held in memory.
+        """The build context as a tar file, in pieces: large wheels are never held in memory.
 
         Owner and time of every member are fixed: equal sources give equal layers.
         """

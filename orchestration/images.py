@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.errors import EngineNotInstalled, ImageBuildFailed, ImageMissing
+from orchestration.engine_access import open_engine
+from orchestration.errors import ImageBuildFailed, ImageMissing
 from orchestration.image_sources import REPOSITORIES, ImageSources
 from orchestration.run_paths import cache_folder
 from orchestration.runtimes.base import Stage
@@ -43,30 +44,13 @@ class BuiltImage:
     size_bytes: int
 
 
-def open_engine() -> Engine:
-    """Connect to the container engine; the SDK is imported only now, most commands do not need it.
-
-    Raises:
-        EngineNotInstalled, EngineNotRunning, EngineForbidden: as they say.
-    """
-    try:
-        from orchestration.engine import Engine
-    except ImportError as error:
-        raise EngineNotInstalled(
-            f"The Docker SDK for Python is not installed: {error}.",
-            "The packages of requirements.txt were expected.",
-            "Run `python -m pip install -r requirements.txt`, or pass `--runtime local`.",
-        ) from error
-    return Engine.connect()
-
-
 def find_image(
     engine: Engine, stage: Stage, variants: Sequence[TorchVariant] = ("cpu",)
 ) -> tuple[ImageSources, ImageDetails]:
     """The image of a stage that holds the present sources, of the first variant that has one.
 
     Raises:
-        ImageMissing: none has been built; says how, and whether an older one is there. Nothing is built or pulled here.
+        ImageMissing: none has been built. Nothing is built or pulled here.
     """
     candidates = [ImageSources.read(stage, variant) for variant in variants]
     for sources in candidates:
@@ -129,7 +113,7 @@ def build_arguments(
 
 
 def recorded_images(environment: Mapping[str, str] = os.environ) -> dict[str, dict[str, Any]]:
-    """What was built by this user on this machine: name -> digest, base image and its digest, engine."""
+    """What this user built on this machine: name -> digest, base image and its digest, engine."""
     try:
         text = _record_path(environment).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -172,9 +156,10 @@ def _base_image(
         details = engine.find_image(name)
     if details is None:
         raise ImageBuildFailed(
-            f"The base image {name} is not on this machine, and nothing is fetched with a wheelhouse.",
-            "It was expected to be there already.",
-            f"Run `docker pull {name}` (or `docker save` it elsewhere and `docker load` it here), or name another base image.",
+            f"The base image {name} is not on this machine.",
+            "With a wheelhouse nothing is fetched, so it was expected to be there already.",
+            f"Run `docker pull {name}` (or `docker save` it elsewhere and `docker load` it here), "
+            "or name another base image.",
         )
     return details
 

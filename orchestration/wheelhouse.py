@@ -1,6 +1,6 @@
 """A wheelhouse: a folder of package files that takes the place of the package index.
 
-Only files that a lock names, by their hash, are used; whatever else lies in the folder is passed over.
+Only files that a lock names, by their hash, are used; whatever else lies there is passed over.
 """
 
 from __future__ import annotations

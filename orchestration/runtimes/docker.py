@@ -1,0 +1,153 @@
+"""The stages as containers, through a Docker engine."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from orchestration.engine_access import open_engine
+from orchestration.errors import (
+    EngineForbidden,
+    EngineNotInstalled,
+    EngineNotRunning,
+    EngineRefused,
+    FeatureUnavailable,
+)
+from orchestration.images import find_image
+from orchestration.runtimes.base import (
+    Availability,
+    Notify,
+    Stage,
+    StageProcess,
+    StageSpec,
+)
+from orchestration.runtimes.container_process import ContainerProcess
+from orchestration.runtimes.containers import Caller, container_arguments, container_name
+from orchestration.runtimes.ownership import (
+    RUN_LABEL,
+    STAGE_LABEL,
+    Owner,
+    is_leftover,
+    start_time,
+)
+from orchestration.settings import RuntimeOptions, TorchVariant
+
+if TYPE_CHECKING:
+    from orchestration.engine import ImageDetails
+
+
+class DockerRuntime:
+    """Each stage in a container of its own image.
+
+    Args:
+        options: how the stages are to be run.
+    """
+
+    name = "docker"
+
+    def __init__(self, options: RuntimeOptions) -> None:
+        self._options = options
+        self._images: dict[Stage, tuple[str, ImageDetails]] = {}
+        self._gpu = False
+        self._rootless = False
+
+    def availability(self) -> Availability:
+        """Usable when an engine answers. Whether the images are there is for `prepare` to say."""
+        try:
+            engine = open_engine()
+        except (EngineNotInstalled, EngineNotRunning, EngineForbidden) as error:
+            return Availability(False, error.happened, error.remedy)
+        try:
+            version = engine.info()["ServerVersion"]
+        except (EngineNotRunning, EngineRefused) as error:
+            return Availability(False, error.happened, error.remedy)
+        finally:
+            engine.close()
+        return Availability(True, f"Docker {version} answers")
+
+    def prepare(self, stages: Collection[Stage], notify: Notify) -> None:
+        """Find the stages' images. Nothing is built or pulled.
+
+        Raises:
+            EngineNotInstalled, EngineNotRunning, EngineForbidden: the engine is not usable.
+            FeatureUnavailable: a memory limit was asked for, which this engine cannot keep.
+            ImageMissing: an image has not been built from the present sources.
+        """
+        engine = open_engine()
+        try:
+            information = engine.info()
+            check_memory_limit(self._options.memory_limit_bytes, information)
+            self._rootless = "name=rootless" in information.get("SecurityOptions", [])
+            self._gpu = wants_gpu(self._options.device, information)
+            for stage in stages:
+                variants = torch_variants(self._options.device, self._gpu)
+                sources, details = find_image(engine, stage, variants)
+                self._images[stage] = (sources.reference, details)
+                if stage == "load" and self._gpu and sources.torch_variant == "cpu":
+                    notify("There is a GPU, but only the image with CPU torch has been built")
+                    self._gpu = False
+        finally:
+            engine.close()
+
+    def identity(self, stage: Stage) -> dict[str, Any]:
+        """Name and digest of the stage's image."""
+        reference, details = self._images[stage]
+        return {"runtime": self.name, "image": reference, "digest": details.image_id}
+
+    def start(self, spec: StageSpec, on_text: Notify) -> StageProcess:
+        """Create, attach to and start a container; nothing that it says is lost."""
+        labels = {RUN_LABEL: spec.run_id, STAGE_LABEL: spec.stage, **Owner.current().labels()}
+        arguments = container_arguments(
+            spec,
+            image_id=self._images[spec.stage][1].image_id,
+            name=container_name(spec.stage, spec.run_id, secrets.token_hex(4)),
+            caller=Caller.current(self._rootless),
+            labels=labels,
+            gpu=self._gpu and spec.stage == "load",
+        )
+        return ContainerProcess(open_engine(), spec, arguments, on_text)
+
+    def reap(self) -> None:
+        """Remove containers whose orchestrator is gone."""
+        engine = open_engine()
+        observer = Owner.current()
+        try:
+            for container in engine.list_containers(RUN_LABEL):
+                if is_leftover(container.labels, container.running, observer, start_time):
+                    engine.remove_container(container.container_id)
+        finally:
+            engine.close()
+
+
+def check_memory_limit(limit_bytes: int | None, information: Mapping[str, Any]) -> None:
+    """Refuse a memory limit that the engine would silently ignore.
+
+    Raises:
+        FeatureUnavailable: this engine sets no memory limits.
+    """
+    if limit_bytes is not None and not information.get("MemoryLimit", True):
+        raise FeatureUnavailable(
+            f"A memory limit of {limit_bytes} bytes was asked for, and this engine sets none.",
+            "A kernel and an engine with memory control groups were expected.",
+            "Leave `--memory-limit` out, or use an engine that runs as root or on cgroup v2.",
+        )
+
+
+def wants_gpu(device: str, information: Mapping[str, Any]) -> bool:
+    """Whether the load stage gets the machine's graphics cards.
+
+    Args:
+        device: as given to `--device`.
+        information: what the engine says of itself.
+    """
+    if device == "auto":
+        return "nvidia" in information.get("Runtimes", {})
+    return device.startswith("cuda")
+
+
+def torch_variants(device: str, gpu: bool) -> tuple[TorchVariant, ...]:
+    """Variants of the load image that will do, best first."""
+    if device.startswith("cuda"):
+        return ("cuda",)
+    return ("cuda", "cpu") if gpu else ("cpu", "cuda")
