@@ -1,7 +1,8 @@
 """Errors of the host side, one class a cause, each with its own exit code (10 to 29).
 
-Every message has three parts: what happened (with the value), what was expected, what to do. Only `orchestrate.py` prints them and exits;
-codes 30 to 49 belong to `stage_extract`, 50 to 69 to `stage_load`.
+Every message has three parts: what happened (with the value), what was expected, what to do.
+Only `orchestrate.py` prints them and exits. Codes 30 to 49 belong to `stage_extract`, 50 to 69
+to `stage_load`.
 """
 
 from __future__ import annotations
@@ -152,7 +153,10 @@ class StageFailed(OrchestrationError):
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived. Not an `Exception`, like `KeyboardInterrupt`, so that only clean-up code sees it."""
+    """SIGTERM arrived.
+
+    Not an `Exception`, like `KeyboardInterrupt`, so that only clean-up code sees it.
+    """
 
 
 def error_name(error: OrchestrationError) -> str:

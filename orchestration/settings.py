@@ -1,4 +1,7 @@
-"""What the user asked for, as frozen values. Built once from the command line; nothing else reads argv."""
+"""What the user asked for, as frozen values.
+
+Built once from the command line; nothing else reads argv.
+"""
 
 from __future__ import annotations
 

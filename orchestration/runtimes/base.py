@@ -40,12 +40,15 @@ class StageSpec:
 
     Attributes:
         stage: which of the two programs.
-        mounts: every host path that the stage's jobs will name, none inside another's source unless listed after it.
+        mounts: every host path that the stage's jobs will name, none inside another's source unless
+            listed after it.
         device: "auto", "cpu" or "cuda[:n]"; `extract` always runs on the CPU.
         memory_limit_bytes: None = no limit.
-        environment: variables for the stage, on top of the runtime's own few. Nothing of the caller's environment is inherited.
+        environment: variables for the stage, on top of the runtime's own few. Nothing of the
+            caller's environment is inherited.
         run_id: names the run, so that leftovers of killed runs can be told from living ones.
-        keep_open: file descriptors that a child process on this host must inherit (the lock of the run's temporary folder).
+        keep_open: file descriptors that a child process on this host must inherit (the lock of the
+            run's temporary folder).
     """
 
     stage: Stage
@@ -64,7 +67,8 @@ class ExitStatus:
     Attributes:
         code: exit code as a shell shows it: 128 + signal for a process killed by one.
         signal: number of the signal that killed it, or None.
-        out_of_memory: True when it is known that the memory limit or the kernel's OOM killer was the cause.
+        out_of_memory: True when it is known that the memory limit or the kernel's OOM killer was
+            the cause.
     """
 
     code: int
@@ -74,7 +78,9 @@ class ExitStatus:
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a runtime works on this machine; if not, why, and the command (or step) that mends it."""
+    """Whether a runtime works on this machine; if not, why, and the command (or step) that mends
+    it.
+    """
 
     ok: bool
     reason: str
@@ -82,19 +88,27 @@ class Availability:
 
 
 class StageProcess(Protocol):
-    """One running stage. Whoever started it calls `kill` at the end, whatever happened: it also cleans up."""
+    """One running stage.
+
+    Whoever started it calls `kill` at the end, whatever happened: it also cleans up.
+    """
 
     def path(self, host_path: Path) -> str:
         """Path under which the stage sees `host_path`, which must lie in one of the mounts."""
 
     def host_text(self, text: str) -> str:
-        """`text` from the stage, with its own paths replaced by the host's, for messages to people."""
+        """`text` from the stage with the host's paths in place of its own, for people."""
 
     def send(self, job: Mapping[str, object]) -> None:
-        """Write one job line. A process that is gone already is no error here: `events` ends and `wait` tells why."""
+        """Write one job line.
+
+        A process that is gone already is no error here: `events` ends and `wait` tells why.
+        """
 
     def events(self) -> Iterator[Event]:
-        """Yield event after event, blocking, until the process closes its output. May be called again to go on.
+        """Yield event after event, blocking, until the process closes its output.
+
+        May be called again to go on.
 
         Raises:
             StageCrashed: a line is not an event.
@@ -107,7 +121,10 @@ class StageProcess(Protocol):
         """Wait for the end of the process."""
 
     def kill(self) -> None:
-        """End the process and everything it started, now, and free what it held. Safe to call twice, and after its end."""
+        """End the process and everything it started, now, and free what it held.
+
+        Safe to call twice, and after its end.
+        """
 
 
 class Runtime(Protocol):
@@ -121,7 +138,9 @@ class Runtime(Protocol):
         """Check, quickly and without changing anything, whether this runtime can work here."""
 
     def prepare(self, stages: Collection[Stage], notify: Notify) -> None:
-        """Make sure that everything `start` needs is there. `local` makes missing environments, `docker` builds nothing.
+        """Make sure that everything `start` needs is there.
+
+        `local` makes missing environments, `docker` builds nothing.
 
         Raises:
             EngineNotInstalled, EngineNotRunning, EngineForbidden: the engine is not usable.
@@ -130,7 +149,10 @@ class Runtime(Protocol):
         """
 
     def identity(self, stage: Stage) -> dict[str, Any]:
-        """What exactly runs: image name and digest, or hashes of lock and sources. Goes into the manifest and the key of export reuse."""
+        """What exactly runs: image name and digest, or hashes of lock and sources.
+
+        Goes into the manifest and the key of export reuse.
+        """
 
     def start(self, spec: StageSpec, on_text: Notify) -> StageProcess:
         """Start a stage. Returns at once, while the stage still imports its framework.

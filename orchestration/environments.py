@@ -1,0 +1,297 @@
+"""The two Python environments of the local runtime, made by uv from hash-locked requirements.
+
+An environment is named after its lock's hash, so a changed lock makes a new one, and is made in a
+temporary folder that is renamed when it is complete: it exists whole or not at all.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestration.errors import EnvironmentBuildFailed
+from orchestration.interpreters import find_legacy_python, find_load_python, find_uv
+from orchestration.pip_settings import PipSettings
+from orchestration.run_paths import cache_folder, repository_folder
+from orchestration.runtimes.base import Notify, Stage
+from orchestration.settings import RuntimeOptions, TorchVariant
+
+CPU_TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
+LOAD_PACKAGES = ("torch", "numpy", "safetensors", "fastjsonschema")
+_HASH_DIGITS = 16
+_SHOWN_LINES = 12
+_TORCH_NOT_FOUND = ("torch==", "torch was not found", "no version of torch")
+
+# find_spec and metadata instead of imports: torch alone takes seconds to import.
+_PACKAGE_PROBE = """
+import importlib.metadata, importlib.util, json, sys
+found = {}
+for name in sys.argv[1:]:
+    if importlib.util.find_spec(name) is not None:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "unknown"
+print(json.dumps({"version": list(sys.version_info[:3]), "packages": found}))
+"""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What one environment is made from.
+
+    Attributes:
+        stage: the stage that runs in it.
+        lock: requirements file with versions and hashes.
+        extra_index: index that holds what the public one lacks, or None.
+    """
+
+    stage: Stage
+    lock: Path
+    extra_index: str | None
+
+    def lock_sha256(self) -> str:
+        """Hash of the lock, in hexadecimal digits."""
+        return hashlib.sha256(self.lock.read_bytes()).hexdigest()
+
+    def folder_name(self) -> str:
+        """Name of the environment's folder, such as "extract-0123456789abcdef"."""
+        return f"{self.stage}-{self.lock_sha256()[:_HASH_DIGITS]}"
+
+
+def recipe_for(stage: Stage, torch_variant: TorchVariant) -> Recipe:
+    """The recipe of a stage's environment."""
+    folder = repository_folder() / "docker"
+    if stage == "extract":
+        return Recipe(stage, folder / "requirements-extract.txt", None)
+    lock = folder / f"requirements-load-{torch_variant}.txt"
+    return Recipe(stage, lock, CPU_TORCH_INDEX if torch_variant == "cpu" else None)
+
+
+def environments_folder(environment: Mapping[str, str]) -> Path:
+    """Where the environments lie: the user's cache folder."""
+    return cache_folder(environment) / "environments"
+
+
+def existing_python(recipe: Recipe, environment: Mapping[str, str]) -> Path | None:
+    """Interpreter of the environment, or None if it has not been made.
+
+    A link to an interpreter that has been removed since then counts as none.
+    """
+    python = environments_folder(environment) / recipe.folder_name() / "bin" / "python"
+    return python if python.exists() else None
+
+
+def make_environment(
+    recipe: Recipe, options: RuntimeOptions, environment: Mapping[str, str], notify: Notify
+) -> Path:
+    """Make a stage's environment, or wait for another run that is making it.
+
+    Returns:
+        The environment's interpreter.
+
+    Raises:
+        LegacyPythonMissing: there is no CPython 3.7.
+        EnvironmentBuildFailed: uv is missing or failed.
+    """
+    folder = environments_folder(environment)
+    _make_folder(folder)
+    target = folder / recipe.folder_name()
+    with _exclusive(folder / f"{target.name}.lock", notify):
+        python = existing_python(recipe, environment)
+        if python is not None:
+            return python
+        notify(f"Making the {recipe.stage} environment in {target} (once; later runs find it)")
+        _reap_partial_folders(target)
+        with tempfile.TemporaryDirectory(prefix=f"{target.name}.partial-", dir=folder) as partial:
+            build = Path(partial) / "environment"
+            _install(recipe, options, environment, build, notify)
+            shutil.rmtree(target, ignore_errors=True)
+            build.rename(target)
+        notify(f"The {recipe.stage} environment is ready")
+    return target / "bin" / "python"
+
+
+def check_load_python(path: Path) -> dict[str, str]:
+    """Check an environment of the user's that is to run stage 2.
+
+    Args:
+        path: its interpreter.
+
+    Returns:
+        Package name -> version of what stage 2 imports.
+
+    Raises:
+        EnvironmentBuildFailed: it does not run, is too old, or lacks a package.
+    """
+    command = [os.fspath(path), "-c", _PACKAGE_PROBE, *LOAD_PACKAGES]
+    try:
+        answer = subprocess.run(command, capture_output=True, check=True, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise EnvironmentBuildFailed(
+            f"The Python named with --load-python does not run: {path}: {error}.",
+            "A Python 3.10 or newer of an environment that has torch was expected.",
+            "Name the environment's interpreter, such as ENVIRONMENT/bin/python.",
+        ) from error
+    facts = json.loads(answer.stdout)
+    packages: dict[str, str] = facts["packages"]
+    if tuple(facts["version"][:2]) < (3, 10):
+        raise EnvironmentBuildFailed(
+            f"{path} is Python {'.'.join(str(part) for part in facts['version'])}.",
+            "Stage 2 needs Python 3.10 or newer.",
+            "Name another with --load-python, or leave the option out.",
+        )
+    missing = [name for name in LOAD_PACKAGES if name not in packages]
+    if missing:
+        raise EnvironmentBuildFailed(
+            f"The environment of {path} lacks {', '.join(missing)}.",
+            f"Stage 2 imports {', '.join(LOAD_PACKAGES)}.",
+            f"Install what is missing: {path} -m pip install {' '.join(missing)}",
+        )
+    return packages
+
+
+def _install(
+    recipe: Recipe,
+    options: RuntimeOptions,
+    environment: Mapping[str, str],
+    build: Path,
+    notify: Notify,
+) -> None:
+    """Create a virtual environment at `build` and install the lock into it."""
+    uv = os.fspath(find_uv(environment))
+    home = Path.home()
+    if recipe.stage == "extract":
+        legacy = find_legacy_python(options.legacy_python, environment, home)
+        python = os.fspath(legacy.path)
+        notify(f"Python 3.7: {python} ({legacy.found_in})")
+    else:
+        found = find_load_python(environment, home)
+        python = os.fspath(found.path) if found else "3.11"
+    pip = PipSettings.read(environment, home)
+    uv_environment = _uv_environment(environment, pip)
+    venv = [uv, "venv", "--no-project", "--quiet", "--relocatable", "--python", python]
+    _run_or_fail(recipe, [*venv, os.fspath(build)], uv_environment, notify)
+    install = [uv, "pip", "install", "--python", os.fspath(build / "bin" / "python")]
+    install += ["--require-hashes", "--compile-bytecode", "--requirement", os.fspath(recipe.lock)]
+    sources = _source_arguments(recipe, options.wheelhouse, pip)
+    lines = _run(install + sources[0], uv_environment, notify)
+    for more in sources[1:]:
+        if lines is None or not any(text in "\n".join(lines) for text in _TORCH_NOT_FOUND):
+            break
+        lines = _run(install + more, uv_environment, notify)
+    if lines is not None:
+        raise _failure(recipe, install, lines)
+
+
+def _source_arguments(recipe: Recipe, wheelhouse: Path | None, pip: PipSettings) -> list[list[str]]:
+    """Sets of arguments that say where packages come from, to be tried in this order.
+
+    Every file is checked against the lock's hash, so any index may provide it
+    (`unsafe-best-match` looks at all of them, as pip does).
+    """
+    if wheelhouse is not None:
+        return [["--no-index", "--offline", "--find-links", os.fspath(wheelhouse.resolve())]]
+    own = [*pip.uv_arguments(), "--index-strategy", "unsafe-best-match"]
+    if recipe.extra_index is None or pip.no_index:
+        return [own]
+    with_extra = [*own, "--index", recipe.extra_index]
+    # A machine with its own sources may be cut off from the public ones: those come second.
+    return [own, with_extra] if pip.names_a_source() else [with_extra]
+
+
+def _uv_environment(environment: Mapping[str, str], pip: PipSettings) -> dict[str, str]:
+    """The caller's environment without an active virtual environment, with pip's certificates."""
+    variables = {key: value for key, value in environment.items() if key != "VIRTUAL_ENV"}
+    if pip.certificate:
+        variables.setdefault("SSL_CERT_FILE", pip.certificate)
+    return variables
+
+
+def _run_or_fail(
+    recipe: Recipe, command: list[str], environment: Mapping[str, str], notify: Notify
+) -> None:
+    lines = _run(command, environment, notify)
+    if lines is not None:
+        raise _failure(recipe, command, lines)
+
+
+def _run(command: list[str], environment: Mapping[str, str], notify: Notify) -> list[str] | None:
+    """Run uv, passing its lines on. None = it succeeded, else what it said.
+
+    It gets a session of its own and is killed with its children when this run ends early.
+    """
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=dict(environment),
+        cwd="/",
+        start_new_session=True,
+    )
+    lines: list[str] = []
+    try:
+        assert process.stdout is not None
+        for raw in process.stdout:
+            line = raw.decode(errors="replace").rstrip()
+            if line:
+                lines.append(line)
+                notify(f"  {line.strip()}")
+        return lines if process.wait() != 0 else None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _failure(recipe: Recipe, command: list[str], lines: list[str]) -> EnvironmentBuildFailed:
+    said = " / ".join(line.strip() for line in lines[-_SHOWN_LINES:]) or "nothing"
+    return EnvironmentBuildFailed(
+        f"uv could not make the {recipe.stage} environment; it said: {said}",
+        f"Every package of {recipe.lock.name} was to be installed, with its hash.",
+        "Check the network and the index settings (UV_*, PIP_*, pip.conf), or give a folder of"
+        f" wheels with --wheelhouse. The command was: {' '.join(command)}",
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentBuildFailed(
+            f"The folder {folder} cannot be made: {error.strerror}.",
+            "Environments are kept in the user's cache folder.",
+            "Set XDG_CACHE_HOME to a folder that you may write to.",
+        ) from error
+
+
+@contextmanager
+def _exclusive(lock_file: Path, notify: Notify) -> Iterator[None]:
+    """Hold the lock of one environment; waits for another run that holds it."""
+    descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            notify("Waiting for another run that is making this environment")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _reap_partial_folders(target: Path) -> None:
+    """Remove what killed runs left of this environment; the lock is held, so none is in use."""
+    for leftover in target.parent.glob(f"{target.name}.partial-*"):
+        shutil.rmtree(leftover, ignore_errors=True)

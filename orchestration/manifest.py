@@ -1,0 +1,143 @@
+"""manifest.json: what a result was made from, by what, when, and the hashes of its files.
+
+Time, host and paths are told here and only here; the files that it lists do not hold any.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+MANIFEST_FILE = "manifest.json"
+FORMAT = "tf1-to-torch-manifest"
+VERSION = 1
+_PIECE_BYTES = 1 << 20
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, read in pieces, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    buffer = bytearray(_PIECE_BYTES)
+    view = memoryview(buffer)
+    with path.open("rb", buffering=0) as stream:
+        while count := stream.readinto(buffer):
+            digest.update(view[:count])
+    return digest.hexdigest()
+
+
+def describe_files(folder: Path, names: Iterable[str]) -> list[dict[str, Any]]:
+    """Name (relative to the folder), size and hash of files, sorted by name."""
+    return [
+        {
+            "name": name,
+            "size_bytes": (folder / name).stat().st_size,
+            "sha256": sha256_of(folder / name),
+        }
+        for name in sorted(names)
+    ]
+
+
+class BackgroundDescription:
+    """`describe_files` in a thread, beside other work; hashing leaves the interpreter lock free.
+
+    The thread is a daemon, so that a run that is given up does not wait for it.
+    """
+
+    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+        self._folder = folder
+        self._names = tuple(names)
+        self._found: list[dict[str, Any]] | OSError = []
+        self._thread = threading.Thread(target=self._describe, daemon=True)
+        self._thread.start()
+
+    def result(self) -> list[dict[str, Any]]:
+        """Wait for the description. Raises OSError if a file could not be read."""
+        self._thread.join()
+        if isinstance(self._found, OSError):
+            raise self._found
+        return self._found
+
+    def _describe(self) -> None:
+        try:
+            self._found = describe_files(self._folder, self._names)
+        except OSError as error:
+            self._found = error
+
+
+def changed_files(folder: Path, described: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of files that are missing or differ from their description, sorted.
+
+    Sizes are looked at first: nothing is read when those differ already.
+    """
+    wrong = [str(entry["name"]) for entry in described if not _has_size(folder, entry)]
+    if wrong:
+        return sorted(wrong)
+    found = describe_files(folder, [str(entry["name"]) for entry in described])
+    hashes = {entry["name"]: entry["sha256"] for entry in found}
+    return sorted(
+        str(entry["name"]) for entry in described if hashes[entry["name"]] != entry["sha256"]
+    )
+
+
+def file_names(folder: Path) -> list[str]:
+    """Plain files below a folder, as relative paths; links are left out."""
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    )
+
+
+def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write a manifest, complete with format, time and facts about this host."""
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "host": _host_facts(),
+        **content,
+    }
+    text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=True)
+    path = folder / MANIFEST_FILE
+    with path.open("w", encoding="ascii") as stream:
+        stream.write(text + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a result folder, or None if the folder is no result of this program."""
+    try:
+        manifest = json.loads((folder / MANIFEST_FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        return None
+    return manifest
+
+
+def _has_size(folder: Path, entry: Mapping[str, Any]) -> bool:
+    try:
+        return (folder / str(entry["name"])).stat().st_size == int(entry["size_bytes"])
+    except OSError:
+        return False
+
+
+def _host_facts() -> dict[str, Any]:
+    return {
+        "name": platform.node(),
+        "system": platform.platform(),
+        "machine": platform.machine(),
+        "processors": os.cpu_count(),
+        "python": platform.python_version(),
+        "user_id": os.getuid(),
+        "executable": sys.executable,
+    }

@@ -1,0 +1,154 @@
+"""Paths that a run reads from and writes to: the checkpoint, the default output, the caches."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestration.errors import CheckpointMissing, ExportInvalid
+from orchestration.runtimes.base import Mount
+
+PROJECT = "tf1-to-torch"
+INPUT_TARGET = "/in"
+EXPORT_TARGET = "/export"
+OUTPUT_TARGET = "/out"
+MAP_TARGET = "/map"
+MODEL_TARGET = "/model"
+GRAPH_FILE = "graph.json"
+
+_CHECKPOINT_SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
+
+
+@dataclass(frozen=True)
+class CheckpointPath:
+    """The checkpoint that the user named, found on this machine.
+
+    Attributes:
+        folder: the real folder that holds it.
+        name: what in the folder was named, a prefix or a file; "" for the folder itself.
+    """
+
+    folder: Path
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """Path for the stage's job, as the host sees it."""
+        return self.folder / self.name if self.name else self.folder
+
+    @property
+    def stem(self) -> str:
+        """Name without a checkpoint file's suffix: what its files have in common."""
+        return _CHECKPOINT_SUFFIX.sub("", self.name)
+
+    def files(self) -> list[Path]:
+        """Files that may belong to the checkpoint, sorted by name."""
+        return [
+            self.folder / name
+            for name in sorted(os.listdir(self.folder))
+            if name.startswith(self.stem) and (self.folder / name).is_file()
+        ]
+
+    def mounts(self) -> tuple[Mount, ...]:
+        """The folder, and what its symbolic links lead to outside of it.
+
+        A file mounted on a link lands where the link leads inside the container.
+        """
+        linked = [
+            Mount(Path(os.path.realpath(path)), f"{INPUT_TARGET}/{path.name}", read_only=True)
+            for path in self.files()
+            if path.is_symlink() and self._leaves_folder(path)
+        ]
+        return (Mount(self.folder, INPUT_TARGET, read_only=True), *linked)
+
+    def _leaves_folder(self, link: Path) -> bool:
+        return (
+            os.readlink(link).startswith("/") or Path(os.path.realpath(link)).parent != self.folder
+        )
+
+
+def find_checkpoint(given: Path) -> CheckpointPath:
+    """Turn what the user named (folder, prefix or file) into a `CheckpointPath`.
+
+    Which files make up the checkpoint is for stage 1 to say; only whether there is
+    anything at all is checked here, before anything heavy starts.
+
+    Raises:
+        CheckpointMissing: nothing of that name exists.
+    """
+    if given.is_dir():
+        return CheckpointPath(Path(os.path.realpath(given)), "")
+    folder, name = Path(os.path.realpath(given.parent)), given.name
+    names = _listing(folder)
+    if name in names or any(other.startswith((f"{name}.", f"{name}-")) for other in names):
+        found = CheckpointPath(folder, name)
+        return _follow_lonely_link(found, names)
+    raise _missing(given, folder, names)
+
+
+def _follow_lonely_link(found: CheckpointPath, names: list[str]) -> CheckpointPath:
+    """A link to one file of a checkpoint stands for the checkpoint where that file lies."""
+    is_lonely = sum(name.startswith(found.stem) for name in names) == 1
+    if not (found.path.is_symlink() and is_lonely):
+        return found
+    target = Path(os.path.realpath(found.path))
+    return CheckpointPath(target.parent, target.name)
+
+
+def _listing(folder: Path) -> list[str]:
+    """Names in a folder; none if it is missing or may not be read (stage 1 reports the latter)."""
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _missing(given: Path, folder: Path, names: list[str]) -> CheckpointMissing:
+    if folder.is_dir():
+        near = difflib.get_close_matches(given.name, names, n=3, cutoff=0.5)
+        hint = f"Nearest names in {folder}: {', '.join(near)}." if near else f"Look into {folder}."
+    else:
+        parent = next(parent for parent in folder.parents if parent.is_dir())
+        hint = f"The folder {folder} does not exist either; {parent} does."
+    return CheckpointMissing(
+        f"There is no checkpoint at {given}.",
+        "A folder, a prefix such as model.ckpt-1000, or one of a checkpoint's files was expected.",
+        hint,
+    )
+
+
+def find_export(given: Path) -> Path:
+    """The export folder that the user named: itself, or the one inside a result folder.
+
+    Raises:
+        ExportInvalid: there is no export.
+    """
+    for folder in (given, given / "export"):
+        if (folder / GRAPH_FILE).is_file():
+            return Path(os.path.realpath(folder))
+    raise ExportInvalid(
+        f"There is no export in {given}.",
+        f"A folder with {GRAPH_FILE} and variables.safetensors was expected.",
+        "Make one with `orchestrate.py extract CKPT --out FOLDER`.",
+    )
+
+
+def default_out(checkpoint: Path, suffix: str) -> Path:
+    """`<checkpoint name>-<suffix>` in the current folder."""
+    name = _CHECKPOINT_SUFFIX.sub("", checkpoint.name) or Path(os.path.realpath(checkpoint)).name
+    return Path.cwd() / f"{name or 'checkpoint'}-{suffix}"
+
+
+def repository_folder() -> Path:
+    """The folder that holds orchestrate.py, the stages and the locks."""
+    return Path(__file__).resolve().parent.parent
+
+
+def cache_folder(environment: Mapping[str, str]) -> Path:
+    """This project's folder in the user's cache (XDG Base Directory Specification)."""
+    base = environment.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / PROJECT

@@ -1,0 +1,124 @@
+"""What each command asks of the stages: specs to start them from, and their job lines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestration.run_paths import (
+    EXPORT_TARGET,
+    MAP_TARGET,
+    MODEL_TARGET,
+    OUTPUT_TARGET,
+    CheckpointPath,
+)
+from orchestration.runtimes.base import Mount, Stage, StageProcess, StageSpec
+from orchestration.settings import ExtractOptions, LoadOptions, RuntimeOptions
+
+# Hash order must not reach the files that are written; TensorFlow's notices help nobody.
+_COMMON_ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
+_EXTRACT_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""}
+_HIDE_CARDS = {"CUDA_VISIBLE_DEVICES": ""}
+
+
+def extract_spec(
+    checkpoint: CheckpointPath,
+    out: Path | None,
+    options: RuntimeOptions,
+    keep_open: tuple[int, ...],
+) -> StageSpec:
+    """Stage 1, reading `checkpoint` and writing to `out` (None: an inspection writes nothing)."""
+    mounts = checkpoint.mounts()
+    if out is not None:
+        mounts += (Mount(out, OUTPUT_TARGET, read_only=False),)
+    return StageSpec(
+        stage="extract",
+        mounts=mounts,
+        device="cpu",
+        memory_limit_bytes=options.memory_limit_bytes,
+        environment={**_COMMON_ENVIRONMENT, **_EXTRACT_ENVIRONMENT},
+        keep_open=keep_open,
+    )
+
+
+def load_spec(
+    export: Path,
+    out: Path,
+    load: LoadOptions,
+    options: RuntimeOptions,
+    keep_open: tuple[int, ...],
+) -> StageSpec:
+    """Stage 2, reading `export` and writing to `out`."""
+    mounts = [
+        Mount(export, EXPORT_TARGET, read_only=True),
+        Mount(out, OUTPUT_TARGET, read_only=False),
+    ]
+    if load.map is not None:
+        mounts.append(Mount(load.map.parent, MAP_TARGET, read_only=True))
+    if (source := model_file(load.model)) is not None:
+        mounts.append(Mount(source.parent, MODEL_TARGET, read_only=True))
+    hidden = _HIDE_CARDS if options.device == "cpu" else {}
+    return StageSpec(
+        stage="load",
+        mounts=tuple(mounts),
+        device=options.device,
+        memory_limit_bytes=options.memory_limit_bytes,
+        environment={**_COMMON_ENVIRONMENT, **hidden},
+        keep_open=keep_open,
+    )
+
+
+def extract_job(
+    command: Stage | str,
+    process: StageProcess,
+    checkpoint: CheckpointPath,
+    out: Path | None,
+    options: ExtractOptions,
+) -> dict[str, Any]:
+    """Job line of stage 1: `command` is "extract" or "inspect"."""
+    job = {
+        "job": command,
+        "command": command,
+        "checkpoint": process.path(checkpoint.path),
+        "options": options.to_job(),
+    }
+    return job if out is None else {**job, "out": process.path(out)}
+
+
+def check_job(process: StageProcess, load: LoadOptions, device: str) -> dict[str, Any]:
+    """Job line that lets stage 2 look at its options before there is an export."""
+    options = _load_job_options(process, load, device)
+    return {"job": "check", "command": "check", "options": options}
+
+
+def load_job(
+    process: StageProcess, export: Path, out: Path, load: LoadOptions, device: str
+) -> dict[str, Any]:
+    """Job line of stage 2."""
+    return {
+        "job": "load",
+        "command": "load",
+        "export": process.path(export),
+        "out": process.path(out),
+        "options": _load_job_options(process, load, device),
+    }
+
+
+def model_file(model: str) -> Path | None:
+    """The file of a model given as "file.py:Factory", or None for a name."""
+    path, _, factory = model.rpartition(":")
+    return Path(os.path.realpath(path)) if factory and path.endswith(".py") else None
+
+
+def _load_job_options(process: StageProcess, load: LoadOptions, device: str) -> Mapping[str, Any]:
+    source = model_file(load.model)
+    factory = load.model.rpartition(":")[2]
+    return {
+        "model": load.model if source is None else f"{process.path(source)}:{factory}",
+        "device": device,
+        "map": None if load.map is None else process.path(load.map),
+        "tolerance": load.tolerance,
+        "prove": load.prove,
+    }
