@@ -226,7 +226,7 @@ class _IndexDecoder:
         if value is None:
             raise self.corrupt(f"the slice of {name!r} that starts at {start} is missing")
         stored = self._parse(BundleEntryProto(), value, f"a slice of {name!r}")
-        sizes = shape[:axis] + (length,) + shape[axis + 1 :]
+        sizes = (*shape[:axis], length, *shape[axis + 1 :])
         stored_shape = tuple(dimension.size for dimension in stored.shape.dim)
         if stored_shape != sizes or stored.dtype != entry.dtype or stored.slices:
             raise self.corrupt(

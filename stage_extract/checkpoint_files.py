@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import List, NamedTuple, Optional, Tuple
+from dataclasses import dataclass
+from typing import List, Optional, Tuple
 
 from stage_extract.bundle_index import BundleIndex, read_bundle_index
 from stage_extract.bundle_reader import truncated
@@ -15,7 +16,8 @@ from stage_extract.locate import Located
 from stage_extract.sstable import has_table_footer
 
 
-class CheckpointFiles(NamedTuple):
+@dataclass(frozen=True)
+class CheckpointFiles:
     """A checkpoint that is complete and large enough.
 
     Attributes:

@@ -116,4 +116,4 @@ def local_candidates(named: str) -> List[str]:
         return []
     absolute = named.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", named) is not None
     candidates = [] if absolute or ".." in parts else [os.path.join(*parts)]
-    return candidates + [parts[-1]]
+    return [*candidates, parts[-1]]

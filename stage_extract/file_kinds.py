@@ -86,7 +86,10 @@ _STARTS = (
         b"\x93NUMPY",
         FileKind("a NumPy array", NotTensorFlow, "Load it with numpy.load; it holds one array."),
     ),
-    (b"\x80", FileKind("a Python pickle", NotTensorFlow, "Load it with the program that wrote it.")),
+    (
+        b"\x80",
+        FileKind("a Python pickle", NotTensorFlow, "Load it with the program that wrote it."),
+    ),
     (b"\x1f\x8b", FileKind("a gzip archive", NotTensorFlow, "Unpack it first.")),
     (b"BZh", FileKind("a bzip2 archive", NotTensorFlow, "Unpack it first.")),
     (b"\xfd7zXZ\x00", FileKind("an xz archive", NotTensorFlow, "Unpack it first.")),
@@ -189,9 +192,7 @@ def _table_kind(path: str) -> Optional[FileKind]:
         try:
             key, value = next(read_table(file), (None, b""))
         except SSTableError:
-            return FileKind(
-                "a damaged V1 checkpoint or index", UnsupportedFormat, "Copy it again."
-            )
+            return FileKind("a damaged V1 checkpoint or index", UnsupportedFormat, "Copy it again.")
     if key == b"" and value.startswith(b"\x0a"):
         return _V1
     return FileKind(

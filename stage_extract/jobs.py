@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, fields
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from stage_extract.errors import JobInvalid
 
@@ -60,27 +60,47 @@ def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _is_text(value: Any) -> bool:
+    # No path holds a null character; the operating system would refuse it without an errno.
+    return isinstance(value, str) and value != "" and "\0" not in value
+
+
 def _are_names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) and name for name in value)
 
 
 def _are_shapes(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(shape, list) and all(_is_int(size) and size >= 0 for size in shape)
-        for shape in value.values()
+        isinstance(shape, list) and all(map(_is_size, shape)) for shape in value.values()
     )
 
 
+def _is_size(value: Any) -> bool:
+    return _is_int(value) and value >= 0
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_step(value: Any) -> bool:
+    return value is None or _is_size(value)
+
+
+def _is_seed(value: Any) -> bool:
+    return _is_size(value) and value < 2**32
+
+
 # One row an option: its check, and what the check wants in words.
-_OPTION_CHECKS = {
-    "step": (lambda value: value is None or (_is_int(value) and value >= 0), "null or a step >= 0"),
-    "keep_optimizer": (lambda value: isinstance(value, bool), "true or false"),
+_OPTION_CHECKS: Mapping[str, Tuple[Callable[[Any], bool], str]] = {
+    "step": (_is_step, "null or a step >= 0"),
+    "keep_optimizer": (_is_flag, "true or false"),
     "inputs": (_are_names, "a list of tensor names"),
     "outputs": (_are_names, "a list of tensor names"),
     "input_shapes": (_are_shapes, "an object of tensor name -> list of sizes"),
-    "reference": (lambda value: isinstance(value, bool), "true or false"),
-    "reference_mb": (lambda value: _is_int(value) and value >= 0, "a number of megabytes >= 0"),
-    "seed": (lambda value: _is_int(value) and 0 <= value < 2**32, "a number from 0 to 2**32 - 1"),
+    "reference": (_is_flag, "true or false"),
+    "reference_mb": (_is_size, "a number of megabytes >= 0"),
+    "seed": (_is_seed, "a number from 0 to 2**32 - 1"),
 }
 
 
@@ -97,7 +117,9 @@ def parse_options(values: Mapping[str, Any]) -> ExtractOptions:
     known = [option.name for option in fields(ExtractOptions)]
     for name, value in values.items():
         if name not in _OPTION_CHECKS:
-            raise _invalid(f"The job has an unknown option {name!r}.", f"Known: {', '.join(known)}.")
+            raise _invalid(
+                f"The job has an unknown option {name!r}.", f"Known: {', '.join(known)}."
+            )
         check, wanted = _OPTION_CHECKS[name]
         if not check(value):
             raise _invalid(f"Option {name!r} is {value!r}.", f"Expected {wanted}.")
@@ -133,7 +155,7 @@ def parse_job(values: Mapping[str, Any]) -> Job:
         JobInvalid: a field is missing, unknown, or of another type.
     """
     for name in ("job", "command", "checkpoint"):
-        if not isinstance(values.get(name), str) or not values[name]:
+        if not _is_text(values.get(name)):
             raise _invalid(f"Field {name!r} is {values.get(name)!r}.", "Expected a text.")
     unknown = sorted(set(values) - {"job", "command", "checkpoint", "out", "options"})
     if unknown:
@@ -144,7 +166,7 @@ def parse_job(values: Mapping[str, Any]) -> Job:
     command, out, options = values["command"], values.get("out"), values.get("options", {})
     if command not in COMMANDS:
         raise _invalid(f"The command is {command!r}.", f"Known commands: {', '.join(COMMANDS)}.")
-    if command == "extract" and (not isinstance(out, str) or not out):
+    if command == "extract" and not _is_text(out):
         raise _invalid(f"Field 'out' is {out!r}.", "Expected the folder of the export.")
     if not isinstance(options, dict):
         raise _invalid(f"Field 'options' is {options!r}.", "Expected an object.")

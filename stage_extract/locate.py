@@ -85,9 +85,7 @@ def _take_newest(folder: str, prefixes: List[PrefixName]) -> str:
     return prefixes[-1].name
 
 
-def _choose_step(
-    folder: str, prefixes: List[PrefixName], step: int, state_names: List[str]
-) -> str:
+def _choose_step(folder: str, prefixes: List[PrefixName], step: int, state_names: List[str]) -> str:
     fitting = [prefix for prefix in prefixes if prefix.step == step]
     if not fitting:
         steps = sorted({prefix.step for prefix in prefixes if prefix.step is not None})
@@ -140,7 +138,9 @@ def _refuse_other_formats(folder: str, names: List[str]) -> None:
     orphans = set(filter(None, map(strip_suffix, names)))
     suspects = [name for name in names if name.startswith("saved_model.pb")]
     # A V1 checkpoint has a .meta beside it as well.
-    suspects += [name for name in names if name in orphans or strip_v1_shard_suffix(name) in orphans]
+    suspects += [
+        name for name in names if name in orphans or strip_v1_shard_suffix(name) in orphans
+    ]
     for name in suspects:
         path = os.path.join(folder, name)
         if os.path.isfile(path):

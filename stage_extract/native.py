@@ -1,4 +1,4 @@
-"""Two C functions of TensorFlow's own library that its Python side does not offer: CRC32C and Snappy.
+"""Functions of TensorFlow's own library that its Python side does not offer: CRC32C and Snappy.
 
 Pure Python takes minutes for the checksum of a large checkpoint; TensorFlow's function uses the
 processor's CRC32C instruction. The symbol names are those of the locked TensorFlow 1.15.5.
@@ -15,17 +15,17 @@ _LIBRARY_NAME = "libtensorflow_framework.so.1"
 _LIBRARY = ctypes.CDLL(os.path.join(tensorflow.sysconfig.get_lib(), _LIBRARY_NAME))
 
 # tensorflow::crc32c::Extend(uint32 crc, const char* data, size_t size)
-_crc32c_extend = getattr(_LIBRARY, "_ZN10tensorflow6crc32c6ExtendEjPKcm")
+_crc32c_extend = _LIBRARY["_ZN10tensorflow6crc32c6ExtendEjPKcm"]
 _crc32c_extend.restype = ctypes.c_uint32
 _crc32c_extend.argtypes = [ctypes.c_uint32, ctypes.c_void_p, ctypes.c_size_t]
 
 # bool tensorflow::port::Snappy_GetUncompressedLength(const char* data, size_t size, size_t* result)
-_snappy_length = getattr(_LIBRARY, "_ZN10tensorflow4port28Snappy_GetUncompressedLengthEPKcmPm")
+_snappy_length = _LIBRARY["_ZN10tensorflow4port28Snappy_GetUncompressedLengthEPKcmPm"]
 _snappy_length.restype = ctypes.c_bool
 _snappy_length.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.POINTER(ctypes.c_size_t)]
 
 # bool tensorflow::port::Snappy_Uncompress(const char* data, size_t size, char* output)
-_snappy_uncompress = getattr(_LIBRARY, "_ZN10tensorflow4port17Snappy_UncompressEPKcmPc")
+_snappy_uncompress = _LIBRARY["_ZN10tensorflow4port17Snappy_UncompressEPKcmPc"]
 _snappy_uncompress.restype = ctypes.c_bool
 _snappy_uncompress.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p]
 

@@ -50,20 +50,20 @@ def new_file(path: str) -> Iterator[BinaryIO]:
     """
     temporary = path + _TEMPORARY_SUFFIX
     try:
-        file = open(temporary, "wb", buffering=1 << 20)
-    except OSError as error:
-        raise write_failed(path, error) from error
-    renamed = False
-    try:
-        with file:
+        with _removed_unless_renamed(temporary), open(temporary, "wb", buffering=1 << 20) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
             os.fchmod(file.fileno(), _file_mode())
-        os.replace(temporary, path)
-        renamed = True
+            os.replace(temporary, path)
     except OSError as error:
         raise write_failed(path, error) from error
+
+
+@contextmanager
+def _removed_unless_renamed(temporary: str) -> Iterator[None]:
+    try:
+        yield
     finally:
-        if not renamed:
+        if os.path.lexists(temporary):
             os.unlink(temporary)

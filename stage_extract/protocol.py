@@ -1,4 +1,4 @@
-"""The event lines of this stage: one compact JSON object a line, on the stdout it was started with."""
+"""The event lines of this stage: a compact JSON object each, on the stdout it was started with."""
 
 from __future__ import annotations
 

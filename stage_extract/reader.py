@@ -1,4 +1,4 @@
-"""The one interface through which the rest of this stage reads a checkpoint, whatever its format."""
+"""The interface through which the rest of this stage reads a checkpoint, whatever its format."""
 
 from __future__ import annotations
 

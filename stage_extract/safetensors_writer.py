@@ -108,6 +108,4 @@ def _write_tensor(file: BinaryIO, entry: TensorEntry, pieces: Iterator[memoryvie
     for piece in pieces:
         written += file.write(piece)
     if written != entry.size_bytes:
-        raise ValueError(
-            f"{entry.name!r}: {written} bytes, but the header says {entry.size_bytes}"
-        )
+        raise ValueError(f"{entry.name!r}: {written} bytes, but the header says {entry.size_bytes}")

@@ -1,0 +1,215 @@
+"""One job, from the checkpoint to the export folder: locate, select, describe, write, record."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+
+from stage_extract.bundle_index import count_elements
+from stage_extract.bundle_reader import BundleReader
+from stage_extract.checkpoint_files import CheckpointFiles, check_checkpoint
+from stage_extract.dtypes import BY_NAME
+from stage_extract.errors import EmptyCheckpoint, OutputNotWritable
+from stage_extract.graph.describe import Description, describe
+from stage_extract.hashing import InputHasher
+from stage_extract.inspection import inspect
+from stage_extract.jobs import Job
+from stage_extract.locate import locate
+from stage_extract.optimizer_graph import optimizer_hints
+from stage_extract.output import new_file
+from stage_extract.protocol import JobEvents
+from stage_extract.reader import VariableInfo, VariableReader
+from stage_extract.reference.record import record
+from stage_extract.reference.result import ReferenceResult, absent
+from stage_extract.safetensors_writer import TensorEntry, write_safetensors
+from stage_extract.selection import UNSUPPORTED_DTYPE, Selection, select
+
+FORMAT_NAME = "tf1-export"
+FORMAT_VERSION = 1
+VARIABLES_FILE_NAME = "variables.safetensors"
+REFERENCE_FILE_NAME = "reference.safetensors"
+GRAPH_FILE_NAME = "graph.json"
+_METADATA_KEY = "tf1_export"
+
+
+class PhaseClock:
+    """Adds up the seconds that each phase of a job takes."""
+
+    def __init__(self) -> None:
+        self.timings_s: Dict[str, float] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Measure a block."""
+        start_s = time.perf_counter()
+        yield
+        elapsed_s = time.perf_counter() - start_s
+        self.timings_s[name] = self.timings_s.get(name, 0.0) + elapsed_s
+
+
+def run_job(job: Job, events: JobEvents) -> Tuple[Mapping[str, Any], Mapping[str, float]]:
+    """Do one job; gives its result and its timings in seconds by phase.
+
+    Raises:
+        ExtractError: a cause that the user can understand; nothing is left in the output folder.
+    """
+    clock = PhaseClock()
+    with clock.phase("locate"):
+        located = locate(job.checkpoint, job.options.step)
+        for warning in located.warnings:
+            events.warning(warning)
+        files = check_checkpoint(located)
+    if job.out is None:
+        return _inspect(job, files, clock, events), clock.timings_s
+    with InputHasher(files.paths()) as hasher:
+        result = _extract(job, job.out, files, clock, events)
+        with clock.phase("hash"):
+            result["checkpoint"]["files"] = hasher.result()
+    return result, clock.timings_s
+
+
+def _open_and_select(
+    job: Job, files: CheckpointFiles, events: JobEvents
+) -> Tuple[VariableReader, Selection]:
+    reader = BundleReader(files.index, files.shard_paths)
+    hints = optimizer_hints(files.meta_path)
+    selection = select(reader.variables(), hints, job.options.keep_optimizer)
+    for skipped in selection.skipped:
+        if skipped.category == UNSUPPORTED_DTYPE:
+            events.warning(f"{skipped.variable.name!r} is left out: {skipped.reason}.")
+    if not selection.kept:
+        reader.close()
+        raise EmptyCheckpoint(
+            f"None of the {len(selection.skipped)} tensors of {files.prefix!r} can be exported.",
+            "Expected at least one numeric variable that is no state of an optimizer.",
+            "`inspect` lists the tensors; --keep-optimizer exports the optimizer's state as well.",
+        )
+    return reader, selection
+
+
+def _inspect(
+    job: Job, files: CheckpointFiles, clock: PhaseClock, events: JobEvents
+) -> Dict[str, Any]:
+    with clock.phase("variables"):
+        reader, selection = _open_and_select(job, files, events)
+        reader.close()
+    with clock.phase("describe"):
+        description = describe(files.meta_path, selection.kept, job.options)
+    return {"inspection": inspect(_checkpoint_summary(files), description, selection.skipped)}
+
+
+def _extract(
+    job: Job, out: str, files: CheckpointFiles, clock: PhaseClock, events: JobEvents
+) -> Dict[str, Any]:
+    if not os.path.isdir(out):
+        raise OutputNotWritable(
+            f"The output folder {out!r} is not there.",
+            "Expected an empty folder that may be written to.",
+            "Make it, or give another one.",
+        )
+    reader, selection = _open_and_select(job, files, events)
+    with closing(reader), _removed_on_error(out) as keep:
+        with clock.phase("describe"):
+            description = describe(files.meta_path, selection.kept, job.options)
+        with clock.phase("variables"):
+            size_bytes = _write_variables(out, selection.kept, reader, events)
+        with clock.phase("reference"):
+            reference = _record_reference(job, out, files, description)
+        for warning in (*description.warnings, *reference.warnings):
+            events.warning(warning)
+        with clock.phase("graph"):
+            graph = _complete_graph(description, selection, reference)
+            _write_graph(os.path.join(out, GRAPH_FILE_NAME), graph)
+        keep()
+    return _summarise(files, selection, size_bytes, graph)
+
+
+@contextmanager
+def _removed_on_error(out: str) -> Iterator[Any]:
+    """Remove the export's files at the end of the block unless the given function was called."""
+    with ExitStack() as stack:
+        for name in (VARIABLES_FILE_NAME, REFERENCE_FILE_NAME, GRAPH_FILE_NAME):
+            stack.callback(_remove_if_there, os.path.join(out, name))
+        yield stack.pop_all
+
+
+def _remove_if_there(path: str) -> None:
+    if os.path.lexists(path):
+        os.unlink(path)
+
+
+def _write_variables(
+    out: str, variables: Sequence[VariableInfo], reader: VariableReader, events: JobEvents
+) -> int:
+    """Write every variable, one piece in memory at a time; gives the bytes of the tensors."""
+    entries = [_entry(variable) for variable in variables]
+    done = 0
+
+    def counted_pieces(name: str) -> Iterator[memoryview]:
+        nonlocal done
+        yield from reader.pieces(name)
+        done += 1
+        events.progress("variables", done, len(entries), "tensors")
+
+    version = {"format": FORMAT_NAME, "version": FORMAT_VERSION}
+    metadata = {_METADATA_KEY: json.dumps(version, sort_keys=True, separators=(",", ":"))}
+    write_safetensors(os.path.join(out, VARIABLES_FILE_NAME), entries, metadata, counted_pieces)
+    return sum(entry.size_bytes for entry in entries)
+
+
+def _entry(variable: VariableInfo) -> TensorEntry:
+    element_type = BY_NAME[variable.dtype]
+    if element_type.safetensors is None or element_type.size_bytes is None:
+        raise ValueError(f"{variable.name!r} has the type {variable.dtype}, which was not left out")
+    size_bytes = count_elements(variable.shape) * element_type.size_bytes
+    return TensorEntry(variable.name, element_type.safetensors, variable.shape, size_bytes)
+
+
+def _record_reference(
+    job: Job, out: str, files: CheckpointFiles, description: Description
+) -> ReferenceResult:
+    if not job.options.reference:
+        return absent("it was not asked for")
+    if files.meta_path is None:
+        return absent("there is no graph (no .meta file beside the checkpoint)")
+    path = os.path.join(out, REFERENCE_FILE_NAME)
+    return record(files.meta_path, files.prefix, description, job.options, path)
+
+
+def _complete_graph(
+    description: Description, selection: Selection, reference: ReferenceResult
+) -> Dict[str, Any]:
+    graph = dict(description.to_json())
+    graph["skipped"] = [skipped.to_json() for skipped in selection.skipped]
+    graph["reference"] = reference.to_json()
+    return graph
+
+
+def _write_graph(path: str, graph: Mapping[str, Any]) -> None:
+    text = json.dumps(graph, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    with new_file(path) as file:
+        file.write(text.encode("utf-8") + b"\n")
+
+
+def _checkpoint_summary(files: CheckpointFiles) -> Dict[str, Any]:
+    return {"prefix": os.path.basename(files.prefix), "step": files.step}
+
+
+def _summarise(
+    files: CheckpointFiles, selection: Selection, size_bytes: int, graph: Mapping[str, Any]
+) -> Dict[str, Any]:
+    layers: List[Mapping[str, Any]] = graph["layers"]
+    return {
+        "checkpoint": _checkpoint_summary(files),
+        "variables": len(selection.kept),
+        "size_bytes": size_bytes,
+        "skipped": len(selection.skipped),
+        "reference": {key: graph["reference"][key] for key in ("state", "reason")},
+        "inputs": graph["inputs"],
+        "outputs": graph["outputs"],
+        "layers": len(layers),
+        "evidence": "graph" if files.meta_path is not None and graph["nodes"] else "guessed",
+    }

@@ -1,0 +1,71 @@
+"""SHA-256 of the input files, computed beside the reading of their tensors."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from types import TracebackType
+from typing import Any, Dict, List, Optional, Sequence, Type
+
+from stage_extract.files import not_readable
+
+_BLOCK_SIZE_BYTES = 1024 * 1024
+
+
+class InputHasher:
+    """Hashes files in one thread, from entering the context on; leaving it early stops the thread.
+
+    hashlib and the reads release the interpreter's lock, and both passes share the page cache.
+
+    Args:
+        paths: the files, in the order of the result.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._paths = list(paths)
+        self._stopped = Event()
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="input-hash")
+
+    def __enter__(self) -> InputHasher:
+        self._futures = [self._executor.submit(self._describe, path) for path in self._paths]
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        value: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self._stopped.set()
+        self._executor.shutdown()
+
+    def result(self) -> List[Dict[str, Any]]:
+        """Wait for the hashes; gives name, size_bytes and sha256 of each file.
+
+        Raises:
+            NotReadable: the operating system refuses.
+        """
+        return [future.result() for future in self._futures]
+
+    def _describe(self, path: str) -> Dict[str, Any]:
+        digest = hashlib.sha256()
+        size_bytes = 0
+        buffer = bytearray(_BLOCK_SIZE_BYTES)
+        view = memoryview(buffer)
+        try:
+            with open(path, "rb", buffering=0) as file:
+                while not self._stopped.is_set():
+                    count = file.readinto(buffer)
+                    if not count:
+                        break
+                    digest.update(view[:count])
+                    size_bytes += count
+        except OSError as error:
+            raise not_readable(path, error) from error
+        return {
+            "name": os.path.basename(path),
+            "size_bytes": size_bytes,
+            "sha256": digest.hexdigest(),
+        }

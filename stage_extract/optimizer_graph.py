@@ -1,0 +1,125 @@
+"""What the graph itself says of the training's state: which variables the optimizers update with.
+
+Names are a convention; an op that applies a gradient names its slots as inputs. The graph therefore
+also finds the slots of an optimizer that the user renamed, and shows that a variable is trained.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional
+
+from google.protobuf.message import DecodeError
+from tensorflow.core.framework.variable_pb2 import VariableDef
+from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
+
+from stage_extract.files import open_for_reading
+
+_APPLY_STARTS = ("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply")
+_VARIABLE_OPS = frozenset({"Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"})
+_VARIABLE_COLLECTIONS = ("variables", "trainable_variables", "model_variables")
+
+
+class OptimizerHints(NamedTuple):
+    """What a graph says of the variables of a checkpoint; all names are the checkpoint's keys.
+
+    Attributes:
+        slots: slot -> the variable that it belongs to.
+        slot_words: last parts of the slots' names ("my_optimizer"), without a number.
+        trainable: the trained variables.
+        step_counters: the graph's global steps.
+    """
+
+    slots: Mapping[str, str]
+    slot_words: FrozenSet[str]
+    trainable: FrozenSet[str]
+    step_counters: FrozenSet[str]
+
+
+NO_HINTS = OptimizerHints(MappingProxyType({}), frozenset(), frozenset(), frozenset())
+
+
+def _read_variable_definitions(graph: MetaGraphDef, collection: str) -> List[VariableDef]:
+    if collection not in graph.collection_def:
+        return []
+    definitions = []
+    for value in graph.collection_def[collection].bytes_list.value:
+        definition = VariableDef()
+        try:
+            definition.ParseFromString(value)
+        except DecodeError:
+            # A user's own objects may lie in a collection of this name.
+            continue
+        definitions.append(definition)
+    return definitions
+
+
+def _key(definition: VariableDef) -> str:
+    """Give the checkpoint's key: a part of a partitioned variable is stored under the whole."""
+    return str(definition.save_slice_info_def.full_name) or _node(definition)
+
+
+def _node(definition: VariableDef) -> str:
+    return str(definition.variable_name).partition(":")[0]
+
+
+def _keys_by_node(graph: MetaGraphDef) -> Dict[str, str]:
+    return {
+        _node(definition): _key(definition)
+        for collection in _VARIABLE_COLLECTIONS
+        for definition in _read_variable_definitions(graph, collection)
+    }
+
+
+def strip_number(word: str) -> str:
+    """Take off the number that makes a name unique ("Adam_1" -> "Adam")."""
+    head, underscore, number = word.rpartition("_")
+    return head if underscore and head and number.isdigit() else word
+
+
+def optimizer_hints(meta_path: Optional[str]) -> OptimizerHints:
+    """Read the hints from a .meta file.
+
+    Returns:
+        No hints without a file, or if it cannot be decoded (the description says that).
+
+    Raises:
+        NotReadable: the operating system refuses.
+    """
+    if meta_path is None:
+        return NO_HINTS
+    graph = MetaGraphDef()
+    with open_for_reading(meta_path) as file:
+        try:
+            graph.ParseFromString(file.read())
+        except (DecodeError, RuntimeError):
+            return NO_HINTS
+    keys = _keys_by_node(graph)
+    slots = _slots(graph, keys)
+    return OptimizerHints(
+        slots=MappingProxyType(slots),
+        slot_words=frozenset(strip_number(slot.rpartition("/")[2]) for slot in slots),
+        trainable=frozenset(
+            _key(definition)
+            for definition in _read_variable_definitions(graph, "trainable_variables")
+        ),
+        step_counters=frozenset(
+            _key(definition) for definition in _read_variable_definitions(graph, "global_step")
+        ),
+    )
+
+
+def _slots(graph: MetaGraphDef, keys: Mapping[str, str]) -> Dict[str, str]:
+    """Find the variables that an op which applies a gradient takes besides the first one."""
+    nodes = graph.graph_def.node
+    applying = [node for node in nodes if node.op.startswith(_APPLY_STARTS)]
+    if not applying:
+        return {}
+    variables = {node.name for node in nodes if node.op in _VARIABLE_OPS}
+    slots = {}
+    for node in applying:
+        inputs = [name.partition(":")[0] for name in node.input]
+        for name in inputs[1:]:
+            if name in variables and name != inputs[0]:
+                slots[keys.get(name, name)] = keys.get(inputs[0], inputs[0])
+    return slots
