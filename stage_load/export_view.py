@@ -1,7 +1,7 @@
 """A read-only view of the export's ``graph.json``: variables, layers, nodes and how tensors flow.
 
-Nothing is imported but the standard library, so that models can read a graph without torch. A tensor
-is named as TensorFlow names it, ``"node:index"``; a bare node name means its first output.
+Nothing is imported but the standard library, so that models can read a graph without torch. A
+tensor is named as TensorFlow names it, ``"node:index"``; a bare node name means its first output.
 
 Nodes that hand their input on unchanged (``PASS_THROUGH_OPS``) are skipped by ``source``,
 ``producer`` and ``consumers``: ``producer("conv/Identity:0")`` is the convolution itself.
@@ -30,7 +30,7 @@ PASS_THROUGH_OPS = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Variable:
     """One tensor of ``variables.safetensors`` and what the graph does with it."""
 
@@ -47,7 +47,7 @@ class Variable:
     reason: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Layer:
     """One application of an operation that reads variables, as the forward pass meets it.
 
@@ -71,7 +71,7 @@ class Layer:
     evidence: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Node:
     """One node of the pruned inference graph; ``variable`` is set on nodes that hold one."""
 
@@ -87,7 +87,7 @@ class Node:
         return f"{self.name}:{index}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """An input or an output of the model: tensor name, dtype, and shape with ``None`` = unknown."""
 
@@ -107,26 +107,55 @@ def split_tensor(tensor: str) -> tuple[str, int]:
 class ExportView:
     """Read-only access to a checked ``graph.json``. Build it with ``ExportView(document)``."""
 
+    inputs: tuple[Endpoint, ...]
+    """The model's data inputs, in forward order."""
+
+    outputs: tuple[Endpoint, ...]
+    """The model's outputs."""
+
+    layers: tuple[Layer, ...]
+    """Applications of operations that read variables, in the order the forward pass meets them."""
+
+    variables: Mapping[str, Variable]
+    """Every exported variable by name, sorted."""
+
+    skipped: tuple[Mapping[str, Any], ...]
+    """What the export left out: name, dtype, shape, category and reason of each."""
+
+    reference: Mapping[str, Any]
+    """What the reference run recorded, as the contract describes it."""
+
+    rewrites: tuple[Mapping[str, Any], ...]
+    """Nodes that the inference graph replaced (dropout, branches not taken), each with why."""
+
+    switches: tuple[Mapping[str, Any], ...]
+    """Values that the reference run fixes, such as ``is_training``: tensor, value, why."""
+
+    provenance: Mapping[str, Any]
+    """Where the graph came from, or why there is none."""
+
     def __init__(self, document: Mapping[str, Any]) -> None:
-        self.document = document
+        # The document itself is not kept: of a large export it takes more memory than the view.
         self.inputs = tuple(_endpoint(entry) for entry in document["inputs"])
         self.outputs = tuple(_endpoint(entry) for entry in document["outputs"])
         self.layers = tuple(_layer(entry) for entry in document["layers"])
-
-    @cached_property
-    def variables(self) -> Mapping[str, Variable]:
-        """Every exported variable by name, in the order of the file (sorted by name)."""
-        return MappingProxyType({v["name"]: _variable(v) for v in self.document["variables"]})
+        self.variables = MappingProxyType({v["name"]: _variable(v) for v in document["variables"]})
+        self.skipped = tuple(document["skipped"])
+        self.rewrites = tuple(document["rewrites"])
+        self.switches = tuple(document["switches"])
+        self.reference = document["reference"]
+        self.provenance = document["source"]
+        self._nodes: list[Mapping[str, Any]] = document["nodes"]
 
     @cached_property
     def nodes(self) -> Mapping[str, Node]:
         """The inference graph's nodes by name, in forward order; empty without a graph."""
-        return MappingProxyType({n["name"]: _node(n) for n in self.document["nodes"]})
+        return MappingProxyType({entry["name"]: _node(entry) for entry in self._nodes})
 
     @property
     def has_graph(self) -> bool:
         """Whether the checkpoint came with a graph; without one, layers are guesses."""
-        return bool(self.document["nodes"])
+        return self.provenance["graph"] is not None
 
     def node_of(self, tensor: str) -> Node:
         """Return the node that computes ``tensor``, pass-through nodes included.

@@ -24,14 +24,14 @@ BATCH_NORM = Family(
     buffers=MappingProxyType({"num_batches_tracked": 0.0}),
 )
 
-_SIGNIFICANT_DIGITS = 7
+_DECIMALS = 7
 
 
 def settings(attributes: Mapping[str, Any]) -> dict[str, float]:
     """Return ``eps`` and ``momentum`` for the torch module, as far as the graph tells them.
 
     ``eps`` is the effective epsilon: TensorFlow's fused kernel never goes below 1.001e-5.
-    ``momentum`` is ``1 - decay``, rounded to the seven digits that a float32 decay carries.
+    ``momentum`` is ``1 - decay``, rounded to the seven decimals that a float32 decay carries.
     """
     found = {}
     epsilon = attributes.get("effective_epsilon")
@@ -41,5 +41,5 @@ def settings(attributes: Mapping[str, Any]) -> dict[str, float]:
         found["eps"] = float(epsilon)
     decay = attributes.get("decay")
     if decay is not None:
-        found["momentum"] = round(1.0 - float(decay), _SIGNIFICANT_DIGITS)
+        found["momentum"] = round(1.0 - float(decay), _DECIMALS)
     return found

@@ -1,0 +1,156 @@
+"""Collects a plan's rows. Who fills a torch tensor first has it, so the order of calls decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from stage_load.export_view import ExportView
+from stage_load.layouts.registry import FAMILIES
+from stage_load.layouts.rule import AS_IS, AnyRule, Constant, Kept, Rule, RuleError, Skip
+from stage_load.mapping import FROM_CONSTANT, FROM_GRAPH, FROM_GUESS, FROM_NAME, Given, Row
+from stage_load.names import normalised
+from stage_load.pairing import UnitPair
+from stage_load.tf_units import parameter_name, rule_of
+from stage_load.torch_units import TorchModel, TorchTensor, TorchUnit
+
+
+class Draft:
+    """Rows being collected.
+
+    Attributes:
+        filled: torch name -> its row.
+        skipped: variable that stays out on somebody's word -> its row.
+        conflicts: rows that would fill a tensor which another variable fills already.
+        refusals: variable -> why there is no rule for it.
+        without_gamma: paths of batch norms whose weight is a constant.
+    """
+
+    def __init__(self, export: ExportView, model: TorchModel) -> None:
+        self._export = export
+        self._model = model
+        self._owners = {t.name: unit for unit in model.units for t in unit.tensors.values()}
+        self._given: set[str] = set()
+        self._placed: set[str] = set()
+        self.filled: dict[str, Row] = {}
+        self.skipped: dict[str, Row] = {}
+        self.conflicts: list[Row] = []
+        self.refusals: dict[str, str] = {}
+        self.without_gamma: list[str] = []
+
+    def rows(self) -> tuple[Row, ...]:
+        """Return all rows in the order of the state dict, what stays out last."""
+        filled = (self.filled[name] for name in self._model.tensors if name in self.filled)
+        return (*filled, *(row for _, row in sorted(self.skipped.items())))
+
+    def unread(self) -> tuple[str, ...]:
+        """Return the variables without a row that no operation of the graph reads."""
+        return tuple(
+            variable.name
+            for variable in self._export.variables.values()
+            if not variable.layers and variable.name not in self._placed
+        )
+
+    def add_given(self, given: Iterable[Given]) -> None:
+        """Take over what the user or the model decided."""
+        for entry in given:
+            if entry.tf_name is not None:
+                self._given.add(entry.tf_name)
+            if entry.torch_name is None:
+                self._skip(entry)
+            elif entry.tf_name is None:
+                tensor = self._model.tensors[entry.torch_name]
+                rule = Kept() if entry.rule is None else entry.rule
+                self._fill(None, tensor, rule, entry.how)
+            else:
+                self._add_given_tensor(entry.tf_name, entry.torch_name, entry)
+
+    def add_pair(self, pair: UnitPair) -> None:
+        """Add the rows of two counterparts: variables, and constants for what is absent."""
+        how = FROM_GUESS if pair.tf.is_guessed else FROM_GRAPH
+        for role, name in pair.tf.layer.variables.items():
+            tensor = pair.torch.tensors.get(parameter_name(pair.tf.kind, role))
+            if name in self._given:
+                continue
+            if role in pair.tf.refusals:
+                self.refusals[name] = pair.tf.refusals[role]
+            elif tensor is not None:
+                self._fill(name, self._first_name(tensor), pair.tf.rules[role], how)
+        self._add_constants(pair)
+
+    def add_equal_names(self) -> None:
+        """Pair variables that no operation reads with parameters of raw modules, by equal names."""
+        waiting = {
+            normalised(name): tensor
+            for name, tensor in self._model.tensors.items()
+            if name not in self.filled and self._owners[name].kind is None
+        }
+        for variable in self._export.variables.values():
+            tensor = waiting.get(normalised(variable.name))
+            if tensor is not None and not variable.layers and variable.name not in self._given:
+                self._fill(variable.name, tensor, AS_IS, FROM_NAME)
+
+    def add_kept_buffers(self) -> None:
+        """Keep the buffers of modules of no known family: their constructors computed them."""
+        for name, tensor in self._model.tensors.items():
+            if tensor.is_buffer and name not in self.filled and self._owners[name].kind is None:
+                self._fill(None, tensor, Kept(), FROM_CONSTANT)
+
+    def _skip(self, entry: Given) -> None:
+        if entry.tf_name is not None:
+            shape = self._export.variables[entry.tf_name].shape
+            self._placed.add(entry.tf_name)
+            self.skipped[entry.tf_name] = Row(entry.tf_name, None, Skip(), shape, None, entry.how)
+
+    def _add_given_tensor(self, tf_name: str, torch_name: str, entry: Given) -> None:
+        tensor = self._model.tensors[torch_name]
+        try:
+            rule = entry.rule
+            if rule is None:
+                rule = self._default_rule(tf_name, self._owners[torch_name])
+        except RuleError as error:
+            self.refusals[tf_name] = str(error)
+        else:
+            self._fill(tf_name, tensor, rule, entry.how)
+
+    def _default_rule(self, name: str, owner: TorchUnit) -> Rule:
+        """Return the rule by kind of operation; a raw module takes an unread variable as it is."""
+        variable = self._export.variables[name]
+        if not variable.layers and owner.kind is None:
+            return AS_IS
+        return rule_of(self._export, variable)
+
+    def _add_constants(self, pair: UnitPair) -> None:
+        family = FAMILIES.get(pair.tf.kind)
+        if family is None:
+            return
+        for role, default in family.defaults.items():
+            tensor = pair.torch.tensors.get(family.parameters[role])
+            if role not in pair.tf.layer.variables and tensor is not None:
+                value = pair.tf.layer.constants.get(role, {}).get("value", default)
+                self._fill(None, tensor, _constant(value), FROM_CONSTANT)
+                if role == "gamma":
+                    self.without_gamma.append(pair.torch.path)
+        for name, number in family.buffers.items():
+            if name in pair.torch.tensors:
+                self._fill(None, pair.torch.tensors[name], Constant(number), FROM_CONSTANT)
+
+    def _first_name(self, tensor: TorchTensor) -> TorchTensor:
+        return self._model.tensors[self._model.aliases.get(tensor.name, tensor.name)]
+
+    def _fill(self, tf_name: str | None, tensor: TorchTensor, rule: AnyRule, how: str) -> None:
+        shape = None if tf_name is None else self._export.variables[tf_name].shape
+        row = Row(tf_name, tensor.name, rule, shape, tensor.shape, how)
+        known = self.filled.setdefault(tensor.name, row)
+        if tf_name is None:
+            return
+        if known.tf_name == tf_name:
+            self._placed.add(tf_name)
+        else:
+            self.conflicts.append(row)
+
+
+def _constant(value: Any) -> Constant:
+    numbers = value if isinstance(value, list) else [value]
+    flat = tuple(float(number) for number in numbers)
+    return Constant(flat[0] if len(flat) == 1 else flat)

@@ -1,0 +1,206 @@
+"""The header of a safetensors file: read without trusting it, and written always the same way.
+
+The format (https://github.com/huggingface/safetensors): eight bytes with the header's length, the
+header as JSON, then the tensors' bytes without holes. This module has no dependency but the
+standard library.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+LENGTH_BYTES = 8
+MOST_HEADER_BYTES = 100_000_000
+"""The limit of the safetensors library itself."""
+
+ALIGNMENT_BYTES = 8
+METADATA = "__metadata__"
+
+ITEM_BYTES: Mapping[str, int] = MappingProxyType(
+    {
+        "BOOL": 1,
+        "U8": 1,
+        "I8": 1,
+        "U16": 2,
+        "I16": 2,
+        "F16": 2,
+        "BF16": 2,
+        "U32": 4,
+        "I32": 4,
+        "F32": 4,
+        "U64": 8,
+        "I64": 8,
+        "F64": 8,
+        "C64": 8,
+    }
+)
+
+
+class HeaderError(ValueError):
+    """The header is not one; the message says where and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorEntry:
+    """One tensor of a file; offsets count from the file's first byte."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Number of bytes of the tensor."""
+        return self.end - self.begin
+
+
+@dataclass(frozen=True)
+class Header:
+    """A file's tensors in the order of their bytes, and its metadata."""
+
+    entries: Mapping[str, TensorEntry]
+    metadata: Mapping[str, str]
+
+
+def read_length(prefix: bytes, file_bytes: int) -> int:
+    """Return the header's length that the first eight bytes give.
+
+    Raises:
+        HeaderError: the file is too short for it, or it is beyond the format's limit.
+    """
+    if len(prefix) < LENGTH_BYTES:
+        raise HeaderError(
+            f"the file has {file_bytes} bytes, less than the {LENGTH_BYTES} of a length"
+        )
+    length = int.from_bytes(prefix, "little")
+    if length > MOST_HEADER_BYTES:
+        raise HeaderError(f"the header's length is {length}, more than {MOST_HEADER_BYTES}")
+    if LENGTH_BYTES + length > file_bytes:
+        raise HeaderError(f"the header has {length} bytes, the file {file_bytes}: it is cut short")
+    return length
+
+
+def parse_header(text: bytes, file_bytes: int) -> Header:
+    """Read the header's JSON and check every value of it against the file's size.
+
+    Args:
+        text: the header's bytes.
+        file_bytes: size of the whole file.
+
+    Raises:
+        HeaderError: a value is missing, of a wrong type, or out of bounds; a name comes twice; the
+            tensors overlap, leave holes, or do not end where the file ends.
+    """
+    values = _decode(text)
+    metadata = values.pop(METADATA, {})
+    if not _is_text_map(metadata):
+        raise HeaderError(f"{METADATA} is no object of texts")
+    base = LENGTH_BYTES + len(text)
+    entries = sorted(
+        (_entry(name, value, base) for name, value in values.items()),
+        key=lambda entry: (entry.begin, entry.end),
+    )
+    position = base
+    for entry in entries:
+        if entry.begin != position:
+            kind = "overlaps the one before" if entry.begin < position else "leaves a hole before"
+            raise HeaderError(f"tensor {entry.name!r} {kind}")
+        position = entry.end
+    if position != file_bytes:
+        raise HeaderError(f"the tensors end at byte {position}, the file at {file_bytes}")
+    return Header(MappingProxyType({entry.name: entry for entry in entries}), metadata)
+
+
+def write_header(
+    tensors: Iterable[tuple[str, str, tuple[int, ...]]], metadata: Mapping[str, str]
+) -> tuple[bytes, tuple[TensorEntry, ...]]:
+    """Lay tensors out one after the other, in the order given.
+
+    Args:
+        tensors: name, dtype (as in ``ITEM_BYTES``) and shape of each.
+        metadata: at most one key, since several are stored in no certain order by the library.
+
+    Returns:
+        The file's first bytes (length and header, padded so that the data starts aligned), and
+        where each tensor's bytes belong.
+    """
+    values: dict[str, Any] = {METADATA: dict(metadata)} if metadata else {}
+    placed = []
+    position = 0
+    for name, dtype, shape in tensors:
+        size_bytes = math.prod(shape) * ITEM_BYTES[dtype]
+        values[name] = {
+            "dtype": dtype,
+            "shape": list(shape),
+            "data_offsets": [position, position + size_bytes],
+        }
+        placed.append((name, dtype, shape, position, position + size_bytes))
+        position += size_bytes
+    text = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    text += b" " * (-len(text) % ALIGNMENT_BYTES)
+    base = LENGTH_BYTES + len(text)
+    entries = tuple(
+        TensorEntry(name, dtype, shape, base + begin, base + end)
+        for name, dtype, shape, begin, end in placed
+    )
+    return len(text).to_bytes(LENGTH_BYTES, "little") + text, entries
+
+
+def _decode(text: bytes) -> dict[str, Any]:
+    try:
+        values = json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates)
+    except RecursionError as error:
+        raise HeaderError("the header is nested too deeply") from error
+    except HeaderError:
+        raise
+    except ValueError as error:
+        raise HeaderError(f"the header is no JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise HeaderError("the header is no JSON object")
+    return values
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise HeaderError(f"{twice!r} comes twice")
+    return values
+
+
+def _is_text_map(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _entry(name: str, value: Any, base: int) -> TensorEntry:
+    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
+        raise HeaderError(f"tensor {name!r} does not have exactly dtype, shape and data_offsets")
+    dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
+        raise HeaderError(
+            f"tensor {name!r} has the dtype {dtype!r}, known: {', '.join(ITEM_BYTES)}"
+        )
+    if not isinstance(shape, list) or not all(_is_size(size) for size in shape):
+        raise HeaderError(f"tensor {name!r} has a shape that is no list of sizes")
+    if not isinstance(offsets, list) or len(offsets) != 2 or not all(map(_is_size, offsets)):
+        raise HeaderError(f"tensor {name!r} has data_offsets that are not two positions")
+    begin, end = offsets
+    expected = math.prod(shape) * ITEM_BYTES[dtype]
+    if end - begin != expected:
+        raise HeaderError(
+            f"tensor {name!r} has the bytes {begin} to {end}, "
+            f"its shape {shape} of {dtype} takes {expected}"
+        )
+    return TensorEntry(name, dtype, tuple(shape), base + begin, base + end)

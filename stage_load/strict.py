@@ -1,0 +1,173 @@
+"""Checks a plan before anything is copied: one error lists everything that does not fit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from stage_load.errors import LayoutUnknown, TensorsDoNotFit
+from stage_load.export_view import ExportView
+from stage_load.layouts.rule import Constant, Rule, RuleError
+from stage_load.mapping import Row
+from stage_load.names import NameIndex
+from stage_load.plan import Plan
+from stage_load.tf_units import rule_of
+from stage_load.torch_units import TorchModel
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """One line of the error: a tensor's name and what is wrong with it."""
+
+    name: str
+    text: str
+
+
+def check_plan(export: ExportView, model: TorchModel, plan: Plan) -> None:
+    """Check that every torch tensor is filled, once and in its shape, and no variable is left over.
+
+    Raises:
+        LayoutUnknown: variables have no layout rule; lists all of them.
+        TensorsDoNotFit: lists every missing, unexpected, misshapen and doubly filled tensor.
+    """
+    if plan.refusals:
+        raise _layout_unknown(plan)
+    groups = {
+        "missing in the checkpoint": _missing(export, model, plan),
+        "unexpected in the checkpoint": _unexpected(export, model, plan),
+        "misshapen": [m for row in plan.rows if (m := _misshapen(row)) is not None],
+        "claimed twice": [_conflict(row) for row in plan.conflicts],
+    }
+    if any(groups.values()):
+        raise _tensors_do_not_fit(groups)
+
+
+def _layout_unknown(plan: Plan) -> LayoutUnknown:
+    lines = [f"  {name}: {reason}" for name, reason in sorted(plan.refusals.items())]
+    return LayoutUnknown(
+        "\n".join((f"{len(lines)} variables have no layout rule:", *lines)),
+        "Expected operations whose layout is known.",
+        "Give their rule in a mapping file (--map), or leave them out there with the rule 'skip'.",
+    )
+
+
+def _tensors_do_not_fit(groups: dict[str, list[Misfit]]) -> TensorsDoNotFit:
+    counts = ", ".join(f"{len(misfits)} {title}" for title, misfits in groups.items() if misfits)
+    lines = [f"The checkpoint does not fit the model: {counts}."]
+    for title, misfits in groups.items():
+        if misfits:
+            lines.append(f"{title.capitalize()}:")
+            lines += [f"  {misfit.name} {misfit.text}" for misfit in sorted(misfits, key=_by_name)]
+    return TensorsDoNotFit(
+        "\n".join(lines),
+        "Expected one variable for each tensor of the model, of the same shape.",
+        "Choose or correct the model, or say what belongs together in a mapping file (--map).",
+    )
+
+
+def _by_name(misfit: Misfit) -> tuple[str, str]:
+    return misfit.name, misfit.text
+
+
+def _missing(export: ExportView, model: TorchModel, plan: Plan) -> list[Misfit]:
+    filled = {row.torch_name for row in plan.rows}
+    absent = [tensor for name, tensor in model.tensors.items() if name not in filled]
+    if not absent:
+        return []
+    shapes = {name: _torch_shape(export, name) for name in _free_variables(export, plan)}
+    nearest = _Nearest(shapes)
+    return [Misfit(t.name, f"{list(t.shape)}{nearest.hint(t.name, t.shape)}") for t in absent]
+
+
+def _unexpected(export: ExportView, model: TorchModel, plan: Plan) -> list[Misfit]:
+    placed = {row.tf_name for row in plan.rows} | {row.tf_name for row in plan.conflicts}
+    over = [v for v in export.variables.values() if v.layers and v.name not in placed]
+    if not over:
+        return []
+    filled = {row.torch_name for row in plan.rows}
+    shapes: dict[str, Shape | None] = {
+        name: tensor.shape for name, tensor in model.tensors.items() if name not in filled
+    }
+    nearest = _Nearest(shapes)
+    return [
+        Misfit(v.name, f"{list(v.shape)}{nearest.hint(v.name, _torch_shape(export, v.name))}")
+        for v in over
+    ]
+
+
+def _free_variables(export: ExportView, plan: Plan) -> list[str]:
+    placed = {row.tf_name for row in plan.rows}
+    return [name for name in export.variables if name not in placed]
+
+
+def _torch_shape(export: ExportView, name: str) -> Shape | None:
+    variable = export.variables[name]
+    try:
+        return rule_of(export, variable).target_shape(variable.shape)
+    except RuleError:
+        return None
+
+
+def _misshapen(row: Row) -> Misfit | None:
+    """Compare the shape that a row's rule gives with the tensor's."""
+    if row.torch_name is None or row.torch_shape is None:
+        return None
+    if isinstance(row.rule, Constant):
+        count = 1 if isinstance(row.rule.value, float) else len(row.rule.value)
+        if count == 1 or row.torch_shape == (count,):
+            return None
+        return Misfit(row.torch_name, f"{list(row.torch_shape)} from {count} constants")
+    if not isinstance(row.rule, Rule) or row.tf_shape is None:
+        return None
+    source = f"from {row.tf_name} {list(row.tf_shape)}"
+    try:
+        shape = row.rule.target_shape(row.tf_shape)
+    except RuleError as error:
+        return Misfit(row.torch_name, f"{list(row.torch_shape)} {source}: {error}")
+    if shape == row.torch_shape:
+        return None
+    return Misfit(
+        row.torch_name, f"{list(row.torch_shape)} {source}, which {row.rule} makes {list(shape)}"
+    )
+
+
+def _conflict(row: Row) -> Misfit:
+    return Misfit(str(row.torch_name), f"would be filled by {row.tf_name} as well")
+
+
+class _Nearest:
+    """Names the tensors of the other side that come closest: first of equal shape, then by name."""
+
+    def __init__(self, shapes: dict[str, Shape | None]) -> None:
+        self._shapes = shapes
+        self._all = NameIndex(shapes)
+        self._count = Counter(shapes.values())
+        self._by_shape: dict[Shape, NameIndex] = {}
+
+    def hint(self, name: str, shape: Shape | None) -> str:
+        """Return ``"; nearest: …"``, or what is to be said when nothing is near."""
+        found: Sequence[str] = ()
+        if shape is not None and self._count[shape]:
+            found = self._index(shape).nearest(name) or self._first_of(shape)
+        found = found or self._all.nearest(name)
+        if not found:
+            return "; nothing on the other side is like it"
+        return "; nearest: " + ", ".join(f"{other} {self._text(other)}" for other in found)
+
+    def _text(self, name: str) -> str:
+        shape = self._shapes[name]
+        return "of unknown layout" if shape is None else str(list(shape))
+
+    def _index(self, shape: Shape) -> NameIndex:
+        if shape not in self._by_shape:
+            self._by_shape[shape] = NameIndex(self._of(shape))
+        return self._by_shape[shape]
+
+    def _first_of(self, shape: Shape) -> Sequence[str]:
+        return [name for name, _ in zip(self._of(shape), range(3), strict=False)]
+
+    def _of(self, shape: Shape) -> Iterable[str]:
+        return (name for name, other in self._shapes.items() if other == shape)

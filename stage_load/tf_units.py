@@ -1,0 +1,116 @@
+"""The TensorFlow side of the plan: layers with the rule of each of their variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from stage_load.export_view import ExportView, Layer, Variable
+from stage_load.layouts.registry import FAMILIES, find_rule
+from stage_load.layouts.rule import Rule, RuleError
+
+OTHER = "other"
+
+# What a kernel of four axes may belong to when there is no graph to tell.
+_FOUR_AXIS_KINDS = ("conv2d", "conv2d_transpose", "depthwise_conv2d")
+
+
+@dataclass(frozen=True, slots=True)
+class TfUnit:
+    """A set of variables that one operation reads; applied again, it is the same unit.
+
+    Attributes:
+        layer: the first application.
+        applications: indices of all layers that are applications of it, in forward order.
+        kind: the op kind that decided the rules; the layer's, or another candidate for a guess.
+        rules: role -> rule.
+        shapes: the torch tensor's own name -> the shape that the rule gives it.
+        refusals: role -> why there is no rule.
+    """
+
+    layer: Layer
+    applications: tuple[int, ...]
+    kind: str
+    rules: Mapping[str, Rule]
+    shapes: Mapping[str, tuple[int, ...]]
+    refusals: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_guessed(self) -> bool:
+        """Whether kind and order come from names and shapes, not from a graph."""
+        return self.layer.evidence == "guessed"
+
+
+def parameter_name(kind: str, role: str) -> str:
+    """Return the torch module's own name for a role; a role of no known kind keeps its name."""
+    family = FAMILIES.get(kind)
+    return role if family is None else family.parameters.get(role, role)
+
+
+def tf_units(export: ExportView) -> list[TfUnit]:
+    """Return the export's units in forward order, each set of variables once."""
+    applications: dict[tuple[str, tuple[tuple[str, str], ...]], list[Layer]] = {}
+    for layer in export.layers:
+        if layer.variables:
+            key = (layer.kind, tuple(sorted(layer.variables.items())))
+            applications.setdefault(key, []).append(layer)
+    return [_unit(export, layers, layers[0].kind) for layers in applications.values()]
+
+
+def other_kinds(export: ExportView, unit: TfUnit) -> Iterable[TfUnit]:
+    """Yield what else a guessed unit may be; nothing for one that a graph has told."""
+    if not unit.is_guessed or unit.kind not in _FOUR_AXIS_KINDS:
+        return
+    for kind in _FOUR_AXIS_KINDS:
+        if kind != unit.kind:
+            layers = [export.layers[index] for index in unit.applications]
+            yield _unit(export, layers, kind)
+
+
+def rule_of(export: ExportView, variable: Variable) -> Rule:
+    """Return the rule of one variable from the first layer that reads it.
+
+    Raises:
+        RuleError: no layer reads it, or the layer's kind has no rule.
+    """
+    for index in variable.layers:
+        layer = export.layers[index]
+        for role, name in layer.variables.items():
+            if name == variable.name:
+                return _rule(layer, layer.kind, role, variable)
+    return find_rule(OTHER, None, None, {}, len(variable.shape))
+
+
+def _unit(export: ExportView, layers: list[Layer], kind: str) -> TfUnit:
+    rules: dict[str, Rule] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    refusals: dict[str, str] = {}
+    layer = layers[0]
+    for role, name in sorted(layer.variables.items()):
+        variable = export.variables[name]
+        try:
+            rule = _rule(layer, kind, role, variable)
+            shapes[parameter_name(kind, role)] = rule.target_shape(variable.shape)
+            rules[role] = rule
+        except RuleError as error:
+            refusals[role] = str(error)
+    return TfUnit(layer, tuple(e.index for e in layers), kind, rules, shapes, refusals)
+
+
+def _rule(layer: Layer, kind: str, role: str, variable: Variable) -> Rule:
+    axes = variable.source_axes
+    if kind != variable.op_kind and kind in FAMILIES:
+        axes = _axes_in(layer, kind, role, len(variable.shape))
+    return find_rule(kind, role, axes, layer.attributes, len(variable.shape))
+
+
+def _axes_in(layer: Layer, kind: str, role: str, rank: int) -> str | None:
+    """Return the axes that an operation of ``kind`` gives the role.
+
+    A variable that two kinds of operation read (an embedding that is the output layer as well)
+    carries the axes of the first only.
+    """
+    if kind == "dense" and role == "kernel":
+        return "OI" if layer.attributes.get("transpose_b") else "IO"
+    fitting = (e.source_axes for e in FAMILIES[kind].layouts if e.role == role)
+    return next((axes for axes in fitting if len(axes) == rank), None)

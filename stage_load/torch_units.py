@@ -1,0 +1,71 @@
+"""The torch side of the plan as plain data: modules that hold tensors, in the order they run."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TorchTensor:
+    """One tensor of the state dict; ``is_buffer`` tells buffers from parameters."""
+
+    name: str
+    shape: tuple[int, ...]
+    is_buffer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TorchUnit:
+    """One module that holds tensors itself.
+
+    Attributes:
+        path: its name in the model; empty for the model itself.
+        class_name: for messages.
+        kind: the op kind that it is the torch counterpart of; ``None`` for a module of no known
+            family, whose tensors keep the axes that its author gave them.
+        tensors: own name (``"weight"``) -> tensor.
+        calls: how often it ran; 0 when it did not, or the model was not run.
+    """
+
+    path: str
+    class_name: str
+    kind: str | None
+    tensors: Mapping[str, TorchTensor]
+    calls: int
+
+
+@dataclass(frozen=True)
+class TorchModel:
+    """What the plan knows of a model.
+
+    Attributes:
+        units: in the order in which they first run, those that never ran last.
+        tensors: every tensor of the state dict by name; of tied ones the first name only.
+        aliases: other names of tied tensors -> the first name.
+        order: ``"run"``, or ``"definition"`` when the model could not be run.
+        order_note: why it was not run, or ``None``.
+    """
+
+    units: tuple[TorchUnit, ...]
+    tensors: Mapping[str, TorchTensor]
+    aliases: Mapping[str, str]
+    order: str
+    order_note: str | None
+
+
+def unit_key(kind: str, shapes: Mapping[str, tuple[int, ...]]) -> Hashable:
+    """Return what two counterparts have in common: kind, and the shape of what weighs most.
+
+    Args:
+        kind: op kind.
+        shapes: own name of the torch tensor -> its shape in torch's axes.
+    """
+    if kind == "depthwise_conv2d" and shapes.get("weight", ())[:1] == (1,):
+        kind = "conv2d"
+    if kind == "batch_norm":
+        # gamma, beta and statistics have one shape, and either of them may be absent.
+        return kind, next(iter(shapes.values()), None)
+    if kind == "other":
+        return kind, tuple(sorted(shapes.values()))
+    return kind, shapes.get("weight", shapes.get("bias"))
