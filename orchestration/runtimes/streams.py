@@ -48,10 +48,12 @@ class Attachment:
 
     def close(self) -> None:
         """Give the connection up."""
+        # The SDK keeps the HTTP response on the file object; it has to go first, it flushes.
         response = getattr(self._stream, "_response", None)
-        self._stream.close()
         if response is not None:
             response.close()
+        self._stream.close()
+        self._socket.close()
 
     def _receive(self, size_bytes: int) -> bytes:
         """Exactly so many bytes; none when the connection ends before."""
