@@ -50,7 +50,7 @@ class ContainerProcess:
         self._engine = engine
         self._mounts = spec.mounts
         self._name = str(arguments["name"])
-        self._events: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._status: ExitStatus | None = None
         self._streams: Attachment | None = None
         self._reader: threading.Thread | None = None
@@ -59,7 +59,7 @@ class ContainerProcess:
             container_id = _create(engine, arguments)
             self._streams = engine.attach(container_id)
             reader = threading.Thread(
-                target=_read_streams, args=(self._streams, self._events, on_text), daemon=True
+                target=_read_streams, args=(self._streams, self._lines, on_text), daemon=True
             )
             reader.start()
             self._reader = reader
@@ -88,10 +88,15 @@ class ContainerProcess:
         Raises:
             StageCrashed: a line is not an event.
         """
-        while (line := self._events.get()) is not None:
+        for line in self.lines():
             yield decode_event(line)
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield line after line of standard output until the container closes it."""
+        while (line := self._lines.get()) is not None:
+            yield line
         # For whoever asks again.
-        self._events.put(None)
+        self._lines.put(None)
 
     def close_input(self) -> None:
         """Tell the stage that no more jobs come."""
@@ -144,7 +149,7 @@ class ContainerProcess:
             if self._reader is not None:
                 self._reader.join(READER_END_TIMEOUT_S)
             self._streams.close()
-        self._events.put(None)
+        self._lines.put(None)
         self._engine.close()
 
 
@@ -182,7 +187,7 @@ def _start(engine: Engine, container_id: str) -> None:
 
 
 def _read_streams(
-    streams: Attachment, events: queue.SimpleQueue[bytes | None], on_text: Notify
+    streams: Attachment, lines: queue.SimpleQueue[bytes | None], on_text: Notify
 ) -> None:
     """Split both streams into lines until the container closes them; runs in a thread."""
     text, output = LineSplitter(), LineSplitter()
@@ -193,10 +198,10 @@ def _read_streams(
                     on_text(line.decode("utf-8", errors="replace"))
             else:
                 for line in output.feed(data):
-                    events.put(line)
+                    lines.put(line)
         for line in text.rest():
             on_text(line.decode("utf-8", errors="replace"))
         for line in output.rest():
-            events.put(line)
+            lines.put(line)
     finally:
-        events.put(None)
+        lines.put(None)

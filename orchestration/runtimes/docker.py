@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestration.engine_access import open_engine
@@ -17,6 +17,7 @@ from orchestration.errors import (
 from orchestration.images import find_image
 from orchestration.runtimes.base import (
     Availability,
+    ExitStatus,
     Notify,
     Stage,
     StageProcess,
@@ -35,6 +36,10 @@ from orchestration.settings import RuntimeOptions, TorchVariant
 
 if TYPE_CHECKING:
     from orchestration.engine import ImageDetails
+
+
+# See docker/Dockerfile.*.
+INTERPRETER = "/venv/bin/python3"
 
 
 class DockerRuntime:
@@ -97,8 +102,29 @@ class DockerRuntime:
 
     def start(self, spec: StageSpec, on_text: Notify) -> StageProcess:
         """Create, attach to and start a container; nothing that it says is lost."""
+        return ContainerProcess(open_engine(), spec, self._arguments(spec), on_text)
+
+    def run_script(
+        self, spec: StageSpec, command: Sequence[str], on_text: Notify, on_line: Notify
+    ) -> ExitStatus:
+        """Run a Python script in a stage's image, as isolated as the stage.
+
+        Args:
+            spec: what the script may see. `prepare` was called for its stage.
+            command: path of the script inside the container, and its arguments.
+            on_text: takes each line of stderr, from a thread.
+            on_line: takes each line of stdout.
+        """
+        arguments = {**self._arguments(spec), "entrypoint": [INTERPRETER, *command]}
+        with ContainerProcess(open_engine(), spec, arguments, on_text) as process:
+            process.close_input()
+            for line in process.lines():
+                on_line(line.decode("utf-8", errors="replace"))
+            return process.wait()
+
+    def _arguments(self, spec: StageSpec) -> dict[str, Any]:
         labels = {RUN_LABEL: spec.run_id, STAGE_LABEL: spec.stage, **Owner.current().labels()}
-        arguments = container_arguments(
+        return container_arguments(
             spec,
             image_id=self._images[spec.stage][1].image_id,
             name=container_name(spec.stage, spec.run_id, secrets.token_hex(4)),
@@ -106,7 +132,6 @@ class DockerRuntime:
             labels=labels,
             gpu=self._gpu and spec.stage == "load",
         )
-        return ContainerProcess(open_engine(), spec, arguments, on_text)
 
     def reap(self) -> None:
         """Remove containers whose orchestrator is gone."""
