@@ -9,7 +9,7 @@ belong to its shape.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework.tensor_slice_pb2 import TensorSliceProto
@@ -90,15 +90,21 @@ class _IndexDecoder:
     def __init__(self, path: str) -> None:
         self._path = path
         self._num_shards = 0
+        # The entries of slices; their keys sort before all names.
+        self._slices: Dict[bytes, bytes] = {}
 
-    def decode(self, table: Dict[bytes, bytes]) -> BundleIndex:
-        self._num_shards = self._decode_header(table)
+    def decode(self, table: Iterator[Tuple[bytes, bytes]]) -> BundleIndex:
+        key, value = next(table, (None, b""))
+        if key != _HEADER_KEY:
+            raise self.corrupt("it has no header entry")
+        self._num_shards = self._decode_header(value)
         tensors = {}
-        for key, value in table.items():
-            if key == _HEADER_KEY or key.startswith(_SLICE_KEY_START):
-                continue
-            tensor = self._decode_tensor(key, value, table)
-            tensors[tensor.name] = tensor
+        for key, value in table:
+            if key.startswith(_SLICE_KEY_START):
+                self._slices[key] = value
+            else:
+                tensor = self._decode_tensor(key, value)
+                tensors[tensor.name] = tensor
         return BundleIndex(self._num_shards, tensors)
 
     def corrupt(self, what: str) -> CorruptIndex:
@@ -115,23 +121,19 @@ class _IndexDecoder:
             raise self.corrupt(f"{what} cannot be decoded") from error
         return message
 
-    def _decode_header(self, table: Mapping[bytes, bytes]) -> int:
-        if _HEADER_KEY not in table:
-            raise self.corrupt("it has no header entry")
-        header = self._parse(BundleHeaderProto(), table[_HEADER_KEY], "its header")
+    def _decode_header(self, value: bytes) -> int:
+        header = self._parse(BundleHeaderProto(), value, "its header")
         if header.endianness != BundleHeaderProto.LITTLE:
             raise UnsupportedFormat(
                 f"The checkpoint {self._path!r} was written on a big-endian machine.",
                 "Expected little-endian data.",
-                "Load and save it once with TensorFlow on a big-endian machine as text or npz.",
+                "Ask for a checkpoint that was saved on a little-endian machine (any x86 or ARM).",
             )
         if not 0 < header.num_shards < _MAX_SHARDS:
             raise self.corrupt(f"its header claims {header.num_shards} data shards")
         return int(header.num_shards)
 
-    def _decode_tensor(
-        self, key: bytes, value: bytes, table: Mapping[bytes, bytes]
-    ) -> IndexedTensor:
+    def _decode_tensor(self, key: bytes, value: bytes) -> IndexedTensor:
         try:
             name = key.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -148,7 +150,7 @@ class _IndexDecoder:
             return IndexedTensor(name, element_type, shape, (extent,), None)
         cut_axis, lengths = self._decode_cut(name, entry, shape)
         extents = tuple(
-            self._decode_slice(name, entry, shape, (cut_axis, start, length), table)
+            self._decode_slice(name, entry, shape, (cut_axis, start, length))
             for start, length in lengths
         )
         return IndexedTensor(name, element_type, shape, extents, cut_axis)
@@ -217,12 +219,11 @@ class _IndexDecoder:
         entry: BundleEntryProto,
         shape: Tuple[int, ...],
         cut: Tuple[int, int, int],
-        table: Mapping[bytes, bytes],
     ) -> Extent:
         axis, start, length = cut
         bounds = [WHOLE_AXIS] * len(shape)
         bounds[axis] = (start, length)
-        value = table.get(encode_slice_key(name, bounds))
+        value = self._slices.get(encode_slice_key(name, bounds))
         if value is None:
             raise self.corrupt(f"the slice of {name!r} that starts at {start} is missing")
         stored = self._parse(BundleEntryProto(), value, f"a slice of {name!r}")
@@ -254,7 +255,6 @@ def read_bundle_index(path: str) -> BundleIndex:
     decoder = _IndexDecoder(path)
     with open_for_reading(path) as file:
         try:
-            table = dict(read_table(file))
+            return decoder.decode(read_table(file))
         except SSTableError as error:
             raise decoder.corrupt(str(error)) from error
-    return decoder.decode(table)

@@ -1,4 +1,4 @@
-"""The ways in which an extraction can fail: one class a cause, each with an exit code from 30 to 49.
+"""The ways in which an extraction can fail: a class for each cause, with its exit code (30 to 49).
 
 A failed job is reported through an event (see `protocol`) that carries the class name, the exit
 code and three texts: what happened (with the value), what was expected, what to do about it.

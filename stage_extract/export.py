@@ -189,9 +189,11 @@ def _complete_graph(
 
 
 def _write_graph(path: str, graph: Mapping[str, Any]) -> None:
-    text = json.dumps(graph, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    encoder = json.JSONEncoder(sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
     with new_file(path) as file:
-        file.write(text.encode("utf-8") + b"\n")
+        for chunk in encoder.iterencode(graph):
+            file.write(chunk.encode("utf-8"))
+        file.write(b"\n")
 
 
 def _checkpoint_summary(files: CheckpointFiles) -> Dict[str, Any]:

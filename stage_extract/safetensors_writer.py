@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any, BinaryIO, Callable, Dict, Iterator, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, BinaryIO, Callable, Iterator, Mapping, NamedTuple, Sequence, Tuple
 
 from stage_extract.errors import HeaderTooLarge, TensorNameReserved
 from stage_extract.output import new_file
@@ -49,7 +49,7 @@ def encode_header(entries: Sequence[TensorEntry], metadata: Mapping[str, str]) -
     """
     if len(metadata) > 1:
         raise ValueError(f"{len(metadata)} metadata keys; expected one at most")
-    header: Dict[str, Any] = {METADATA_KEY: dict(metadata)} if metadata else {}
+    members = [_member(METADATA_KEY, dict(metadata))] if metadata else []
     offset = 0
     for entry in entries:
         if entry.name == METADATA_KEY:
@@ -60,13 +60,10 @@ def encode_header(entries: Sequence[TensorEntry], metadata: Mapping[str, str]) -
                 "Save the checkpoint again with that variable under another name.",
             )
         end = offset + entry.size_bytes
-        header[entry.name] = {
-            "dtype": entry.dtype,
-            "shape": entry.shape,
-            "data_offsets": (offset, end),
-        }
+        value = {"dtype": entry.dtype, "shape": entry.shape, "data_offsets": (offset, end)}
+        members.append(_member(entry.name, value))
         offset = end
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    text = b"{" + b",".join(members) + b"}"
     text += b" " * (-len(text) % _ALIGNMENT_BYTES)
     if len(text) > MAX_HEADER_SIZE_BYTES:
         raise HeaderTooLarge(
@@ -75,6 +72,12 @@ def encode_header(entries: Sequence[TensorEntry], metadata: Mapping[str, str]) -
             "Split the checkpoint: save groups of its variables as several checkpoints.",
         )
     return struct.pack("<Q", len(text)) + text
+
+
+def _member(key: str, value: Mapping[str, Any]) -> bytes:
+    # One at a time: a header as one large dict would take several times the memory of its text.
+    text = json.dumps({key: value}, separators=(",", ":"), ensure_ascii=False)
+    return text[1:-1].encode("utf-8")
 
 
 def write_safetensors(
