@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BUILD_COMMAND = "python orchestrate.py build"
 CONTENT_LABEL = "tf1-to-torch.content"
+BASE_DIGEST_LABEL = "org.opencontainers.image.base.digest"
 RECORD_FILE = "images.json"
 # From the environment of who builds, for the packages stage alone; a wheelhouse needs none of them.
 PASSED_ON = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
@@ -74,6 +75,9 @@ def build_command(sources: ImageSources) -> str:
 def build_images(settings: BuildSettings, notify: Callable[[str], None]) -> list[BuiltImage]:
     """Build the images of the stages asked for, and record their digests.
 
+    One that is there already, from the same sources and the same base image, is left as it is
+    unless every layer is to be built anew.
+
     Args:
         settings: what to build and from what.
         notify: takes the build log, line by line.
@@ -90,11 +94,19 @@ def build_images(settings: BuildSettings, notify: Callable[[str], None]) -> list
 
 
 def build_arguments(
-    sources: ImageSources, base_image: str, settings: BuildSettings, environment: Mapping[str, str]
+    sources: ImageSources,
+    base_image: str,
+    base_digest: str,
+    settings: BuildSettings,
+    environment: Mapping[str, str],
 ) -> dict[str, Any]:
     """Arguments of the SDK's low-level `build`, the context apart."""
     offline = settings.wheelhouse is not None
-    arguments = {"BASE_IMAGE": base_image, "CONTENT": sources.content_hash()}
+    arguments = {
+        "BASE_IMAGE": base_image,
+        "BASE_DIGEST": base_digest,
+        "CONTENT": sources.content_hash(),
+    }
     if sources.torch_variant:
         arguments["TORCH"] = sources.torch_variant
     if not offline:
@@ -127,22 +139,46 @@ def _build_one(
     sources = ImageSources.read(stage, settings.torch_variant)
     base_image = settings.extract_base_image if stage == "extract" else settings.load_base_image
     base = _base_image(engine, base_image, settings, notify)
+    details = engine.find_image(sources.reference)
+    if details is None or settings.no_cache or not _is_built(details, sources, base):
+        details = _run_build(engine, sources, base_image, base, settings, notify)
+    else:
+        notify(f"{sources.reference} is there already, made from the same sources")
+    _record(sources.reference, details, base_image, base, engine)
+    return BuiltImage(stage, sources.reference, details.image_id, details.size_bytes)
+
+
+def _run_build(
+    engine: Engine,
+    sources: ImageSources,
+    base_image: str,
+    base: ImageDetails,
+    settings: BuildSettings,
+    notify: Callable[[str], None],
+) -> ImageDetails:
     wheels: list[Path] = []
     if settings.wheelhouse is not None:
         wheels = select_files(sources.files[sources.lock].decode(), settings.wheelhouse)
-    arguments = build_arguments(sources, base_image, settings, os.environ)
+    arguments = build_arguments(sources, base_image, base.image_id, settings, os.environ)
     notify(f"Building {sources.reference} from {base_image}")
     for line in engine.build_image(sources.context(wheels), arguments):
         notify(line)
     details = engine.find_image(sources.reference)
-    if details is None or details.labels.get(CONTENT_LABEL) != sources.content_hash():
+    if details is None or not _is_built(details, sources, base):
         raise ImageBuildFailed(
             f"The build ended well, and {sources.reference} is not there.",
             "The engine was expected to keep what it built under that name.",
             "Look at `docker image ls`, and build again.",
         )
-    _record(sources.reference, details, base_image, base, engine)
-    return BuiltImage(stage, sources.reference, details.image_id, details.size_bytes)
+    return details
+
+
+def _is_built(details: ImageDetails, sources: ImageSources, base: ImageDetails) -> bool:
+    labels = details.labels
+    return (
+        labels.get(CONTENT_LABEL) == sources.content_hash()
+        and labels.get(BASE_DIGEST_LABEL) == base.image_id
+    )
 
 
 def _base_image(
