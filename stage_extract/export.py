@@ -13,6 +13,12 @@ from stage_extract.bundle_reader import BundleReader
 from stage_extract.checkpoint_files import CheckpointFiles, check_checkpoint
 from stage_extract.dtypes import BY_NAME
 from stage_extract.errors import EmptyCheckpoint, OutputNotWritable
+from stage_extract.export_format import (
+    GRAPH_FILE_NAME,
+    HEADER_METADATA,
+    REFERENCE_FILE_NAME,
+    VARIABLES_FILE_NAME,
+)
 from stage_extract.graph.describe import Description, describe
 from stage_extract.hashing import InputHasher
 from stage_extract.inspection import inspect
@@ -26,13 +32,6 @@ from stage_extract.reference.record import record
 from stage_extract.reference.result import ReferenceResult, absent
 from stage_extract.safetensors_writer import TensorEntry, write_safetensors
 from stage_extract.selection import UNSUPPORTED_DTYPE, Selection, select
-
-FORMAT_NAME = "tf1-export"
-FORMAT_VERSION = 1
-VARIABLES_FILE_NAME = "variables.safetensors"
-REFERENCE_FILE_NAME = "reference.safetensors"
-GRAPH_FILE_NAME = "graph.json"
-_METADATA_KEY = "tf1_export"
 
 
 class PhaseClock:
@@ -154,9 +153,8 @@ def _write_variables(
         done += 1
         events.progress("variables", done, len(entries), "tensors")
 
-    version = {"format": FORMAT_NAME, "version": FORMAT_VERSION}
-    metadata = {_METADATA_KEY: json.dumps(version, sort_keys=True, separators=(",", ":"))}
-    write_safetensors(os.path.join(out, VARIABLES_FILE_NAME), entries, metadata, counted_pieces)
+    path = os.path.join(out, VARIABLES_FILE_NAME)
+    write_safetensors(path, entries, HEADER_METADATA, counted_pieces)
     return sum(entry.size_bytes for entry in entries)
 
 

@@ -1,0 +1,193 @@
+"""The reference run: what TensorFlow itself computes from the exported variables."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence
+
+from stage_extract.dtypes import BY_NAME
+from stage_extract.export_format import HEADER_METADATA
+from stage_extract.graph.graphdef import GraphUnreadable, MetaGraph, node_name, parse_meta_graph
+from stage_extract.jobs import ExtractOptions
+from stage_extract.reference.attempts import Attempt, find_attempt
+from stage_extract.reference.graph_facts import GraphFacts
+from stage_extract.reference.loops import loop_frames
+from stage_extract.reference.operators import register_ops
+from stage_extract.reference.plan import ReferencePlan, make_plan
+from stage_extract.reference.randomness import random_op_before
+from stage_extract.reference.recording import (
+    NOT_FINITE,
+    NotRepeatable,
+    Selection,
+    choose_tensors,
+    write_recording,
+)
+from stage_extract.reference.result import Feed, ReferenceResult, ReferenceUnavailable, absent
+from stage_extract.reference.session import ImportedGraph, ReferenceSession
+from stage_extract.reference.subgraph import Subgraph, cut_subgraph
+from stage_extract.reference.variables import checkpoint_variables, variable_sources
+
+
+class OpenGraph(NamedTuple):
+    """A graph that is ready to run.
+
+    Attributes:
+        session: runs it.
+        subgraph: the part of the model's graph that it holds.
+        unrecordable: why a tensor that was asked for cannot be fetched or stored, by name.
+    """
+
+    session: ReferenceSession
+    subgraph: Subgraph
+    unrecordable: Mapping[str, str]
+
+
+def record(
+    meta_path: str, prefix: str, description: Any, options: ExtractOptions, out_path: str
+) -> ReferenceResult:
+    """Run the graph on seeded inputs and write the inputs, outputs and layer outputs to a file.
+
+    Args:
+        meta_path: the .meta file.
+        prefix: the checkpoint.
+        description: the described graph (`to_json()` gives graph.json's object).
+        options: the user's choices.
+        out_path: where reference.safetensors goes.
+
+    Returns:
+        The reference, or its absence with the exact reason: the export goes on without it.
+
+    Raises:
+        EndpointNotFound: `--input-shape` names something that is no input.
+        DiskFull, OutputNotWritable, TensorNameReserved: the file cannot be written.
+    """
+    try:
+        meta = read_meta_graph(meta_path)
+        plan = make_plan(meta, description.to_json(), options.input_shapes)
+        with open_graph(meta, prefix, plan.feed_dtypes, plan.tensors) as graph:
+            return _record(graph, plan, options, out_path)
+    except ReferenceUnavailable as error:
+        return absent(str(error))
+
+
+def read_meta_graph(path: str) -> MetaGraph:
+    """Parse a .meta file.
+
+    Raises:
+        ReferenceUnavailable: the file is no MetaGraphDef.
+    """
+    with open(path, "rb") as file:
+        try:
+            return parse_meta_graph(file.read())
+        except GraphUnreadable as error:
+            raise ReferenceUnavailable(f"the .meta file cannot be read: {error}") from error
+
+
+@contextmanager
+def open_graph(
+    meta: MetaGraph, prefix: str, feed_dtypes: Mapping[str, str], tensors: Sequence[str]
+) -> Iterator[OpenGraph]:
+    """Import the part of a graph that computes some tensors, and restore its variables.
+
+    Args:
+        meta: the whole graph.
+        prefix: the checkpoint.
+        feed_dtypes: numpy's name of the type of each tensor that will be fed.
+        tensors: names of the tensors to compute.
+
+    Raises:
+        ReferenceUnavailable: the graph cannot be imported or filled.
+    """
+    subgraph = cut_subgraph(meta, feed_dtypes, tensors)
+    register_ops(subgraph.graph_def)
+    sources = variable_sources(meta, subgraph.graph, checkpoint_variables(prefix))
+    imported = ImportedGraph(subgraph)
+    unrecordable = _unrecordable(imported, subgraph, tensors)
+    usable = [tensor for tensor in tensors if tensor not in unrecordable]
+    with ReferenceSession(imported, sources, prefix, usable) as session:
+        yield OpenGraph(session, subgraph, unrecordable)
+
+
+def _unrecordable(
+    imported: ImportedGraph, subgraph: Subgraph, tensors: Sequence[str]
+) -> Dict[str, str]:
+    frames = loop_frames(subgraph.graph)
+    reasons = {}
+    for tensor in tensors:
+        dtype = imported.dtype(tensor)
+        loop = frames.get(node_name(tensor))
+        if loop is not None:
+            reasons[tensor] = f"it is computed inside the loop '{loop}', once a step"
+        elif dtype not in BY_NAME or BY_NAME[dtype].safetensors is None:
+            reasons[tensor] = f"its type {dtype} cannot be stored"
+    return reasons
+
+
+def _record(
+    graph: OpenGraph, plan: ReferencePlan, options: ExtractOptions, out_path: str
+) -> ReferenceResult:
+    for output in plan.outputs:
+        if output in graph.unrecordable:
+            raise ReferenceUnavailable(f"output '{output}': {graph.unrecordable[output]}")
+    layer_tensors = [
+        tensor
+        for tensor in plan.tensors
+        if tensor not in plan.outputs and tensor not in graph.unrecordable
+    ]
+    facts = GraphFacts(graph.subgraph.graph, plan.switches)
+    attempt = find_attempt(graph.session, facts, plan, layer_tensors, options.seed)
+    selection = choose_tensors(plan, attempt, graph.unrecordable, options.reference_mb)
+    try:
+        write_recording(
+            out_path, graph.session, attempt, selection, _forward(plan), HEADER_METADATA
+        )
+    except NotRepeatable as error:
+        culprit = random_op_before(graph.subgraph.graph, error.tensor)
+        return absent(
+            f"two runs on the same input differ at '{error.tensor}': {culprit}",
+            deterministic=False,
+        )
+    return _result(plan, attempt, selection, options)
+
+
+def _forward(plan: ReferencePlan) -> List[str]:
+    """Give the recorded tensors in forward order: layers first, since outputs come after them."""
+    return list(dict.fromkeys([*(layer.tensor for layer in plan.layers), *plan.outputs]))
+
+
+def _result(
+    plan: ReferencePlan, attempt: Attempt, selection: Selection, options: ExtractOptions
+) -> ReferenceResult:
+    not_finite = [
+        tensor
+        for tensor in _forward(plan)
+        if tensor in attempt.measured and not attempt.measured[tensor].finite
+    ]
+    bad_outputs = [tensor for tensor in plan.outputs if tensor in not_finite]
+    warnings = []
+    if not_finite:
+        warnings.append(
+            f"The reference run holds NaN or infinity, first in '{not_finite[0]}'; "
+            f"it is recorded as TensorFlow computed it."
+        )
+    missing = [record for record in selection.records if not record.recorded]
+    if missing:
+        warnings.append(
+            f"{len(missing)} of {len(selection.records)} layer tensors are not in the reference; "
+            f"the first, '{missing[0].tensor}': {missing[0].reason}."
+        )
+    feeds = [
+        Feed(name, one.values.dtype.name, tuple(one.values.shape), one.how)
+        for name, one in attempt.drawn.items()
+    ]
+    return ReferenceResult(
+        state="recorded",
+        reason=f"output '{bad_outputs[0]}': {NOT_FINITE}" if bad_outputs else None,
+        seed=options.seed,
+        feeds=feeds,
+        outputs=list(plan.outputs),
+        layers=selection.records,
+        deterministic=True,
+        size_bytes=selection.size_bytes,
+        warnings=warnings,
+    )

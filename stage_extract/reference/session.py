@@ -1,0 +1,218 @@
+"""One TensorFlow session over a part of a graph, with the variables read from the checkpoint.
+
+The session is set up so that equal input gives equal bytes on every machine: each op by its own
+kernel and one op after the other, a number of threads that does not follow the number of cores (a
+matrix product splits its sums by it), and no matrix kernels chosen by the processor's vector
+instructions.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from types import TracebackType
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
+
+import tensorflow
+from tensorflow.core.protobuf import rewriter_config_pb2
+
+from stage_extract.reference.result import ReferenceUnavailable
+from stage_extract.reference.subgraph import Subgraph
+from stage_extract.reference.variables import VariableSource, add_restore_ops
+
+THREADS = 8
+# Eigen's switch for the kernels of MKL-DNN, read when the first contraction of the process runs.
+PORTABLE_KERNELS = {"TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL": "false"}
+_NODE_IN_MESSAGE = re.compile(r"\[\[\{*node ([^\s}]+)")
+
+_compat = tensorflow.compat.v1
+
+
+class RunFailed(Exception):
+    """TensorFlow refused to run the graph on these inputs; the text is its own, with the node."""
+
+
+class Measured(NamedTuple):
+    """What is known of a tensor after a run, without its values.
+
+    Attributes:
+        shape: its sizes.
+        dtype: numpy's name of its type.
+        finite: false if it holds NaN or infinity.
+    """
+
+    shape: Tuple[int, ...]
+    dtype: str
+    finite: bool
+
+    @property
+    def size_bytes(self) -> int:
+        """Give the size of the values."""
+        elements = 1
+        for size in self.shape:
+            elements *= size
+        return elements * int(tensorflow.as_dtype(self.dtype).size)
+
+
+class ImportedGraph:
+    """A part of a graph as TensorFlow's own object.
+
+    Raises:
+        ReferenceUnavailable: TensorFlow cannot import the part.
+    """
+
+    def __init__(self, subgraph: Subgraph) -> None:
+        self.feed_names = subgraph.feed_names
+        self.graph = tensorflow.Graph()
+        with self.graph.as_default():
+            try:
+                tensorflow.import_graph_def(subgraph.graph_def, name="")
+            except (ValueError, TypeError, tensorflow.errors.OpError) as error:
+                first_line = str(error).split("\n", 1)[0]
+                raise ReferenceUnavailable(
+                    f"TensorFlow cannot import the graph: {first_line}"
+                ) from error
+
+    def tensor(self, name: str) -> Any:
+        """Give TensorFlow's tensor for an original name.
+
+        Raises:
+            ReferenceUnavailable: the node has no such output.
+        """
+        try:
+            return self.graph.get_tensor_by_name(self.feed_names.get(name, name))
+        except (KeyError, ValueError) as error:
+            raise ReferenceUnavailable(f"the graph has no tensor '{name}'") from error
+
+    def dtype(self, name: str) -> str:
+        """Give numpy's name of a tensor's type."""
+        return str(self.tensor(name).dtype.base_dtype.name)
+
+
+class ReferenceSession:
+    """Runs an imported graph as often as asked, always on the same variables.
+
+    Args:
+        imported: the graph.
+        sources: where the value of each variable lies.
+        prefix: the checkpoint.
+        tensors: names of the numeric tensors that may be measured or fetched.
+
+    Raises:
+        ReferenceUnavailable: TensorFlow cannot restore a variable.
+    """
+
+    def __init__(
+        self,
+        imported: ImportedGraph,
+        sources: Sequence[VariableSource],
+        prefix: str,
+        tensors: Sequence[str],
+    ) -> None:
+        self._imported = imported
+        self._shapes: Dict[str, Any] = {}
+        self._finite: Dict[str, Any] = {}
+        self._add_probes(tensors)
+        groups = add_restore_ops(imported.graph, prefix, sources)
+        os.environ.update(PORTABLE_KERNELS)
+        self._session = _compat.Session(graph=imported.graph, config=_session_config())
+        self._restore(groups)
+
+    def __enter__(self) -> ReferenceSession:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self._session.close()
+
+    def measure(self, feeds: Mapping[str, Any], tensors: Sequence[str]) -> Dict[str, Measured]:
+        """Run the graph for some tensors without taking their values out of TensorFlow.
+
+        Raises:
+            RunFailed: TensorFlow refuses the inputs, or a tensor has no value.
+        """
+        fetches = {
+            "shapes": {tensor: self._shapes[tensor] for tensor in tensors},
+            "finite": {tensor: self._finite[tensor] for tensor in tensors},
+        }
+        values = self._run(fetches, feeds)
+        return {
+            tensor: Measured(
+                tuple(int(size) for size in values["shapes"][tensor]),
+                self._imported.dtype(tensor),
+                bool(values["finite"][tensor]),
+            )
+            for tensor in tensors
+        }
+
+    def fetch(self, feeds: Mapping[str, Any], tensors: Sequence[str]) -> Dict[str, Any]:
+        """Give the values of some tensors from one run.
+
+        Raises:
+            RunFailed: as `measure`.
+        """
+        values = self._run({tensor: self._imported.tensor(tensor) for tensor in tensors}, feeds)
+        return dict(values)
+
+    def _add_probes(self, tensors: Sequence[str]) -> None:
+        with self._imported.graph.as_default():
+            for name in tensors:
+                tensor = self._imported.tensor(name)
+                # Not tf.shape: it becomes a constant if the shape is known, and nothing would run.
+                self._shapes[name] = tensorflow.raw_ops.Shape(
+                    input=tensor, out_type=tensorflow.int64
+                )
+                self._finite[name] = _all_finite(tensor)
+
+    def _restore(self, groups: Sequence[List[Any]]) -> None:
+        for group in groups:
+            try:
+                self._run(group, {})
+            except RunFailed as error:
+                raise ReferenceUnavailable(
+                    f"TensorFlow cannot put the checkpoint into the graph's variables: {error}"
+                ) from error
+
+    def _run(self, fetches: Any, feeds: Mapping[str, Any]) -> Any:
+        feed_names = self._imported.feed_names
+        named = {feed_names[name]: value for name, value in feeds.items() if name in feed_names}
+        try:
+            return self._session.run(fetches, named)
+        except tensorflow.errors.OpError as error:
+            raise RunFailed(_told(error)) from error
+
+
+def _all_finite(tensor: Any) -> Any:
+    if not tensor.dtype.base_dtype.is_floating:
+        # Depends on the tensor all the same, so that measuring it runs it.
+        return tensorflow.raw_ops.GreaterEqual(
+            x=tensorflow.raw_ops.Size(input=tensor), y=tensorflow.constant(0)
+        )
+    return tensorflow.reduce_all(tensorflow.math.is_finite(tensor))
+
+
+def _session_config() -> Any:
+    return _compat.ConfigProto(
+        device_count={"GPU": 0},
+        intra_op_parallelism_threads=THREADS,
+        inter_op_parallelism_threads=1,
+        use_per_session_threads=True,
+        graph_options=_compat.GraphOptions(
+            optimizer_options=_compat.OptimizerOptions(opt_level=_compat.OptimizerOptions.L0),
+            rewrite_options=rewriter_config_pb2.RewriterConfig(disable_meta_optimizer=True),
+        ),
+    )
+
+
+def _told(error: Any) -> str:
+    """Put TensorFlow's message into one line: the rest of it names source files of this machine."""
+    first_line = error.message.strip().split("\n", 1)[0].strip()
+    found = _NODE_IN_MESSAGE.search(error.message)
+    if found is None:
+        return str(first_line)
+    operation = f" (op {error.op.type})" if error.op is not None else ""
+    return f"node '{found.group(1)}'{operation}: {first_line}"
