@@ -1,0 +1,169 @@
+"""Finds activations in a graph: single ops, and those that scripts write out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from stage_load.export_view import ExportView, Node
+from stage_load.models.unet.sizes import Array, NotComputable, SizeEvaluator
+from stage_load.models.unet.steps import Activation
+
+# tf.nn.leaky_relu's default, tensorflow/python/ops/nn_ops.py.
+TF1_LEAKY_RELU_ALPHA = 0.2
+
+SINGLE_OPS: Mapping[str, str] = MappingProxyType(
+    {
+        "Elu": "elu",
+        "LeakyRelu": "leaky_relu",
+        "LogSoftmax": "log_softmax",
+        "Relu": "relu",
+        "Relu6": "relu6",
+        "Selu": "selu",
+        "Sigmoid": "sigmoid",
+        "Softmax": "softmax",
+        "Softplus": "softplus",
+        "Softsign": "softsign",
+        "Tanh": "tanh",
+    }
+)
+
+
+@dataclass(frozen=True)
+class WrittenOut:
+    """An activation made of several ops: from ``input`` to the node that ends it."""
+
+    input: str
+    activation: Activation
+    inner: frozenset[str]  # the other nodes that it is made of
+
+
+def single(node: Node) -> Activation | None:
+    """Return the activation that one op is, if it is one."""
+    name = SINGLE_OPS.get(node.op)
+    if name is None:
+        return None
+    if name == "leaky_relu":
+        alpha = node.attributes.get("alpha")
+        return Activation(name, TF1_LEAKY_RELU_ALPHA if alpha is None else float(alpha))
+    return Activation(name)
+
+
+def written_out(view: ExportView, channel_axis: int) -> dict[str, WrittenOut]:
+    """Return the activations written out of several ops, by the node that ends each."""
+    matcher = _Matcher(view, channel_axis)
+    found = {node.name: matcher.match(node) for node in view.nodes.values()}
+    return {name: match for name, match in found.items() if match is not None}
+
+
+class _Matcher:
+    def __init__(self, view: ExportView, channel_axis: int) -> None:
+        self._view = view
+        self._sizes = SizeEvaluator(view, {})
+        self._channel_axis = channel_axis
+        self._by_op: Mapping[str, Callable[[Node], WrittenOut | None]] = {
+            "Maximum": self._maximum,
+            "Mul": self._swish,
+            "RealDiv": self._softmax,
+            "Div": self._softmax,
+            "Add": self._absolute_leaky,
+            "AddV2": self._absolute_leaky,
+        }
+
+    def match(self, node: Node) -> WrittenOut | None:
+        matcher = self._by_op.get(node.op)
+        return None if matcher is None else matcher(node)
+
+    def _maximum(self, node: Node) -> WrittenOut | None:
+        """maximum(a x, x) = leaky ReLU, maximum(x, 0) = ReLU."""
+        for scaled, plain in _both_orders(self._view.sources(node)):
+            if self._scalar(scaled) == 0.0:
+                return WrittenOut(plain, Activation("relu"), frozenset())
+            factor = self._factor(scaled, plain)
+            if factor is not None and 0.0 <= factor < 1.0:
+                return self._found(plain, Activation("leaky_relu", factor), scaled)
+        return None
+
+    def _swish(self, node: Node) -> WrittenOut | None:
+        """X * sigmoid(x)."""
+        for gate, plain in _both_orders(self._view.sources(node)):
+            gate_node = self._view.producer(gate)
+            if gate_node.op == "Sigmoid" and self._view.sources(gate_node) == (plain,):
+                return self._found(plain, Activation("swish"), gate)
+        return None
+
+    def _absolute_leaky(self, node: Node) -> WrittenOut | None:
+        """(1 + a) / 2 x + (1 - a) / 2 |x| = leaky ReLU of slope a."""
+        for left, right in _both_orders(self._view.sources(node)):
+            for absolute in self._view.sources(self._view.producer(right)):
+                absolute_node = self._view.producer(absolute)
+                if absolute_node.op != "Abs":
+                    continue
+                (plain,) = self._view.sources(absolute_node)
+                straight, folded = self._factor(left, plain), self._factor(right, absolute)
+                if straight is None or folded is None or abs(straight + folded - 1.0) > 1e-6:
+                    continue
+                slope = Activation("leaky_relu", straight - folded)
+                return self._found(plain, slope, left, right, absolute)
+        return None
+
+    def _softmax(self, node: Node) -> WrittenOut | None:
+        """exp(x) / sum(exp(x)), with or without the maximum taken off first."""
+        powers, total = self._view.sources(node)
+        power_node, sum_node = self._view.producer(powers), self._view.producer(total)
+        inner = [powers, total]
+        if sum_node.op == "Tile":
+            sum_node = self._view.producer(sum_node.inputs[0])
+            inner.append(sum_node.output())
+        if power_node.op != "Exp" or not self._reduces_channels(sum_node, "Sum", powers):
+            return None
+        (plain,) = self._view.sources(power_node)
+        difference = self._view.producer(plain)
+        if difference.op == "Sub":
+            given, peak = self._view.sources(difference)
+            if self._reduces_channels(self._view.producer(peak), "Max", given):
+                return self._found(given, Activation("softmax"), plain, peak, *inner)
+        return self._found(plain, Activation("softmax"), *inner)
+
+    def _reduces_channels(self, node: Node, op: str, of: str) -> bool:
+        if node.op != op or self._view.source(node.inputs[0]) != of:
+            return False
+        if not node.attributes.get("keep_dims"):
+            return False
+        axes = self._constant(node.inputs[1])
+        return axes is not None and axes.ravel().tolist() in ([self._channel_axis], [-1])
+
+    def _factor(self, tensor: str, of: str) -> float | None:
+        """Return a if ``tensor`` is a * ``of`` with a constant a."""
+        node = self._view.producer(tensor)
+        if node.op != "Mul":
+            return None
+        for factor, plain in _both_orders(self._view.sources(node)):
+            if plain == of:
+                return self._scalar(factor)
+        return None
+
+    def _scalar(self, tensor: str) -> float | None:
+        value = self._constant(tensor)
+        return float(value.ravel()[0]) if value is not None and value.size == 1 else None
+
+    def _constant(self, tensor: str) -> Array | None:
+        try:
+            value = self._sizes.value(tensor)
+        except NotComputable:
+            return None
+        return value if np.issubdtype(value.dtype, np.number) else None
+
+    def _found(self, given: str, activation: Activation, *inner: str) -> WrittenOut:
+        return WrittenOut(
+            given, activation, frozenset(self._view.node_of(tensor).name for tensor in inner)
+        )
+
+
+def _both_orders(pair: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    if len(pair) != 2:
+        return ()
+    return ((pair[0], pair[1]), (pair[1], pair[0]))

@@ -1,0 +1,204 @@
+"""Makes the configuration from what the reader found at the outputs of a graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stage_load.errors import ModelDoesNotFit
+from stage_load.export_view import ExportView, Node
+from stage_load.models.unet.config import DecoderLevel, EncoderLevel, UNetConfig
+from stage_load.models.unet.feature import Feature, Level, Merge, Placed
+from stage_load.models.unet.joining import SizeRejected
+from stage_load.models.unet.misfit import FAMILY, misfit
+from stage_load.models.unet.reading import Reader, channels_first
+from stage_load.models.unet.steps import Activation, Convolution, Pair, Steps
+
+# Tried in turn where the graph fixes no size and no reference was recorded: multiples of 32 for
+# SAME, and sizes at which VALID networks of up to five levels come out even (572:
+# arXiv:1505.04597).
+SAMPLE_SIZES: tuple[Pair, ...] = ((64, 96), (320, 352), (572, 604), (188, 204), (92, 108))
+
+
+@dataclass(frozen=True)
+class End:
+    """Where the network ends: its last map, the output's name, and whether a decision follows."""
+
+    feature: Feature
+    tensor: str
+    decision: str | None
+
+
+def read_configuration(view: ExportView) -> UNetConfig:
+    """Read a UNet's configuration from an export that has a graph.
+
+    Raises:
+        ModelDoesNotFit: names the first op that no UNet of this family has.
+    """
+    _check_endpoints(view)
+    rejected: SizeRejected | None = None
+    for size in _sample_sizes(view):
+        reader = Reader(view, size)
+        try:
+            reader.read()
+        except SizeRejected as error:
+            rejected = rejected or error
+            continue
+        return _assemble(view, reader, size)
+    if rejected is None:
+        raise AssertionError("there is always a size to try")
+    raise misfit(
+        rejected.node,
+        f"joins a skip of {rejected.skip} and a map of {rejected.other} (height, width)",
+        "a crop of the skip, or sizes that meet again",
+    )
+
+
+def _check_endpoints(view: ExportView) -> None:
+    if len(view.inputs) != 1 or not view.outputs:
+        names = ", ".join(endpoint.tensor for endpoint in view.inputs) or "none"
+        raise ModelDoesNotFit(
+            f"The graph has {len(view.inputs)} inputs ({names}) and {len(view.outputs)} outputs.",
+            "Expected one image and at least one output.",
+            "Name them by --inputs and --outputs.",
+        )
+
+
+def _sample_sizes(view: ExportView) -> list[Pair]:
+    """Return the sizes (height, width) to try, the ones that the network surely accepts first."""
+    tensor = view.inputs[0].tensor
+    feeds = view.reference["feeds"]
+    shapes = [feed["shape"] for feed in feeds if feed["tensor"] == tensor]
+    shapes += [view.inputs[0].shape or ()]
+    axes = (2, 3) if channels_first(view) else (1, 2)
+    known = [(shape[axes[0]], shape[axes[1]]) for shape in shapes if len(shape) == 4]
+    fixed = [(int(h), int(w)) for h, w in known if h is not None and w is not None]
+    return fixed[:1] or list(SAMPLE_SIZES)
+
+
+def _assemble(view: ExportView, reader: Reader, size: Pair) -> UNetConfig:
+    end = _end(view, reader)
+    feature = end.feature
+    node = view.node_of(feature.tensor)
+    _check_complete(node, feature)
+    block, head = _split_head(node, feature.placed)
+    blocks = [*(merge.before for merge in feature.merges), block]
+    encoder = [
+        _encoder_level(level, merge)
+        for level, merge in zip(feature.levels, reversed(feature.merges), strict=True)
+    ]
+    decoder = [
+        DecoderLevel(_steps(merge.up), _steps(after), merge.skip_first, merge.crop)
+        for merge, after in zip(feature.merges, blocks[1:], strict=True)
+    ]
+    if end.decision is not None:
+        reader.context.assume(
+            f"TensorFlow's output '{end.decision}' is a decision on this module's result; "
+            "the module returns the values behind it, which can be trained."
+        )
+    return UNetConfig(
+        in_channels=reader.context.feature(view.inputs[0].tensor).channels,  # type: ignore[union-attr]
+        encoder=tuple(encoder),
+        bottleneck=_steps(blocks[0]),
+        decoder=tuple(decoder),
+        head=_steps(head),
+        sample_size=size,
+        tf1_output=end.tensor,
+        assumptions=tuple(reader.context.assumptions),
+    )
+
+
+def _end(view: ExportView, reader: Reader) -> End:
+    """Return the network's last map. Further outputs must lie on the way to it."""
+    ends = [_end_of(view, reader, output.tensor) for output in view.outputs]
+    last = max(ends, key=lambda end: (len(end.feature.merges), len(end.feature.placed)))
+    for end in ends:
+        same_part = end.feature.merges == last.feature.merges
+        placed = end.feature.placed
+        if not same_part or placed != last.feature.placed[: len(placed)]:
+            raise misfit(
+                view.node_of(end.tensor),
+                "gives a second output that does not lie on the way to the first",
+                "one result; name it by --outputs",
+            )
+    return last
+
+
+def _end_of(view: ExportView, reader: Reader, tensor: str) -> End:
+    feature = reader.context.feature(tensor)
+    if feature is not None:
+        return End(feature, tensor, None)
+    source: str | None = tensor
+    while source is not None and source not in reader.decisions:
+        node = view.node_of(source)
+        source = node.inputs[0] if node.inputs else None
+    if source is None:
+        raise misfit(
+            view.node_of(tensor), "is an output that no map of the network leads to", FAMILY
+        )
+    return _before_decision(view, reader.decisions[source], tensor)
+
+
+def _before_decision(view: ExportView, feature: Feature, decision: str) -> End:
+    """Go back from a softmax to the scores, which keep the decision and were recorded."""
+    placed = feature.placed
+    while placed and _keeps_order(placed[-1]):
+        placed = placed[:-1]
+    tensor = placed[-1].tensor if placed else feature.tensor
+    layer = view.layer_of_output(tensor)
+    name = tensor if layer is None or layer.output is None else layer.output
+    shorter = Feature(
+        tensor,
+        feature.channels,
+        feature.size,
+        feature.start,
+        placed,
+        feature.levels,
+        feature.merges,
+        feature.before_up,
+        channels_first=feature.channels_first,
+    )
+    return End(shorter, name, decision)
+
+
+def _keeps_order(placed: Placed) -> bool:
+    step = placed.step
+    return isinstance(step, Activation) and step.name in ("softmax", "log_softmax", "sigmoid")
+
+
+def _check_complete(node: Node, feature: Feature) -> None:
+    missing = len(feature.levels) - len(feature.merges)
+    if feature.before_up is not None:
+        raise misfit(
+            node,
+            "ends the network with an up-sampled map that no concat follows",
+            "the concat with the skip after each up-sampling",
+        )
+    if missing or not feature.levels:
+        raise misfit(
+            node,
+            f"ends the network after {len(feature.levels)} poolings "
+            f"and {len(feature.merges)} concats with a skip",
+            "at least one pooling, and a concat with a skip for each",
+        )
+
+
+def _split_head(
+    node: Node, placed: tuple[Placed, ...]
+) -> tuple[tuple[Placed, ...], tuple[Placed, ...]]:
+    """Split the steps after the last concat: the head starts at the last convolution."""
+    places = [n for n, item in enumerate(placed) if isinstance(item.step, Convolution)]
+    if not places:
+        raise misfit(node, "ends the network with no convolution after the last concat", FAMILY)
+    return placed[: places[-1]], placed[places[-1] :]
+
+
+def _encoder_level(level: Level, merge: Merge) -> EncoderLevel:
+    return EncoderLevel(
+        block=_steps(level.placed[: merge.common]),
+        down=(*_steps(level.placed[merge.common :]), level.down.step),
+        skip=_steps(merge.skip),
+    )
+
+
+def _steps(placed: tuple[Placed, ...]) -> Steps:
+    return tuple(item.step for item in placed)

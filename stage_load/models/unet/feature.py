@@ -1,0 +1,151 @@
+"""What the reader knows of one map on its way through a graph: how a UNet would have computed it.
+
+Every op of the forward pass turns the feature that it reads into another one. Features are frozen
+and share their past, so a fork in the graph is nothing special: both branches start from the same
+feature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from stage_load.models.unet.steps import Convolution, Crop, Pair, Step
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A step and the tensor that holds its result."""
+
+    tensor: str
+    step: Step
+
+
+@dataclass(frozen=True)
+class Level:
+    """An encoder level that has ended: what was computed on it, and the op that halved it."""
+
+    start: str  # the tensor that the level starts from
+    placed: tuple[Placed, ...]
+    size: Pair
+    down: Placed
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A concat that has been read, and what lay between it and the concat before.
+
+    ``common`` counts the steps of the encoder level that the skip and the pooling share.
+    """
+
+    before: tuple[Placed, ...]
+    up: tuple[Placed, ...]
+    common: int
+    skip: tuple[Placed, ...]
+    skip_first: bool
+    crop: Crop | None
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One map [N, H, W, C] (or NCHW) of the forward pass.
+
+    ``placed`` holds the steps since the last pooling, concat or up-sampling; ``before_up`` the
+    ones before that up-sampling, while its concat has not come yet.
+    """
+
+    tensor: str
+    channels: int
+    size: Pair
+    start: str
+    placed: tuple[Placed, ...] = ()
+    levels: tuple[Level, ...] = ()
+    merges: tuple[Merge, ...] = ()
+    before_up: tuple[Placed, ...] | None = None
+    crop: Crop | None = None
+    channels_first: bool = False
+
+    @property
+    def is_encoder(self) -> bool:
+        """Whether nothing has been up-sampled on the way to this map."""
+        return not self.merges and self.before_up is None
+
+    @property
+    def waiting(self) -> Level | None:
+        """The encoder level whose skip the next concat must take; None when all have been taken."""
+        rest = len(self.levels) - len(self.merges)
+        return self.levels[rest - 1] if rest else None
+
+    def shape(self, batch: int) -> tuple[int, ...]:
+        """Return the map's shape in the graph's own axes."""
+        if self.channels_first:
+            return (batch, self.channels, *self.size)
+        return (batch, *self.size, self.channels)
+
+    def moved(self, tensor: str) -> Feature:
+        """Return the same map under another tensor name."""
+        return replace(self, tensor=tensor)
+
+    def then(self, tensor: str, step: Step, size: Pair | None = None) -> Feature:
+        """Return what ``step`` makes of this map."""
+        channels = getattr(step, "out_channels", self.channels)
+        return replace(
+            self,
+            tensor=tensor,
+            channels=channels,
+            size=size or self.size,
+            placed=(*self.placed, Placed(tensor, step)),
+        )
+
+    def halved(self, tensor: str, step: Step, size: Pair) -> Feature:
+        """Return what a pooling or a strided convolution makes of this map: a new level."""
+        level = Level(self.start, self.placed, self.size, Placed(tensor, step))
+        return Feature(
+            tensor=tensor,
+            channels=getattr(step, "out_channels", self.channels),
+            size=size,
+            start=tensor,
+            levels=(*self.levels, level),
+            channels_first=self.channels_first,
+        )
+
+    def up_sampled(self, tensor: str, step: Step, size: Pair) -> Feature:
+        """Return what an up-sampling makes of this map; its concat is now waited for."""
+        return replace(
+            self,
+            tensor=tensor,
+            channels=getattr(step, "out_channels", self.channels),
+            size=size,
+            placed=(Placed(tensor, step),),
+            before_up=self.placed,
+        )
+
+    def merged(self, tensor: str, skip: Feature, common: int, skip_first: bool) -> Feature:
+        """Return the concat of this up-sampled map and ``skip``."""
+        merge = Merge(
+            before=self.before_up or (),
+            up=self.placed,
+            common=common,
+            skip=skip.placed[common:],
+            skip_first=skip_first,
+            crop=skip.crop,
+        )
+        return replace(
+            self,
+            tensor=tensor,
+            channels=self.channels + skip.channels,
+            start=tensor,
+            placed=(),
+            before_up=None,
+            merges=(*self.merges, merge),
+        )
+
+
+def has_convolution(placed: tuple[Placed, ...]) -> bool:
+    """Whether a convolution is among the steps."""
+    return any(isinstance(item.step, Convolution) for item in placed)
+
+
+def common_length(first: tuple[Placed, ...], second: tuple[Placed, ...]) -> int:
+    """Return how many steps two maps share from their start."""
+    pairs = zip(first, second, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))

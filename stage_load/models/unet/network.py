@@ -1,0 +1,158 @@
+"""The UNet itself: encoder, bottleneck, decoder with skips, head. All tensors are NCHW."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+from stage_load.models.unet import tensorflow_layers as layers
+from stage_load.models.unet.config import (
+    DecoderLevel,
+    EncoderLevel,
+    UNetConfig,
+    channels_after,
+)
+from stage_load.models.unet.steps import (
+    Activation,
+    BatchNorm,
+    Convolution,
+    Dropout,
+    Pad,
+    Pool,
+    Rescale,
+    Resize,
+    Step,
+    Steps,
+    TransposedConvolution,
+)
+
+
+def build_step(step: Step, channels: int) -> nn.Module:
+    """Build one step as a module that takes [N, channels, H, W]."""
+    match step:
+        case Convolution():
+            return layers.convolution(step, channels)
+        case TransposedConvolution():
+            return layers.transposed_convolution(step, channels)
+        case BatchNorm():
+            return nn.BatchNorm2d(channels, step.epsilon, step.momentum, affine=step.affine)
+        case Activation():
+            return layers.activation(step)
+        case Dropout():
+            dropout = nn.Dropout2d if step.channelwise else nn.Dropout
+            return dropout(step.probability)
+        case Pool():
+            return layers.pool(step)
+        case Resize():
+            return layers.TensorFlowResize(step)
+        case Rescale():
+            return layers.Rescale(step.scale, step.offset)
+        case Pad():
+            return layers.pad(step)
+        case _:
+            raise ValueError(f"Step {step.kind!r} stands where a block cannot hold it.")
+
+
+def build_block(steps: Steps, channels: int) -> nn.Sequential:
+    """Build steps as one block, each named by what it is: ``convolution_1``, ``batch_norm_1``, …"""
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
+    count: Counter[str] = Counter()
+    for step in steps:
+        count[step.kind] += 1
+        modules[f"{step.kind}_{count[step.kind]}"] = build_step(step, channels)
+        channels = channels_after((step,), channels)
+    return nn.Sequential(modules)
+
+
+class Encoder(nn.Module):
+    """One level on the way down: [N, in, H, W] -> (the map below [N, out, h, w], the skip)."""
+
+    def __init__(self, level: EncoderLevel, in_channels: int) -> None:
+        super().__init__()
+        channels = channels_after(level.block, in_channels)
+        self.block = build_block(level.block, in_channels)
+        self.skip = build_block(level.skip, channels)
+        self.down = build_block(level.down, channels)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the next level takes, and this level's skip."""
+        x = self.block(x)
+        return self.down(x), self.skip(x)
+
+
+class Decoder(nn.Module):
+    """One level on the way up: ([N, in, h, w], skip [N, side, H, W]) -> [N, out, H, W]."""
+
+    def __init__(self, level: DecoderLevel, in_channels: int, skip_channels: int) -> None:
+        super().__init__()
+        self.up = build_block(level.up, in_channels)
+        merged = channels_after(level.up, in_channels) + skip_channels
+        self.block = build_block(level.block, merged)
+        self.skip_first = level.skip_first
+        self.crops_skip = level.crop is not None
+        self.crop_margins = None if level.crop is None else level.crop.margins
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Up-sample ``x``, put the skip beside it, apply the block.
+
+        Raises:
+            ValueError: the two maps differ in size, so the image's size does not suit the network.
+        """
+        size = list(skip.shape[2:])
+        for module in self.up:
+            x = module(x, size) if getattr(module, "takes_skip_size", False) else module(x)
+        if self.crops_skip:
+            skip = layers.crop_to(skip, (x.shape[2], x.shape[3]), self.crop_margins)
+        if skip.shape[2:] != x.shape[2:]:
+            raise ValueError(
+                f"The skip is {tuple(skip.shape[2:])} and the up-sampled map {tuple(x.shape[2:])} "
+                "(height, width): the image's size must divide evenly at every pooling. "
+                "Pad or resize the image."
+            )
+        result: Tensor = self.block(torch.cat([skip, x] if self.skip_first else [x, skip], dim=1))
+        return result
+
+
+class UNet(nn.Module):
+    """A UNet as its configuration says: image [N, in_channels, H, W] -> [N, classes, H', W'].
+
+    H' and W' are the image's sizes with SAME padding, less with VALID. Modules run in the order of
+    TensorFlow's forward pass. Build one without a checkpoint by ``UNet(UNetConfig.standard(3, 2,
+    widths=(16, 32, 64)))``.
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        if config.tf1_output is not None:
+            self.tf1_outputs = (config.tf1_output,)
+        channels, skips = config.in_channels, []
+        encoder, decoder = [], []
+        for level in config.encoder:
+            encoder.append(Encoder(level, channels))
+            skips.append(channels_after(level.block, channels))
+            channels = channels_after(level.down, skips[-1])
+        self.encoder = nn.ModuleList(encoder)
+        self.bottleneck = build_block(config.bottleneck, channels)
+        channels = channels_after(config.bottleneck, channels)
+        for up_level, skip_channels in zip(config.decoder, reversed(skips), strict=True):
+            decoder.append(Decoder(up_level, channels, skip_channels))
+            merged = channels_after(up_level.up, channels) + skip_channels
+            channels = channels_after(up_level.block, merged)
+        self.decoder = nn.ModuleList(decoder)
+        self.head = build_block(config.head, channels)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Segment ``image`` [N, in_channels, H, W]; whole numbers are cast, not scaled."""
+        x = image if image.is_floating_point() else image.to(torch.get_default_dtype())
+        skips: list[Tensor] = []
+        for level in self.encoder:
+            x, skip = level(x)
+            skips.append(skip)
+        x = self.bottleneck(x)
+        for level in self.decoder:
+            x = level(x, skips.pop())
+        result: Tensor = self.head(x)
+        return result

@@ -1,0 +1,194 @@
+"""Reads a UNet from the dataflow of an inference graph, op by op in the order of the forward pass.
+
+Names are not used: an op is understood by its type, its attributes and by what it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from stage_load.export_view import PASS_THROUGH_OPS, ExportView, Layer, Node
+from stage_load.models.unet import activations, joining, shaping
+from stage_load.models.unet.context import Context
+from stage_load.models.unet.feature import Feature
+from stage_load.models.unet.layer_reading import layer_feature
+from stage_load.models.unet.misfit import FAMILY, misfit
+from stage_load.models.unet.pointwise import pointwise
+from stage_load.models.unet.steps import Dropout, Pair
+
+Rule = Callable[[Context, Node, list[Feature]], Feature]
+
+# Ops that read a map and give none: sizes, and decisions that the module leaves to its user.
+SHAPE_OPS = frozenset({"Shape", "ShapeN", "Size", "Rank"})
+DECISIONS = frozenset({"ArgMax", "Greater", "GreaterEqual", "Round", "TopKV2"})
+
+# torch's own default, for a keep_prob that was fed at run time.
+UNKNOWN_DROPOUT_PROBABILITY = 0.5
+
+
+class Reader:
+    """One pass over the nodes of ``view``, with a concrete image size (height, width)."""
+
+    def __init__(self, view: ExportView, sample_size: Pair) -> None:
+        self.context = Context(view)
+        self.decisions: dict[str, Feature] = {}
+        self._view = view
+        self._sample_size = sample_size
+        self._channels_first = channels_first(view)
+        self._layers = {
+            view.producer(layer.output).name: layer
+            for layer in view.layers
+            if layer.output is not None and layer.input is not None
+        }
+        self._written_out = activations.written_out(view, 1 if self._channels_first else 3)
+        self._inner = self._inner_nodes()
+        self._dropouts = {entry["node"]: entry for entry in view.rewrites if "rate" in entry}
+
+    def read(self) -> None:
+        """Understand every node; the maps are then in ``context``, the decisions in ``decisions``.
+
+        Raises:
+            ModelDoesNotFit: names the first node that no UNet of this family has.
+        """
+        self._place_input()
+        for node in self._view.nodes.values():
+            if node.name in self._inner:
+                continue
+            feature = self._result(node)
+            if feature is not None:
+                self._file(node, feature)
+
+    def _place_input(self) -> None:
+        tensor = self._view.inputs[0].tensor
+        feature = Feature(
+            tensor,
+            self._in_channels(),
+            self._sample_size,
+            tensor,
+            channels_first=self._channels_first,
+        )
+        self.context.file(tensor, feature)
+
+    def _in_channels(self) -> int:
+        shape = self._view.inputs[0].shape
+        given = shape[1 if self._channels_first else 3] if shape and len(shape) == 4 else None
+        if given is not None:
+            return given
+        kernels = (
+            self._view.variables[layer.variables["kernel"]].shape
+            for layer in self._view.layers
+            if layer.kind == "conv2d"
+        )
+        return next((kernel[2] for kernel in kernels), 1)
+
+    def _inner_nodes(self) -> frozenset[str]:
+        """Return the nodes inside a layer or a written-out activation, their last ones left out."""
+        inner = set().union(*(match.inner for match in self._written_out.values()))
+        for end, layer in self._layers.items():
+            inner |= _inside(self._view, layer) - {end}
+        return frozenset(inner)
+
+    def _result(self, node: Node) -> Feature | None:
+        layer = self._layers.get(node.name)
+        if layer is not None and layer.input is not None:
+            given = self._layer_input(layer, layer.input)
+            return None if given is None else layer_feature(self.context, node, layer, given)
+        match = self._written_out.get(node.name)
+        if match is not None:
+            given = self.context.feature(match.input)
+            return None if given is None else given.then(node.output(), match.activation)
+        maps = self.context.features_of(node)
+        if not maps or node.op in SHAPE_OPS:
+            return None
+        return self._understood(node, maps)
+
+    def _layer_input(self, layer: Layer, tensor: str) -> Feature | None:
+        """Return the map that a layer reads, as its own nodes name it: after a dropout, say."""
+        source = self._view.source(tensor)
+        for name in _inside(self._view, layer):
+            for given in self._view.nodes[name].inputs:
+                feature = self.context.feature(given)
+                if feature is not None and self._view.source(given) == source:
+                    return feature
+        return self.context.feature(tensor)
+
+    def _understood(self, node: Node, maps: list[Feature]) -> Feature | None:
+        if node.op in PASS_THROUGH_OPS:
+            return self._passed_on(node, maps[0])
+        if node.op in DECISIONS:
+            self.decisions[node.output()] = maps[0]
+            return None
+        activation = activations.single(node)
+        if activation is not None:
+            return maps[0].then(node.output(), activation)
+        if node.op not in RULES:
+            raise misfit(node, "is an op that a UNet of this family does not have", FAMILY)
+        return RULES[node.op](self.context, node, maps)
+
+    def _passed_on(self, node: Node, given: Feature) -> Feature:
+        rewrite = self._dropouts.get(node.name)
+        if rewrite is None:
+            return given.moved(node.output())
+        rate = rewrite["rate"]
+        if rate is None:
+            rate = UNKNOWN_DROPOUT_PROBABILITY
+            self.context.assume(
+                "The dropout probability was fed at run time, so the checkpoint does not hold it: "
+                f"{rate} is set. It matters for training only."
+            )
+        return given.then(node.output(), Dropout(float(rate)))
+
+    def _file(self, node: Node, feature: Feature) -> None:
+        self.context.file(node.output(), feature)
+        layer = self._layers.get(node.name)
+        if layer is not None and layer.op_output is not None:
+            self.context.note_shape(layer.op_output, feature)
+
+
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "Add": pointwise,
+        "AddV2": pointwise,
+        "AvgPool": shaping.pool,
+        "Cast": shaping.cast,
+        "ConcatV2": joining.concat,
+        "Div": pointwise,
+        "MaxPool": shaping.pool,
+        "MirrorPad": shaping.pad,
+        "Mul": pointwise,
+        "Pad": shaping.pad,
+        "PadV2": shaping.pad,
+        "RealDiv": pointwise,
+        "Reshape": shaping.reshape,
+        "ResizeBilinear": joining.resize,
+        "ResizeNearestNeighbor": joining.resize,
+        "Slice": shaping.cut,
+        "StridedSlice": shaping.cut,
+        "Sub": pointwise,
+        "Transpose": shaping.transpose,
+    }
+)
+
+
+def channels_first(view: ExportView) -> bool:
+    """Whether the graph's convolutions are NCHW."""
+    kinds = ("conv2d", "conv2d_transpose")
+    formats = {layer.attributes.get("data_format") for layer in view.layers if layer.kind in kinds}
+    return "NCHW" in formats
+
+
+def _inside(view: ExportView, layer: Layer) -> set[str]:
+    """Return the nodes between a layer's input and its output, the last one included."""
+    stop = None if layer.input is None else view.source(layer.input)
+    found: set[str] = set()
+    waiting = [] if layer.output is None else [layer.output]
+    while waiting:
+        node = view.node_of(waiting.pop())
+        if node.name in found:
+            continue
+        found.add(node.name)
+        if node.name == layer.op and layer.kind != "batch_norm":
+            continue
+        waiting += [tensor for tensor in node.inputs if view.source(tensor) != stop]
+    return found

@@ -1,0 +1,221 @@
+"""The steps that the blocks of a UNet are made of, as frozen data.
+
+A block is a tuple of steps in the order in which they are applied, so that convolution - batch
+norm - ReLU, convolution - ReLU - batch norm, and a dropout anywhere between are told apart without
+further switches.
+
+Sizes are (height, width). ``padding`` has TensorFlow's meaning: ``"SAME"`` gives ceil(size /
+stride) and, where the padding is odd, one more row and column at the end; ``"VALID"`` pads nothing
+(https://www.tensorflow.org/versions/r1.15/api_docs/python/tf/nn#notes_on_padding_2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
+
+Pair = tuple[int, int]
+# ((top, bottom), (left, right))
+Margins = tuple[Pair, Pair]
+Padding = Literal["SAME", "VALID"]
+
+# tf.layers.batch_normalization: epsilon 1e-3, momentum (decay) 0.99; torch's momentum is 1 -
+# decay.
+TF1_BATCH_NORM_EPSILON = 1e-3
+TF1_BATCH_NORM_MOMENTUM = 0.01
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution, its bias included. With a stride above 1 it can stand for a pooling."""
+
+    kind: ClassVar[str] = "convolution"
+
+    out_channels: int
+    kernel_size: Pair = (3, 3)
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    padding: Padding = "SAME"
+    bias: bool = True
+
+
+@dataclass(frozen=True)
+class TransposedConvolution:
+    """A strided transposed convolution, its bias included.
+
+    ``output_size`` says how large the result is, which TensorFlow leaves to the graph:
+    ``"stride"`` is size * stride for SAME and size * stride + max(kernel - stride, 0) for VALID,
+    ``"skip"`` the skip's size.
+    """
+
+    kind: ClassVar[str] = "transposed_convolution"
+
+    out_channels: int
+    kernel_size: Pair = (2, 2)
+    stride: Pair = (2, 2)
+    padding: Padding = "SAME"
+    bias: bool = True
+    output_size: Literal["stride", "skip"] = "stride"
+
+
+@dataclass(frozen=True)
+class Resize:
+    """An image resize as TensorFlow 1 computes it; ``factor`` None means to the skip's size."""
+
+    kind: ClassVar[str] = "resize"
+
+    method: Literal["nearest", "bilinear"] = "nearest"
+    factor: Pair | None = (2, 2)
+    align_corners: bool = False
+    half_pixel_centers: bool = False
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Batch normalization; ``momentum`` is torch's, 1 - TensorFlow's decay."""
+
+    kind: ClassVar[str] = "batch_norm"
+
+    epsilon: float = TF1_BATCH_NORM_EPSILON
+    momentum: float = TF1_BATCH_NORM_MOMENTUM
+    affine: bool = True
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A pointwise function, or softmax over the channels; ``alpha`` is the slope below zero."""
+
+    kind: ClassVar[str] = "activation"
+
+    name: str = "relu"
+    alpha: float | None = None
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Dropout, which does nothing in eval mode; ``channelwise`` drops whole feature maps."""
+
+    kind: ClassVar[str] = "dropout"
+
+    probability: float = 0.5
+    channelwise: bool = False
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """value * scale + offset, such as pixel values brought to [-1, 1]."""
+
+    kind: ClassVar[str] = "rescale"
+
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Pad:
+    """Rows and columns added around the map before an unpadded convolution."""
+
+    kind: ClassVar[str] = "pad"
+
+    margins: Margins
+    mode: Literal["constant", "reflect"] = "constant"
+    value: float = 0.0
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Max or average pooling. SAME average pooling leaves the padding out of the count."""
+
+    kind: ClassVar[str] = "pool"
+
+    method: Literal["max", "average"] = "max"
+    kernel_size: Pair = (2, 2)
+    stride: Pair = (2, 2)
+    padding: Padding = "SAME"
+
+
+@dataclass(frozen=True)
+class Crop:
+    """What is cut from the skip: ``margins`` rows and columns, or None for the middle of it."""
+
+    kind: ClassVar[str] = "crop"
+
+    margins: Margins | None = None
+
+
+Step = (
+    Convolution
+    | TransposedConvolution
+    | Resize
+    | BatchNorm
+    | Activation
+    | Dropout
+    | Rescale
+    | Pad
+    | Pool
+    | Crop
+)
+Steps = tuple[Step, ...]
+
+STEPS: Mapping[str, type[Step]] = MappingProxyType(
+    {
+        step.kind: step
+        for step in (
+            Convolution,
+            TransposedConvolution,
+            Resize,
+            BatchNorm,
+            Activation,
+            Dropout,
+            Rescale,
+            Pad,
+            Pool,
+            Crop,
+        )
+    }
+)
+
+
+def step_to_json(step: Step) -> dict[str, Any]:
+    """Return a step as JSON values: its fields, and ``"step"`` for what it is."""
+    values = {field.name: _to_json(getattr(step, field.name)) for field in fields(step)}
+    return {"step": step.kind, **values}
+
+
+def step_from_json(values: Mapping[str, Any]) -> Step:
+    """Read a step back.
+
+    Raises:
+        ValueError: unknown step or unknown setting; names it, and those that are known.
+    """
+    settings = {name: _from_json(value) for name, value in values.items() if name != "step"}
+    kind = values.get("step")
+    if not isinstance(kind, str) or kind not in STEPS:
+        raise ValueError(f"Step {kind!r} of a UNet is unknown. Known: {', '.join(sorted(STEPS))}.")
+    step_type = STEPS[kind]
+    known = {field.name for field in fields(step_type)}
+    if unknown := sorted(settings.keys() - known):
+        raise ValueError(
+            f"Step {kind!r} has no setting {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
+        )
+    return step_type(**settings)
+
+
+def steps_to_json(steps: Steps) -> list[dict[str, Any]]:
+    """Return steps as a JSON array."""
+    return [step_to_json(step) for step in steps]
+
+
+def steps_from_json(values: list[Mapping[str, Any]]) -> Steps:
+    """Read steps back. Raises ValueError as ``step_from_json`` does."""
+    return tuple(step_from_json(value) for value in values)
+
+
+def _to_json(value: Any) -> Any:
+    return [_to_json(part) for part in value] if isinstance(value, tuple) else value
+
+
+def _from_json(value: Any) -> Any:
+    return tuple(_from_json(part) for part in value) if isinstance(value, list) else value

@@ -1,0 +1,283 @@
+"""Torch modules that pad, stride and resize as TensorFlow 1 does.
+
+Tensors are [batch, channels, height, width]. Plain torch modules are used wherever their padding
+is the same; the subclasses here are for what torch has no argument for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stage_load.models.unet.steps import (
+    Activation,
+    Convolution,
+    Margins,
+    Pad,
+    Pair,
+    Pool,
+    Resize,
+    TransposedConvolution,
+)
+
+
+def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> Pair:
+    """Return (before, after) of TensorFlow's SAME padding along one axis of length ``size``.
+
+    Formula of tensorflow/core/framework/common_shape_fns.cc, GetWindowedOutputSizeVerboseV2.
+    """
+    total = max((-(-size // stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
+    return total // 2, total - total // 2
+
+
+def pad_same(x: Tensor, kernel: Pair, stride: Pair, dilation: Pair, value: float = 0.0) -> Tensor:
+    """Pad ``x`` [N, C, H, W] as SAME asks for its size."""
+    top, bottom = same_padding(x.shape[-2], kernel[0], stride[0], dilation[0])
+    left, right = same_padding(x.shape[-1], kernel[1], stride[1], dilation[1])
+    return F.pad(x, (left, right, top, bottom), value=value)
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution whose SAME padding depends on the size or is uneven.
+
+    [N, in, H, W] -> [N, out, ceil(H / stride), ceil(W / stride)]
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve ``input`` [N, in, H, W]."""
+        kernel, stride, dilation = _pair(self.kernel_size), _pair(self.stride), _pair(self.dilation)
+        return super().forward(pad_same(input, kernel, stride, dilation))
+
+
+class TensorFlowConvTranspose2d(nn.ConvTranspose2d):
+    """A transposed convolution that gives the size that TensorFlow gives.
+
+    [N, in, H, W] -> [N, out, H * stride, W * stride] for SAME; the whole of it is computed, then
+    SAME takes its padding off, one row and column more at the end than at the start where it is
+    odd.
+    """
+
+    def __init__(self, in_channels: int, step: TransposedConvolution) -> None:
+        super().__init__(
+            in_channels, step.out_channels, step.kernel_size, step.stride, bias=step.bias
+        )
+        self.tf1_padding = step.padding
+        self.takes_skip_size = step.output_size == "skip"
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Up-sample ``input`` [N, in, H, W] to ``output_size`` (h, w), or to H * stride."""
+        full = F.conv_transpose2d(input, self.weight, None, self.stride)
+        margins: list[int] = []
+        for axis in (1, 0):
+            size, kernel, stride = input.shape[2 + axis], self.kernel_size[axis], self.stride[axis]
+            wanted = (
+                self._wanted(size, kernel, stride) if output_size is None else output_size[axis]
+            )
+            start = 0
+            if self.tf1_padding == "SAME":
+                start = max((size - 1) * stride + kernel - wanted, 0) // 2
+            margins += [-start, wanted + start - full.shape[2 + axis]]
+        result = F.pad(full, margins)
+        return result if self.bias is None else result + self.bias.view(-1, 1, 1)
+
+    def _wanted(self, size: int, kernel: int, stride: int) -> int:
+        # deconv_output_length in tensorflow/python/keras/utils/conv_utils.py.
+        return size * stride + (max(kernel - stride, 0) if self.tf1_padding == "VALID" else 0)
+
+
+class SameMaxPool2d(nn.MaxPool2d):
+    """Max pooling with SAME padding that torch cannot express; the padding is -infinity."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Pool ``input`` [N, C, H, W]."""
+        kernel, stride = _pair(self.kernel_size), _pair(self.stride)
+        padded = pad_same(input, kernel, stride, (1, 1), value=float("-inf"))
+        return F.max_pool2d(padded, kernel, stride)
+
+
+class SameAvgPool2d(nn.AvgPool2d):
+    """Average pooling with SAME padding; the padding does not count."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Pool ``input`` [N, C, H, W]."""
+        kernel, stride = _pair(self.kernel_size), _pair(self.stride)
+        inside = torch.ones_like(input[:1, :1])
+        sums = F.avg_pool2d(pad_same(input, kernel, stride, (1, 1)), kernel, stride)
+        return sums / F.avg_pool2d(pad_same(inside, kernel, stride, (1, 1)), kernel, stride)
+
+
+class TensorFlowResize(nn.Module):
+    """Nearest or bilinear resize with TensorFlow 1's coordinates.
+
+    [N, C, H, W] -> [N, C, H * factor, W * factor], or to the size given. Without half-pixel
+    centres and without aligned corners, the default in TensorFlow 1, output index i reads input
+    position i * (in / out); torch's bilinear has no such mode
+    (tensorflow/core/kernels/image_resizer_state.h).
+    """
+
+    def __init__(self, step: Resize) -> None:
+        super().__init__()
+        self.method = step.method
+        self.factor = step.factor
+        self.align_corners = step.align_corners
+        self.half_pixel_centers = step.half_pixel_centers
+        self.takes_skip_size = step.factor is None
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Resize ``x`` [N, C, H, W]."""
+        if output_size is None:
+            if self.factor is None:
+                raise ValueError("This resize takes the size of a skip: give output_size.")
+            output_size = [x.shape[2] * self.factor[0], x.shape[3] * self.factor[1]]
+        if self.method == "nearest" and not self.align_corners and not self.half_pixel_centers:
+            return F.interpolate(x, size=output_size)
+        for axis, size in ((2, output_size[0]), (3, output_size[1])):
+            x = self._resize_axis(x, axis, size)
+        return x
+
+    def _positions(self, before: int, after: int, device: torch.device) -> Tensor:
+        index = torch.arange(after, dtype=torch.float32, device=device)
+        if self.align_corners and after > 1:
+            return index * ((before - 1) / (after - 1))
+        if self.half_pixel_centers:
+            return (index + 0.5) * (before / after) - 0.5
+        return index * (before / after)
+
+    def _resize_axis(self, x: Tensor, axis: int, after: int) -> Tensor:
+        before = x.shape[axis]
+        position = self._positions(before, after, x.device)
+        if self.method == "nearest":
+            if self.half_pixel_centers:
+                position = position + 0.5
+            nearest = (position + 0.5).floor() if self.align_corners else position.floor()
+            return x.index_select(axis, nearest.long().clamp(0, before - 1))
+        low = position.floor()
+        weight = (position - low).to(x.dtype).view([-1 if a == axis else 1 for a in range(4)])
+        first = x.index_select(axis, low.long().clamp(0, before - 1))
+        second = x.index_select(axis, (low.long() + 1).clamp(0, before - 1))
+        return first + (second - first) * weight
+
+    def extra_repr(self) -> str:
+        """Show the settings in ``print(model)``."""
+        return f"method={self.method!r}, factor={self.factor}, align_corners={self.align_corners}"
+
+
+class Rescale(nn.Module):
+    """value * scale + offset; constants of the graph, not parameters."""
+
+    def __init__(self, scale: float, offset: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.offset = offset
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rescale ``x`` of any shape."""
+        return x * self.scale + self.offset
+
+    def extra_repr(self) -> str:
+        """Show the settings in ``print(model)``."""
+        return f"scale={self.scale}, offset={self.offset}"
+
+
+ACTIVATIONS: Mapping[str, Callable[[float | None], nn.Module]] = MappingProxyType(
+    {
+        "elu": lambda alpha: nn.ELU(),
+        "leaky_relu": lambda alpha: nn.LeakyReLU(0.2 if alpha is None else alpha),
+        "log_softmax": lambda alpha: nn.LogSoftmax(dim=1),
+        "relu": lambda alpha: nn.ReLU(),
+        "relu6": lambda alpha: nn.ReLU6(),
+        "selu": lambda alpha: nn.SELU(),
+        "sigmoid": lambda alpha: nn.Sigmoid(),
+        "softmax": lambda alpha: nn.Softmax(dim=1),
+        "softplus": lambda alpha: nn.Softplus(),
+        "softsign": lambda alpha: nn.Softsign(),
+        "swish": lambda alpha: nn.SiLU(),
+        "tanh": lambda alpha: nn.Tanh(),
+    }
+)
+
+
+def convolution(step: Convolution, in_channels: int) -> nn.Conv2d:
+    """Build a convolution: nn.Conv2d where its even padding is TensorFlow's, else a subclass."""
+    totals = [(k - 1) * d for k, d in zip(step.kernel_size, step.dilation, strict=True)]
+    even = step.stride == (1, 1) and all(total % 2 == 0 for total in totals)
+    same = step.padding == "SAME"
+    return (SameConv2d if same and not even else nn.Conv2d)(
+        in_channels,
+        step.out_channels,
+        step.kernel_size,
+        stride=step.stride,
+        padding=(totals[0] // 2, totals[1] // 2) if same and even else 0,
+        dilation=step.dilation,
+        bias=step.bias,
+    )
+
+
+def transposed_convolution(step: TransposedConvolution, in_channels: int) -> nn.Module:
+    """Build a transposed convolution: nn.ConvTranspose2d where its crop is TensorFlow's."""
+    margins = [k - s for k, s in zip(step.kernel_size, step.stride, strict=True)]
+    even = all(margin >= 0 and (step.padding == "VALID" or margin % 2 == 0) for margin in margins)
+    if step.output_size == "skip" or not even:
+        return TensorFlowConvTranspose2d(in_channels, step)
+    padding = (0, 0) if step.padding == "VALID" else (margins[0] // 2, margins[1] // 2)
+    return nn.ConvTranspose2d(
+        in_channels, step.out_channels, step.kernel_size, step.stride, padding, bias=step.bias
+    )
+
+
+def pool(step: Pool) -> nn.Module:
+    """Build a pooling: plain where the window is the stride, else a subclass for SAME."""
+    # With window = stride, SAME adds an incomplete window at the end, as ceil_mode does.
+    plain = step.padding == "VALID" or step.kernel_size == step.stride
+    ceil = step.padding == "SAME"
+    if step.method == "max":
+        return (
+            nn.MaxPool2d(step.kernel_size, step.stride, ceil_mode=ceil)
+            if plain
+            else SameMaxPool2d(step.kernel_size, step.stride)
+        )
+    return (
+        nn.AvgPool2d(step.kernel_size, step.stride, ceil_mode=ceil, count_include_pad=False)
+        if plain
+        else SameAvgPool2d(step.kernel_size, step.stride)
+    )
+
+
+def pad(step: Pad) -> nn.Module:
+    """Build a padding of fixed margins."""
+    (top, bottom), (left, right) = step.margins
+    margins = (left, right, top, bottom)
+    return (
+        nn.ReflectionPad2d(margins)
+        if step.mode == "reflect"
+        else nn.ConstantPad2d(margins, step.value)
+    )
+
+
+def activation(step: Activation) -> nn.Module:
+    """Build an activation by its name.
+
+    Raises:
+        ValueError: the name is not in ``ACTIVATIONS``.
+    """
+    if step.name not in ACTIVATIONS:
+        known = ", ".join(sorted(ACTIVATIONS))
+        raise ValueError(f"Activation {step.name!r} is unknown. Known: {known}.")
+    return ACTIVATIONS[step.name](step.alpha)
+
+
+def crop_to(x: Tensor, size: Pair, margins: Margins | None) -> Tensor:
+    """Cut ``margins`` from ``x`` [N, C, H, W], or leave its middle of ``size`` (height, width)."""
+    if margins is None:
+        top, left = ((x.shape[2 + axis] - size[axis]) // 2 for axis in (0, 1))
+        return x[:, :, top : top + size[0], left : left + size[1]]
+    (top, bottom), (left, right) = margins
+    return x[:, :, top : x.shape[2] - bottom, left : x.shape[3] - right]
+
+
+def _pair(value: int | tuple[int, ...]) -> Pair:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
