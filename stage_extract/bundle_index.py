@@ -84,6 +84,10 @@ class BundleIndex(NamedTuple):
         return sizes
 
 
+# (start, length) of each axis of a slice; `WHOLE_AXIS` where the index does not cut.
+_Bounds = Tuple[Tuple[int, int], ...]
+
+
 class _IndexDecoder:
     """Decodes the entries of one index; each complaint names the file."""
 
@@ -148,11 +152,11 @@ class _IndexDecoder:
         if not entry.slices:
             extent = self._decode_extent(name, entry, element_type, shape)
             return IndexedTensor(name, element_type, shape, (extent,), None)
-        cut_axis, lengths = self._decode_cut(name, entry, shape)
-        extents = tuple(
-            self._decode_slice(name, entry, shape, (cut_axis, start, length))
-            for start, length in lengths
-        )
+        slices = [self._slice_bounds(name, part, shape) for part in entry.slices]
+        cut_axis = self._cut_axis(name, slices, shape)
+        slices.sort(key=lambda bounds: bounds[cut_axis])
+        self._check_cover(name, [bounds[cut_axis] for bounds in slices], shape[cut_axis])
+        extents = tuple(self._decode_slice(name, entry, shape, bounds) for bounds in slices)
         return IndexedTensor(name, element_type, shape, extents, cut_axis)
 
     def _decode_extent(
@@ -177,57 +181,51 @@ class _IndexDecoder:
                 )
         return Extent(entry.shard_id, entry.offset, entry.size, entry.crc32c, shape)
 
-    def _decode_cut(
-        self, name: str, entry: BundleEntryProto, shape: Tuple[int, ...]
-    ) -> Tuple[int, List[Tuple[int, int]]]:
-        """Give the axis along which a variable is cut, and (start, length) of each slice.
+    def _slice_bounds(self, name: str, part: TensorSliceProto, shape: Tuple[int, ...]) -> _Bounds:
+        if len(part.extent) != len(shape):
+            raise self.corrupt(f"a slice of {name!r} has {len(part.extent)} axes")
+        bounds = tuple(
+            (extent.start, extent.length)
+            if extent.WhichOneof("has_length") is not None
+            else WHOLE_AXIS
+            for extent in part.extent
+        )
+        if any(bound != WHOLE_AXIS and min(bound) < 0 for bound in bounds):
+            raise self.corrupt(f"a slice of {name!r} has the bounds {bounds}")
+        return bounds
 
-        TensorFlow cuts a variable along one axis only, and the slices must cover it once.
-        """
-        cuts = [self._slice_cut(name, part, shape) for part in entry.slices]
-        axes = {axis for axis, _, _ in cuts}
+    def _cut_axis(self, name: str, slices: List[_Bounds], shape: Tuple[int, ...]) -> int:
+        """Give the axis along which a variable is cut; TensorFlow's partitioners cut only one."""
+        axes = {
+            axis
+            for bounds in slices
+            for axis, bound in enumerate(bounds)
+            if bound not in (WHOLE_AXIS, (0, shape[axis]))
+        }
         if len(axes) != 1:
             raise self.corrupt(f"{name!r} is cut along the axes {sorted(axes)}, expected one")
-        cut_axis = axes.pop()
-        lengths = sorted((start, length) for _, start, length in cuts)
+        return axes.pop()
+
+    def _check_cover(self, name: str, cuts: List[Tuple[int, int]], size: int) -> None:
+        """Check that the slices, in order, cover the axis once."""
         end = 0
-        for start, length in lengths:
+        for start, length in cuts:
             if start != end:
                 raise self.corrupt(f"the slices of {name!r} overlap or leave a gap at {end}")
             end += length
-        if end != shape[cut_axis]:
-            raise self.corrupt(f"the slices of {name!r} end at {end} of {list(shape)}")
-        return cut_axis, lengths
-
-    def _slice_cut(
-        self, name: str, part: TensorSliceProto, shape: Tuple[int, ...]
-    ) -> Tuple[int, int, int]:
-        if len(part.extent) != len(shape):
-            raise self.corrupt(f"a slice of {name!r} has {len(part.extent)} axes")
-        cuts = [
-            (axis, extent.start, extent.length)
-            for axis, extent in enumerate(part.extent)
-            if extent.WhichOneof("has_length") is not None
-        ]
-        if len(cuts) != 1 or cuts[0][1] < 0 or cuts[0][2] < 0:
-            raise self.corrupt(f"a slice of {name!r} has the bounds {cuts}")
-        return cuts[0]
+        if end != size:
+            raise self.corrupt(f"the slices of {name!r} end at {end} of {size}")
 
     def _decode_slice(
-        self,
-        name: str,
-        entry: BundleEntryProto,
-        shape: Tuple[int, ...],
-        cut: Tuple[int, int, int],
+        self, name: str, entry: BundleEntryProto, shape: Tuple[int, ...], bounds: _Bounds
     ) -> Extent:
-        axis, start, length = cut
-        bounds = [WHOLE_AXIS] * len(shape)
-        bounds[axis] = (start, length)
         value = self._slices.get(encode_slice_key(name, bounds))
         if value is None:
-            raise self.corrupt(f"the slice of {name!r} that starts at {start} is missing")
+            raise self.corrupt(f"the slice {list(bounds)} of {name!r} is missing")
         stored = self._parse(BundleEntryProto(), value, f"a slice of {name!r}")
-        sizes = (*shape[:axis], length, *shape[axis + 1 :])
+        sizes = tuple(
+            size if bound == WHOLE_AXIS else bound[1] for bound, size in zip(bounds, shape)
+        )
         stored_shape = tuple(dimension.size for dimension in stored.shape.dim)
         if stored_shape != sizes or stored.dtype != entry.dtype or stored.slices:
             raise self.corrupt(

@@ -55,7 +55,8 @@ class _ExtentStream:
             except OSError as error:
                 raise not_readable(self._path, error) from error
             if count == 0:
-                raise truncated(self._path, self._offset + filled, self._offset + size_bytes)
+                size_now_bytes = os.fstat(self._descriptor).st_size
+                raise truncated(self._path, size_now_bytes, self._offset + size_bytes)
             filled += count
         self._offset += size_bytes
         self._crc = native.extend_crc32c_at(self._crc, buffer.address, size_bytes)
