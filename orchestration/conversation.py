@@ -29,6 +29,7 @@ class Worker:
         ready: its `ready` event, once it came.
         pending: names of the jobs that it has not answered.
         may_end: no more jobs come, so it may end when it has answered all.
+        announced: its start has been shown.
     """
 
     process: StageProcess
@@ -37,6 +38,7 @@ class Worker:
     ready: Event | None = None
     pending: set[str] = field(default_factory=set)
     may_end: bool = False
+    announced: bool = False
 
     def send(self, job: Mapping[str, Any]) -> None:
         """Send a job and remember that its answer is due."""
@@ -116,11 +118,19 @@ class Conversation:
             StageFailed: a stage reported that a job failed.
             StageCrashed, OutOfMemory, CorruptCheckpoint: a stage died.
         """
+        self._announce()
         while True:
             message = self._inbox.get()
             event = self._heard(message)
             if event is not None and message.stage == stage and _answers(event, job_name):
                 return event
+
+    def _announce(self) -> None:
+        """Show what was started: only when there is nothing left to do but wait."""
+        for stage, worker in self.workers.items():
+            if not worker.announced:
+                worker.announced = True
+                self._on_event(stage, {"event": "starting"})
 
     def stop(self) -> None:
         """Kill every stage that still runs."""
@@ -139,6 +149,8 @@ class Conversation:
             return None
         if event["event"] == "ready":
             worker.ready = event
+        if event["event"] == "warning":
+            event = {**event, "message": worker.process.host_text(str(event["message"]))}
         self._on_event(message.stage, event)
         if event["event"] in ("done", "failed"):
             worker.pending.discard(event["job"])

@@ -30,6 +30,7 @@ CPU_TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 LOAD_PACKAGES = ("torch", "numpy", "safetensors", "fastjsonschema")
 _HASH_DIGITS = 16
 _SHOWN_LINES = 12
+_SHOWN_WORK = ("Resolved", "Downloading", "Building", "Prepared", "Installed")
 _TORCH_NOT_FOUND = ("torch==", "torch was not found", "no version of torch")
 
 # find_spec and metadata instead of imports: torch alone takes seconds to import.
@@ -183,7 +184,7 @@ def _install(
     venv = [uv, "venv", "--no-project", "--quiet", "--relocatable", "--python", python]
     _run_or_fail(recipe, [*venv, os.fspath(build)], uv_environment, notify)
     install = [uv, "pip", "install", "--python", os.fspath(build / "bin" / "python")]
-    install += ["--require-hashes", "--compile-bytecode", "--requirement", os.fspath(recipe.lock)]
+    install += ["--require-hashes", "--requirement", os.fspath(recipe.lock)]
     sources = _source_arguments(recipe, options.wheelhouse, pip)
     lines = _run(install + sources[0], uv_environment, notify)
     for more in sources[1:]:
@@ -247,7 +248,8 @@ def _run(command: list[str], environment: Mapping[str, str], notify: Notify) -> 
             line = raw.decode(errors="replace").rstrip()
             if line:
                 lines.append(line)
-                notify(f"  {line.strip()}")
+                if line.strip().startswith(_SHOWN_WORK):
+                    notify(f"  {line.strip()}")
         return lines if process.wait() != 0 else None
     finally:
         if process.poll() is None:

@@ -15,7 +15,6 @@ EXIT_INTERNAL_ERROR = 1
 EXIT_USAGE = 2
 EXIT_PARITY_FAILED = 53
 EXIT_INTERRUPTED = 130
-EXIT_TERMINATED = 143
 
 
 class OrchestrationError(Exception):
@@ -153,10 +152,17 @@ class StageFailed(OrchestrationError):
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived.
+    """SIGTERM or SIGHUP arrived.
 
     Not an `Exception`, like `KeyboardInterrupt`, so that only clean-up code sees it.
+
+    Args:
+        signal_number: which of them.
     """
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.signal_number = signal_number
 
 
 def error_name(error: OrchestrationError) -> str:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -61,18 +62,23 @@ class RunContext:
     """What every command needs.
 
     Attributes:
-        runtime: how stages become processes.
+        choose: picks the runtime; called once, after the paths have been checked.
         display: where progress goes.
         argv: the command line, for the manifest.
         environment: the caller's.
         started_s: `time.monotonic()` at the start.
     """
 
-    runtime: Runtime
+    choose: Callable[[], Runtime]
     display: Display
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     started_s: float = field(default_factory=time.monotonic)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """How stages become processes."""
+        return self.choose()
 
     def conversation(self) -> Conversation:
         """Stages of this context's runtime, shown on its display."""
@@ -96,8 +102,9 @@ class Outcome:
     @property
     def exit_code(self) -> int:
         """0, or that of a failed parity check."""
-        verdict = self.manifest.get("load", {}).get("verdict")
-        return EXIT_OK if verdict is None else _VERDICT_EXIT_CODES[verdict]
+        if "load" not in self.manifest:
+            return EXIT_OK
+        return _VERDICT_EXIT_CODES[self.manifest["load"]["result"]["verdict"]]
 
 
 def convert(settings: ConvertSettings, context: RunContext) -> Outcome:

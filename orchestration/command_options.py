@@ -1,0 +1,214 @@
+"""The options of the command line: groups of them as decorators, and the settings made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestration import option_types
+from orchestration import settings as s
+
+Command = Callable[..., int]
+ANY_PATH = click.Path(path_type=Path)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path)
+EXISTING_FOLDER = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
+
+
+def with_options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator, listed by `--help` in this order."""
+
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+model_options = with_options(
+    click.option(
+        "--model",
+        type=option_types.model,
+        metavar="NAME",
+        required=True,
+        help="unet, or file.py:Factory.",
+    ),
+    click.option(
+        "--map", "map_file", type=EXISTING_FILE, help="Edited mapping.csv of an earlier result."
+    ),
+    click.option(
+        "--tolerance",
+        type=click.FloatRange(min=0, min_open=True),
+        default=s.DEFAULT_TOLERANCE,
+        show_default=True,
+        help="Largest accepted difference, relative to the output's scale.",
+    ),
+    click.option(
+        "--prove/--no-prove",
+        default=True,
+        show_default=True,
+        help="Run both models on the same input and compare every layer.",
+    ),
+    click.option(
+        "--device",
+        type=option_types.device,
+        metavar="DEVICE",
+        default="auto",
+        show_default=True,
+        help="auto, cpu or cuda[:n]; auto takes a GPU if there is one.",
+    ),
+)
+graph_options = with_options(
+    click.option("--step", type=click.IntRange(min=0), help="Step to take; default: the newest."),
+    click.option("--inputs", multiple=True, metavar="NAME,…", help="Inputs, if found wrongly."),
+    click.option("--outputs", multiple=True, metavar="NAME,…", help="Outputs, if found wrongly."),
+    click.option(
+        "--input-shape",
+        "input_shapes",
+        type=option_types.input_shape,
+        multiple=True,
+        metavar="NAME=1,64,64,3",
+        help="Shape to run an input with, in TensorFlow's axes.",
+    ),
+    click.option("--keep-optimizer", is_flag=True, help="Export optimizer slots too."),
+)
+reference_options = with_options(
+    click.option(
+        "--reference-mb",
+        type=click.IntRange(min=0),
+        default=s.DEFAULT_REFERENCE_MB,
+        show_default=True,
+        help="Cap of the layer outputs that are recorded, in megabytes.",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=s.DEFAULT_SEED,
+        show_default=True,
+        help="Of the random inputs.",
+    ),
+)
+output_options = with_options(
+    click.option("--out", type=ANY_PATH, help="Result folder; default: <name>-torch or -export."),
+    click.option("--force", is_flag=True, help="Redo everything, and replace an earlier result."),
+)
+runtime_options = with_options(
+    click.option(
+        "--runtime",
+        type=click.Choice(["auto", "docker", "local"]),
+        default="auto",
+        show_default=True,
+        help="Containers, or plain processes in environments made by uv.",
+    ),
+    click.option(
+        "--memory-limit",
+        type=option_types.memory_size,
+        metavar="SIZE",
+        help="For each container, such as 8g.",
+    ),
+    click.option(
+        "--legacy-python",
+        type=option_types.interpreter,
+        metavar="PYTHON",
+        help="CPython 3.7 for --runtime local.",
+    ),
+    click.option(
+        "--load-python",
+        type=option_types.interpreter,
+        metavar="PYTHON",
+        help="Python of an environment with torch.",
+    ),
+    click.option(
+        "--wheelhouse",
+        type=EXISTING_FOLDER,
+        help="Make environments from this folder of wheels, without network.",
+    ),
+    click.option(
+        "--torch",
+        "torch_variant",
+        type=click.Choice(["cpu", "cuda"]),
+        default="cpu",
+        show_default=True,
+        help="Which build of torch the local runtime installs.",
+    ),
+)
+speech_options = with_options(
+    click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+    click.option("-v", "--verbose", is_flag=True, help="Show what the stages write, too."),
+)
+
+build_options = with_options(
+    click.option(
+        "--stage",
+        "stages",
+        type=click.Choice(["extract", "load"]),
+        multiple=True,
+        help="Only this stage's image; default: both.",
+    ),
+    click.option(
+        "--extract-base-image",
+        default=s.DEFAULT_EXTRACT_BASE_IMAGE,
+        show_default=True,
+        help="Image with CPython 3.7.",
+    ),
+    click.option(
+        "--load-base-image",
+        default=s.DEFAULT_LOAD_BASE_IMAGE,
+        show_default=True,
+        help="Image with CPython 3.11.",
+    ),
+    click.option(
+        "--wheelhouse",
+        type=EXISTING_FOLDER,
+        help="Build from this folder of wheels, without network.",
+    ),
+    click.option(
+        "--torch",
+        "torch_variant",
+        type=click.Choice(["cpu", "cuda"]),
+        default="cpu",
+        show_default=True,
+        help="Which build of torch the load image gets.",
+    ),
+    click.option("--no-cache", is_flag=True, help="Build every layer anew."),
+)
+
+
+def extract_options(given: Mapping[str, Any], reference: bool) -> s.ExtractOptions:
+    """Settings of stage 1 from parsed options."""
+    return s.ExtractOptions(
+        step=given["step"],
+        keep_optimizer=given["keep_optimizer"],
+        inputs=option_types.split_names(given["inputs"]),
+        outputs=option_types.split_names(given["outputs"]),
+        input_shapes=dict(given["input_shapes"]),
+        reference=reference,
+        reference_mb=given.get("reference_mb", s.DEFAULT_REFERENCE_MB),
+        seed=given.get("seed", s.DEFAULT_SEED),
+    )
+
+
+def load_options(given: Mapping[str, Any]) -> s.LoadOptions:
+    """Settings of stage 2 from parsed options."""
+    return s.LoadOptions(
+        model=given["model"],
+        map=given["map_file"],
+        tolerance=given["tolerance"],
+        prove=given["prove"],
+    )
+
+
+def runtime_settings(given: Mapping[str, Any]) -> s.RuntimeOptions:
+    """Settings of the runtime from parsed options."""
+    return s.RuntimeOptions(
+        name=given["runtime"],
+        device=given.get("device", "auto"),
+        memory_limit_bytes=given["memory_limit"],
+        legacy_python=given["legacy_python"],
+        load_python=given["load_python"],
+        wheelhouse=given["wheelhouse"],
+        torch_variant=given["torch_variant"],
+    )

@@ -1,0 +1,70 @@
+"""Values that options take, each checked where it is typed.
+
+Plain functions: click accepts any callable as a type, and reports `BadParameter` with the
+option's name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import click
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def memory_size(text: str) -> int:
+    """A size such as 8g or 512m, as container engines write it, in bytes."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no size; write 8g, 512m or a number of bytes.")
+    return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def device(text: str) -> str:
+    """auto, cpu or cuda[:n]."""
+    if _DEVICE.fullmatch(text) is None:
+        raise click.BadParameter(f"{text!r} is no device; write auto, cpu, cuda or cuda:1.")
+    return text
+
+
+def input_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """NAME=1,64,64,3 as a tensor's name and its shape in TensorFlow's axes."""
+    name, _, sizes = text.rpartition("=")
+    parts = [part.strip() for part in sizes.split(",") if part.strip()]
+    if not name or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise click.BadParameter(f"{text!r} is no shape; write NAME=1,64,64,3.")
+    return name, tuple(int(part) for part in parts)
+
+
+def model(text: str) -> str:
+    """A model's name, which only stage 2 knows, or file.py:Factory, whose file must exist."""
+    path, _, factory = text.rpartition(":")
+    if text.endswith(".py") or (path.endswith(".py") and not factory):
+        raise click.BadParameter(f"{text!r} names no factory; write file.py:Factory.")
+    if path.endswith(".py") and not os.path.isfile(path):
+        raise click.BadParameter(f"the file {path!r} does not exist.")
+    return text
+
+
+def interpreter(text: str) -> Path:
+    """A Python, or the folder of an environment that has one, as an absolute path.
+
+    Links are kept: through them an interpreter knows which environment it serves.
+    """
+    path = Path(os.path.abspath(text))
+    inside = path / "bin" / "python"
+    if path.is_dir() and inside.exists():
+        return inside
+    if not path.is_file():
+        raise click.BadParameter(f"{text!r} is neither a Python nor an environment.")
+    return path
+
+
+def split_names(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Tensor names of an option that is repeated, or holds several with commas."""
+    return tuple(name.strip() for value in values for name in value.split(",") if name.strip())

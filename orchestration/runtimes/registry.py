@@ -1,0 +1,80 @@
+"""The runtimes that `--runtime` knows, and how `auto` picks one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from orchestration.errors import FeatureUnavailable
+from orchestration.runtimes.base import Notify, Runtime
+from orchestration.settings import RuntimeOptions
+
+Factory = Callable[[RuntimeOptions, Mapping[str, str]], Runtime]
+
+
+# Imported only when chosen: a run of one runtime does not pay for the libraries of the other.
+def _docker(options: RuntimeOptions, environment: Mapping[str, str]) -> Runtime:
+    from orchestration.runtimes.docker import DockerRuntime
+
+    return DockerRuntime(options)
+
+
+def _local(options: RuntimeOptions, environment: Mapping[str, str]) -> Runtime:
+    from orchestration.runtimes.local import LocalRuntime
+
+    return LocalRuntime(options, environment)
+
+
+RUNTIMES: Mapping[str, Factory] = MappingProxyType({"docker": _docker, "local": _local})
+"""Name -> factory, in the order in which `auto` tries them."""
+
+
+def choose_runtime(
+    options: RuntimeOptions, environment: Mapping[str, str], notify: Notify
+) -> Runtime:
+    """The runtime that was asked for, or the first one that works; which and why is said.
+
+    Raises:
+        FeatureUnavailable: an option of the local runtime was combined with another runtime.
+    """
+    local_options = _local_options(options)
+    if options.name != "auto":
+        if local_options and options.name != "local":
+            raise FeatureUnavailable(
+                f"{' and '.join(local_options)} was given together with --runtime {options.name}.",
+                "That option says where the local runtime finds its Python.",
+                "Use --runtime local, or leave the option out.",
+            )
+        return RUNTIMES[options.name](options, environment)
+    if local_options:
+        notify(f"Runtime: local ({' and '.join(local_options)} was given)")
+        return RUNTIMES["local"](options, environment)
+    return _first_available(options, environment, notify)
+
+
+def _first_available(
+    options: RuntimeOptions, environment: Mapping[str, str], notify: Notify
+) -> Runtime:
+    reasons: list[str] = []
+    for name, factory in RUNTIMES.items():
+        runtime = factory(options, environment)
+        # The last one is taken as it is: its own errors then say what is missing.
+        if name == list(RUNTIMES)[-1]:
+            break
+        availability = runtime.availability()
+        if availability.ok:
+            reasons = [availability.reason.rstrip(".")]
+            break
+        reasons.append(f"not {name}: {availability.reason.rstrip('.')}")
+    notify(f"Runtime: {runtime.name} ({'; '.join(reasons)})")
+    return runtime
+
+
+def _local_options(options: RuntimeOptions) -> list[str]:
+    """Options given that only the local runtime understands."""
+    given = {
+        "--legacy-python": options.legacy_python,
+        "--load-python": options.load_python,
+        "--wheelhouse": options.wheelhouse,
+    }
+    return [name for name, value in given.items() if value is not None]

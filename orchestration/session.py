@@ -1,0 +1,104 @@
+"""What surrounds a command: the display, the signals that end it, the questions it may ask."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TypeVar
+
+import click
+
+from orchestration.display import LineDisplay, QuietDisplay, TerminalDisplay
+from orchestration.errors import ImageMissing, Terminated
+from orchestration.pipeline import RunContext
+from orchestration.runtimes.base import Notify
+from orchestration.runtimes.registry import choose_runtime
+from orchestration.settings import BuildSettings, RuntimeOptions
+
+Display = QuietDisplay | LineDisplay | TerminalDisplay
+Result = TypeVar("Result")
+
+
+def make_display(quiet: bool, verbose: bool) -> Display:
+    """Bars on a terminal, plain lines elsewhere; all on stderr, so that stdout holds results."""
+    if quiet:
+        return QuietDisplay()
+    if verbose or not sys.stderr.isatty():
+        return LineDisplay(sys.stderr, verbose)
+    return TerminalDisplay(sys.stderr)
+
+
+@contextmanager
+def ending_on_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise `Terminated`, so that they clean up as Ctrl-C does."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise Terminated(number)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, terminate) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def run_command(
+    action: Callable[[RunContext], Result],
+    options: RuntimeOptions,
+    display: Display,
+    started_s: float,
+) -> Result:
+    """Choose the runtime and run a command on it; offer to build a missing image.
+
+    Args:
+        action: the command.
+        options: how stages are to be run.
+        display: where progress goes.
+        started_s: `time.monotonic()` when the program started.
+    """
+    with ending_on_signals():
+        try:
+            context = RunContext(
+                choose=lambda: choose_runtime(options, os.environ, display.notify),
+                display=display,
+                argv=tuple(sys.argv),
+                environment=os.environ,
+                started_s=started_s,
+            )
+            try:
+                return action(context)
+            except ImageMissing as error:
+                display.close()
+                if not _wants_build(error):
+                    raise
+                build(BuildSettings(torch_variant=options.torch_variant), display.notify)
+                return action(context)
+        finally:
+            display.close()
+
+
+def build(settings: BuildSettings, notify: Notify) -> None:
+    """Build the images and say what they are called.
+
+    Raises:
+        EngineNotInstalled, EngineNotRunning, EngineForbidden, ImageBuildFailed: it did not work.
+    """
+    from orchestration.images import build_images
+
+    for image in build_images(settings, notify):
+        size_mb = image.size_bytes / 1e6
+        notify(f"Built {image.name} ({image.digest}, {size_mb:,.0f} MB)")
+
+
+def _wants_build(error: ImageMissing) -> bool:
+    """Ask at a terminal; anywhere else nobody would answer."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    click.echo(f"{error.happened} {error.expected}", err=True)
+    return click.confirm("Build it now?", default=True, err=True)

@@ -1,0 +1,108 @@
+"""What a command came to, as text for people."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestration.errors import EXIT_PARITY_FAILED, OrchestrationError, error_name, exit_code_of
+
+if TYPE_CHECKING:
+    from orchestration.doctor import Check
+
+_MARKS = {"proven": "PROVEN", "failed": "FAILED", "unproven": "UNPROVEN"}
+_COLORS = {"proven": "green", "failed": "red", "unproven": "yellow"}
+_LABEL_WIDTH = 12
+_CHECK_MARKS = {True: ("ok", "green"), False: ("no", "red"), None: ("-", "yellow")}
+
+
+def verdict_color(manifest: Mapping[str, Any]) -> str:
+    """Terminal colour for the first line of a summary."""
+    return _COLORS.get(_load_result(manifest).get("verdict", ""), "green")
+
+
+def summary_lines(out: Path, manifest: Mapping[str, Any], is_new: bool) -> list[str]:
+    """The summary of a result, the verdict first."""
+    verdict = _load_result(manifest).get("verdict")
+    headline = _MARKS[verdict] if verdict is not None else "EXPORTED"
+    note = "" if is_new else "  (made by an earlier run; nothing to do)"
+    rows = list(_load_rows(out, manifest) if verdict is not None else _extract_rows(manifest))
+    rows.append(("time", f"{manifest['total_s']:.1f} s"))
+    return [f"{headline}  {shown_path(out)}{note}"] + [
+        f"  {label:<{_LABEL_WIDTH}}{text}" for label, text in rows
+    ]
+
+
+def error_lines(error: OrchestrationError) -> list[str]:
+    """An error in its three parts, its class and exit code first."""
+    return [
+        f"Error: {error_name(error)} (exit code {exit_code_of(error)})",
+        f"  {error.happened}",
+        f"  {error.expected}",
+        f"  {error.remedy}",
+    ]
+
+
+def check_lines(checks: Sequence[Check]) -> Iterator[tuple[str, str]]:
+    """The doctor's findings as lines with their terminal colours."""
+    for check in checks:
+        mark, color = _CHECK_MARKS[check.ok]
+        yield f"{mark:<4} {check.name}: {check.detail}", color
+        if check.ok is False and check.remedy:
+            yield f"     {check.remedy}", "white"
+
+
+def shown_path(path: Path) -> str:
+    """A path relative to the current folder if it lies below, else as it is."""
+    relative = os.path.relpath(path)
+    return os.fspath(path) if relative.startswith("..") else relative
+
+
+def _load_result(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    result: Mapping[str, Any] = manifest.get("load", {}).get("result", {})
+    return result
+
+
+def _load_rows(out: Path, manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    result = _load_result(manifest)
+    tensors, parameters = result["tensors"], result["parameters"]
+    yield "model", f"{result['model']['name']}: {parameters:,} parameters in {tensors} tensors"
+    note = result.get("device_note")
+    yield "device", f"{result['device']}{f' ({note})' if note else ''}"
+    if result["verdict"] == "unproven":
+        yield "not proven", str(result["reason"])
+    else:
+        yield from _parity_rows(result["parity"])
+    if bad := result.get("non_finite_weights"):
+        yield "note", f"NaN or infinity in {len(bad)} weights: {', '.join(map(str, bad[:3]))}"
+    if result["verdict"] == "failed":
+        yield "kept", f"the result is kept, marked as failed (exit code {EXIT_PARITY_FAILED})"
+    yield "report", shown_path(out / "report.json")
+
+
+def _parity_rows(parity: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "parity", f"{parity}"
+
+
+def _extract_rows(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    result = manifest["extract"]["result"]
+    size_mb = result["size_bytes"] / 1e6
+    yield "variables", f"{result['variables']} ({size_mb:,.1f} MB), {result['skipped']} left out"
+    for label in ("inputs", "outputs"):
+        yield label, ", ".join(map(_tensor_text, result[label])) or "unknown (no graph)"
+    reference = result["reference"]
+    reason = f": {reference['reason']}" if reference.get("reason") else ""
+    yield "reference", f"{reference['state']}{reason}"
+
+
+def _tensor_text(tensor: Any) -> str:
+    """Name and shape of an input or output."""
+    if not isinstance(tensor, Mapping):
+        return str(tensor)
+    shape = tensor.get("shape")
+    if shape is None:
+        return f"{tensor['tensor']} [unknown shape]"
+    sizes = ", ".join("?" if size is None else str(size) for size in shape)
+    return f"{tensor['tensor']} [{sizes}]"
