@@ -1,0 +1,81 @@
+# Each target works as the first command in a fresh clone: what is missing is made, nothing is installed outside the
+# clone and the user's cache folder. Needs Python 3.10 or newer with pip; for the local runtime also a CPython 3.7.
+
+PYTHON ?= python3
+BUILD ?=
+BENCH ?=
+TEST ?=
+WHEELHOUSE ?= wheelhouse
+# Where torch's CPU builds are published; empty where pip's own settings name a place that has them.
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+
+VENV := .venv
+HOST := $(VENV)/bin/python
+READY := $(VENV)/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench bench-quick lint format lock build wheelhouse clean
+
+help:
+	@echo "make demo         train a small UNet in TensorFlow 1.15, convert it, prove it, and show a picture"
+	@echo "make test         every check that can run here; TEST='load -- -k vgg' picks a part"
+	@echo "make bench        the figures of the README; make bench-quick: a few of them"
+	@echo "make lint         ruff and mypy; make format: rewrite the layout"
+	@echo "make build        both container images; BUILD='--wheelhouse wheelhouse' without network"
+	@echo "make wheelhouse   fetch every package of the images into a folder"
+	@echo "make lock         write the locks of all environments anew"
+	@echo "make clean        remove what the targets made inside the clone"
+
+# The host's environment: what orchestrate.py needs, and its tests, benchmarks and demo.
+# Some distributions ship venv without its pip; then the pip of $(PYTHON) fills the environment.
+$(READY): tests/requirements-host.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, $(PYTHON) is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.11")'
+	rm -rf $(VENV)
+	$(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --python $(HOST) --disable-pip-version-check install --quiet --require-hashes --requirement $<
+	@touch $@
+
+# Containers where there are an engine and base images, else the local runtime: the programs say which.
+images: $(READY)
+	@$(HOST) orchestrate.py build $(BUILD) || echo "Going on without containers, see above."
+.PHONY: images
+
+demo: images
+	$(HOST) -m benchmarks.demo
+
+test: images
+	$(HOST) tests/run.py $(TEST)
+
+bench: $(READY)
+	$(HOST) -m benchmarks $(BENCH)
+
+bench-quick: $(READY)
+	$(HOST) -m benchmarks --quick $(BENCH)
+
+lint: $(READY)
+	$(HOST) tests/run.py lint legacy_syntax
+
+format: $(READY)
+	$(HOST) -m ruff format .
+	$(HOST) -m ruff check --fix .
+
+build: $(READY)
+	$(HOST) orchestrate.py build $(BUILD)
+
+lock: $(READY)
+	PYTHON=$(HOST) .ci/lock
+
+# --no-deps: the locks are complete. Without it pip asks for wheels alone, and one package has none.
+wheelhouse: $(READY)
+	$(PYTHON) -m pip --disable-pip-version-check download --quiet --no-deps --require-hashes --dest $(WHEELHOUSE) \
+		--python-version 3.7 --implementation cp --abi cp37m --abi abi3 --abi none \
+		--platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2010_x86_64 \
+		--platform manylinux1_x86_64 --platform any --requirement docker/requirements-extract.txt
+	$(PYTHON) -m pip --disable-pip-version-check download --quiet --no-deps --require-hashes --dest $(WHEELHOUSE) \
+		--python-version 3.11 --implementation cp --abi cp311 --abi abi3 --abi none \
+		--platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux2014_x86_64 \
+		--platform manylinux_2_17_x86_64 --platform any --requirement docker/requirements-load-cpu.txt \
+		$(if $(TORCH_CPU_INDEX),--extra-index-url $(TORCH_CPU_INDEX))
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .bench .demo build
