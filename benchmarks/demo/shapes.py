@@ -22,13 +22,13 @@ def _shape_region(kind: int, center: np.ndarray, radius: float, angle: float) ->
     down, right = rows - center[0], columns - center[1]
     distance = np.hypot(down, right)
     if CLASS_NAMES[kind] == "disc":
-        return np.less_equal(distance, radius)
+        return np.asarray(distance <= radius)
     if CLASS_NAMES[kind] == "ring":
-        return np.logical_and(distance <= radius, distance >= radius - STROKE)
+        return np.asarray((distance <= radius) & (distance >= radius - STROKE))
     along = np.abs(np.cos(angle) * right + np.sin(angle) * down)
     across = np.abs(-np.sin(angle) * right + np.cos(angle) * down)
     narrow = np.minimum(along, across) <= STROKE / 2
-    return np.logical_and(narrow, np.maximum(along, across) <= radius)
+    return np.asarray(narrow & (np.maximum(along, across) <= radius))
 
 
 def draw(random: np.random.RandomState) -> Tuple[np.ndarray, np.ndarray]:
