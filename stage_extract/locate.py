@@ -210,8 +210,9 @@ def _locate_file(path: str, step: Optional[int]) -> Located:
         return _locate_prefix(path, step, path)
     if prefix is not None:
         return _locate_prefix(os.path.join(folder, prefix), step, path)
-    if name == STATE_FILE_NAME and read_state_file(path):
-        return _locate_in_folder(folder or ".", step)
+    folder = folder or "."
+    if name == STATE_FILE_NAME and (read_state_file(path) or _holds_checkpoint(folder)):
+        return _locate_in_folder(folder, step)
     raise refuse_file(path, file_kind(path))
 
 

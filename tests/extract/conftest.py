@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import os
 import struct
 import warnings
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+from typing import (
+    Any,
+    Callable,
+    ContextManager,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Tuple,
+    cast,
+)
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with warnings.catch_warnings():
@@ -15,8 +31,11 @@ with warnings.catch_warnings():
 
 import numpy
 import pytest
+
 from stage_extract import native
+from stage_extract.protocol import EventStream
 from stage_extract.sstable import MAGIC
+from stage_extract.worker import run_job_line
 
 tensorflow.compat.v1.logging.set_verbosity(tensorflow.compat.v1.logging.ERROR)
 
@@ -123,20 +142,76 @@ def table_bytes() -> Callable[..., bytes]:
     return _table_bytes
 
 
-class _Unprivileged:
-    """Drops the rights of root for a block: permission bits mean nothing to root."""
-
-    def __enter__(self) -> None:
-        self._was_root = os.geteuid() == 0
-        if self._was_root:
-            os.seteuid(NOBODY)
-
-    def __exit__(self, *_: Any) -> None:
-        if self._was_root:
+@contextlib.contextmanager
+def _unprivileged() -> Iterator[None]:
+    was_root = os.geteuid() == 0
+    if was_root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if was_root:
             os.seteuid(0)
 
 
 @pytest.fixture
-def unprivileged() -> Iterator[_Unprivileged]:
-    """`with unprivileged:` runs a block as a user without special rights."""
-    yield _Unprivileged()
+def unprivileged() -> Callable[[], ContextManager[None]]:
+    """`with unprivileged():` runs a block without root's rights, to which modes mean nothing."""
+    return _unprivileged
+
+
+class Outcome(NamedTuple):
+    """What one job left: its events but for the last, and the last, "done" or "failed"."""
+
+    events: List[Dict[str, Any]]
+    last: Dict[str, Any]
+
+    @property
+    def error(self) -> Dict[str, Any]:
+        """The error object; fails if the job did not fail."""
+        assert self.last["event"] == "failed", self.last
+        return cast(Dict[str, Any], self.last["error"])
+
+    @property
+    def result(self) -> Dict[str, Any]:
+        """The result object; fails, and shows the error, if the job failed."""
+        assert self.last["event"] == "done", self.last
+        return cast(Dict[str, Any], self.last["result"])
+
+    @property
+    def warnings(self) -> List[str]:
+        """The texts of the warnings."""
+        return [event["message"] for event in self.events if event["event"] == "warning"]
+
+
+def _run_extraction(
+    checkpoint: Any, out: Any = None, command: str = "extract", **options: Any
+) -> Outcome:
+    from stage_extract.export import run_job
+
+    stream = io.StringIO()
+    job = {
+        "job": "j",
+        "command": command,
+        "checkpoint": os.fspath(checkpoint),
+        "options": {"reference": False, **options},
+    }
+    if out is not None:
+        job["out"] = os.fspath(out)
+    run_job_line(json.dumps(job), EventStream(stream), run_job)
+    *events, last = [json.loads(line) for line in stream.getvalue().splitlines()]
+    return Outcome(events, last)
+
+
+@pytest.fixture(scope="session")
+def run_extraction() -> Callable[..., Outcome]:
+    """`run_extraction(checkpoint, out, command, **options)`: one job, as the worker runs it."""
+    return _run_extraction
+
+
+@pytest.fixture
+def out(tmp_path: Any) -> Any:
+    """The empty output folder of a job."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder

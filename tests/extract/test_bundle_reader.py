@@ -6,6 +6,7 @@ import os
 import numpy
 import pytest
 import tensorflow
+
 from stage_extract import bundle_reader
 from stage_extract.bundle_reader import BundleReader
 from stage_extract.checkpoint_files import check_checkpoint
@@ -155,25 +156,29 @@ def flip_byte(path, offset):
         file.write(bytes([byte[0] ^ 0x10]))
 
 
+def damaged_tensors(reader):
+    damaged = []
+    for variable in reader.variables():
+        try:
+            reader.read(variable.name)
+        except CorruptTensor as error:
+            damaged.append((variable.name, error.happened))
+    return damaged
+
+
 def test_every_flipped_byte_is_found_and_blamed_on_its_tensor(checkpoint):
     path = checkpoint + ".data-00000-of-00001"
     reader = open_reader(checkpoint)
-    extents = {
-        name: tensor.extents[0]
-        for name, tensor in check_checkpoint(locate(checkpoint, None)).index.tensors.items()
-    }
-    for name, extent in extents.items():
+    index = check_checkpoint(locate(checkpoint, None)).index
+    for name, tensor in index.tensors.items():
+        extent = tensor.extents[0]
         for offset in range(extent.offset, extent.offset + extent.size_bytes, 97):
             flip_byte(path, offset)
-            damaged = set()
-            for other in extents:
-                try:
-                    reader.read(other)
-                except CorruptTensor as error:
-                    assert repr(other) in error.happened
-                    damaged.add(other)
-            assert damaged == {name}
+            ((damaged, happened),) = damaged_tensors(reader)
+            assert damaged == name
+            assert repr(name) in happened
             flip_byte(path, offset)
+    assert damaged_tensors(reader) == []
 
 
 def test_flipped_byte_in_a_slice_names_the_whole_variable(tmp_path, save_bundle):
@@ -192,8 +197,7 @@ def test_a_shard_that_shrinks_while_it_is_read_is_an_error(checkpoint):
     reader = open_reader(checkpoint)
     os.truncate(checkpoint + ".data-00000-of-00001", 40)
     with pytest.raises(TruncatedData, match="ends after 40 bytes"):
-        for variable in reader.variables():
-            reader.read(variable.name)
+        reader.read("net/dense/kernel")
 
 
 def test_close_gives_back_the_files(checkpoint):

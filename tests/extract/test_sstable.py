@@ -5,6 +5,7 @@ import random
 import struct
 
 import pytest
+
 from stage_extract import native
 from stage_extract.sstable import FOOTER_SIZE_BYTES, MAGIC, SSTableError, read_table, read_varint
 
