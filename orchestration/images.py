@@ -63,13 +63,15 @@ def find_image(
     raise ImageMissing(
         f"There is no image {candidates[0].reference} ({found}).",
         "Images are built in a step of their own, never in the middle of a run.",
-        f"Run `{build_command(candidates[0])}`, or pass `--runtime local`.",
+        f"Run `{build_command(stage, variants[0])}`, or pass `--runtime local`.",
     )
 
 
-def build_command(sources: ImageSources) -> str:
+def build_command(stage: Stage, variant: TorchVariant) -> str:
     """The command that builds an image."""
-    return f"{BUILD_COMMAND} --torch cuda" if sources.torch_variant == "cuda" else BUILD_COMMAND
+    return (
+        f"{BUILD_COMMAND} --torch cuda" if (stage, variant) == ("load", "cuda") else BUILD_COMMAND
+    )
 
 
 def build_images(settings: BuildSettings, notify: Callable[[str], None]) -> list[BuiltImage]:

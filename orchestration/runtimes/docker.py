@@ -86,7 +86,9 @@ class DockerRuntime:
             self._rootless = "name=rootless" in information.get("SecurityOptions", [])
             self._gpu = wants_gpu(self._options.device, information)
             for stage in stages:
-                variants = torch_variants(self._options.device, self._gpu)
+                variants = torch_variants(
+                    self._options.device, self._gpu, self._options.torch_variant
+                )
                 sources, details = find_image(engine, stage, variants)
                 self._images[stage] = (sources.reference, details)
                 if stage == "load" and self._gpu and sources.torch_variant == "cpu":
@@ -171,8 +173,14 @@ def wants_gpu(device: str, information: Mapping[str, Any]) -> bool:
     return device.startswith("cuda")
 
 
-def torch_variants(device: str, gpu: bool) -> tuple[TorchVariant, ...]:
-    """Variants of the load image that will do, best first."""
-    if device.startswith("cuda"):
+def torch_variants(device: str, gpu: bool, asked_for: TorchVariant) -> tuple[TorchVariant, ...]:
+    """Variants of the load image that will do, best first.
+
+    Args:
+        device: as given to `--device`.
+        gpu: there is one to be used.
+        asked_for: as given to `--torch`; "cpu" is its default, and rules nothing out.
+    """
+    if device.startswith("cuda") or asked_for == "cuda":
         return ("cuda",)
     return ("cuda", "cpu") if gpu else ("cpu", "cuda")
