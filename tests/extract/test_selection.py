@@ -1,0 +1,311 @@
+from __future__ import annotations
+
+import warnings
+
+import numpy
+import pytest
+import tensorflow
+
+from stage_extract.optimizer_graph import NO_HINTS, optimizer_hints
+from stage_extract.reader import VariableInfo
+from stage_extract.selection import select
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from tensorflow.contrib import layers as contrib_layers
+    from tensorflow.contrib import mixed_precision
+    from tensorflow.contrib import opt as contrib_opt
+
+compat = tensorflow.compat.v1
+train = compat.train
+
+MODEL = ["net/Momentum", "net/bias", "net/kernel"]
+
+# One row an optimizer; all from TensorFlow 1.15 itself.
+OPTIMIZERS = {
+    "adadelta": lambda step: train.AdadeltaOptimizer(0.1),
+    "adagrad": lambda step: train.AdagradOptimizer(0.1),
+    "adagrad_da": lambda step: train.AdagradDAOptimizer(0.1, step),
+    "adam": lambda step: train.AdamOptimizer(0.1),
+    "ftrl": lambda step: train.FtrlOptimizer(0.1),
+    "gradient_descent": lambda step: train.GradientDescentOptimizer(0.1),
+    "momentum": lambda step: train.MomentumOptimizer(0.1, 0.9),
+    "proximal_adagrad": lambda step: train.ProximalAdagradOptimizer(0.1),
+    "proximal_gradient_descent": lambda step: train.ProximalGradientDescentOptimizer(0.1),
+    "rms_prop": lambda step: train.RMSPropOptimizer(0.1),
+    "rms_prop_centered": lambda step: train.RMSPropOptimizer(0.1, centered=True),
+    "contrib_adamax": lambda step: contrib_opt.AdaMaxOptimizer(),
+    "contrib_adam_gs": lambda step: contrib_opt.AdamGSOptimizer(step),
+    "contrib_adamw": lambda step: contrib_opt.AdamWOptimizer(0.1),
+    "contrib_add_sign": lambda step: contrib_opt.AddSignOptimizer(),
+    "contrib_ggt": lambda step: contrib_opt.GGTOptimizer(),
+    "contrib_lars": lambda step: contrib_opt.LARSOptimizer(0.1),
+    "contrib_lazy_adam": lambda step: contrib_opt.LazyAdamOptimizer(),
+    "contrib_momentumw": lambda step: contrib_opt.MomentumWOptimizer(0.1, 0.1, 0.9),
+    "contrib_nadam": lambda step: contrib_opt.NadamOptimizer(),
+    "contrib_power_sign": lambda step: contrib_opt.PowerSignOptimizer(),
+    "contrib_reg_adagrad": lambda step: contrib_opt.RegAdagradOptimizer(0.1),
+    "contrib_shampoo": lambda step: contrib_opt.ShampooOptimizer(step),
+    "contrib_variable_clipping": lambda step: contrib_opt.VariableClippingOptimizer(
+        train.AdamOptimizer(0.1), {}, 1.0
+    ),
+    "contrib_drop_stale_gradient": lambda step: contrib_opt.DropStaleGradientOptimizer(
+        train.AdamOptimizer(0.1), 1
+    ),
+}
+
+
+def infos(reader):
+    shapes = reader.get_variable_to_shape_map()
+    dtypes = reader.get_variable_to_dtype_map()
+    return [
+        VariableInfo(name, dtypes[name].base_dtype.name, tuple(shapes[name]))
+        for name in sorted(shapes)
+    ]
+
+
+def train_and_save(folder, build_step, resource=False, partitioner=None):
+    """Build a model with variables called like slots, train it for no step, and save it."""
+    with compat.Graph().as_default(), compat.Session() as session:
+        with compat.variable_scope("net", use_resource=resource, partitioner=partitioner):
+            kernel = compat.get_variable("kernel", [5, 3])
+            bias = compat.get_variable("bias", [3], partitioner=None)
+            momentum = compat.get_variable("Momentum", [7])
+        x = compat.placeholder("float32", [None, 5])
+        loss = compat.reduce_mean(compat.matmul(x, kernel) + bias) * compat.reduce_sum(momentum)
+        build_step(loss, train.get_or_create_global_step())
+        session.run(compat.global_variables_initializer())
+        prefix = train.Saver().save(session, str(folder / "model.ckpt"))
+    return infos(train.NewCheckpointReader(prefix)), prefix
+
+
+@pytest.mark.parametrize("resource", [False, True], ids=["ref", "resource"])
+@pytest.mark.parametrize("with_graph", [True, False], ids=["graph", "names-alone"])
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+def test_leaves_out_what_an_optimizer_made(tmp_path, optimizer, with_graph, resource):
+    def minimize(loss, step):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            OPTIMIZERS[optimizer](step).minimize(loss, global_step=step)
+
+    if optimizer == "contrib_ggt" and resource:
+        pytest.skip("GGT scatters into a reference variable")
+    variables, prefix = train_and_save(tmp_path, minimize, resource)
+    hints = optimizer_hints(prefix + ".meta") if with_graph else NO_HINTS
+    selection = select(variables, hints, keep_optimizer=False)
+    assert [variable.name for variable in selection.kept] == MODEL
+    assert len(selection.kept) + len(selection.skipped) == len(variables)
+    assert all(skipped.reason for skipped in selection.skipped)
+
+
+@pytest.mark.parametrize("with_graph", [True, False], ids=["graph", "names-alone"])
+@pytest.mark.parametrize("scope", ["a", "dnn", "training", "a/very/long/scope/for/the/optimizer"])
+@pytest.mark.parametrize("parts", [1, 3])
+def test_slots_made_inside_another_scope(tmp_path, scope, parts, with_graph):
+    """For partitioned variables TensorFlow mangles the names: "kernel/t_0/Adagrad"."""
+
+    def minimize(loss, step):
+        with compat.variable_scope(scope):
+            train.AdagradOptimizer(0.1).minimize(loss, global_step=step)
+
+    partitioner = compat.fixed_size_partitioner(parts)
+    variables, prefix = train_and_save(tmp_path, minimize, partitioner=partitioner)
+    hints = optimizer_hints(prefix + ".meta") if with_graph else NO_HINTS
+    selection = select(variables, hints, keep_optimizer=False)
+    assert [variable.name for variable in selection.kept] == MODEL
+    slots = [item for item in selection.skipped if item.category == "optimizer_slot"]
+    assert len(slots) == len(variables) - len(MODEL) - 1
+    assert {item.reason.partition(" (")[0] for item in slots} == {
+        f"Adagrad slot of {name}" for name in MODEL
+    }
+
+
+def test_optimize_loss_of_contrib_layers(tmp_path):
+    def minimize(loss, step):
+        contrib_layers.optimize_loss(loss, step, learning_rate=0.1, optimizer="Adam")
+
+    variables, prefix = train_and_save(tmp_path, minimize)
+    for hints in (optimizer_hints(prefix + ".meta"), NO_HINTS):
+        kept = [variable.name for variable in select(variables, hints, False).kept]
+        # The learning rate is a variable that no rule of an optimizer's state covers.
+        assert kept == ["OptimizeLoss/learning_rate", *MODEL]
+
+
+def test_loss_scale_optimizer(tmp_path):
+    def minimize(loss, step):
+        manager = mixed_precision.ExponentialUpdateLossScaleManager(8.0, 10)
+        optimizer = mixed_precision.LossScaleOptimizer(train.AdamOptimizer(0.1), manager)
+        optimizer.minimize(loss, global_step=step)
+
+    variables, prefix = train_and_save(tmp_path, minimize)
+    kept = [v.name for v in select(variables, optimizer_hints(prefix + ".meta"), False).kept]
+    assert not [name for name in kept if "Adam" in name or "beta" in name]
+
+
+def test_renamed_optimizer_is_found_by_the_graph(tmp_path):
+    def minimize(loss, step):
+        train.AdamOptimizer(0.1, name="my_step").minimize(loss, global_step=step)
+
+    variables, prefix = train_and_save(tmp_path, minimize)
+    selection = select(variables, optimizer_hints(prefix + ".meta"), keep_optimizer=False)
+    assert [variable.name for variable in selection.kept] == MODEL
+    reasons = {skipped.variable.name: skipped.reason for skipped in selection.skipped}
+    assert "slot of net/kernel" in reasons["net/kernel/my_step_1"]
+
+
+def test_moving_averages_stay(tmp_path):
+    def minimize(loss, step):
+        apply = train.AdamOptimizer(0.1).minimize(loss, global_step=step)
+        with compat.control_dependencies([apply]):
+            train.ExponentialMovingAverage(0.9, step).apply(compat.trainable_variables())
+
+    variables, prefix = train_and_save(tmp_path, minimize)
+    kept = [v.name for v in select(variables, optimizer_hints(prefix + ".meta"), False).kept]
+    assert kept == sorted(MODEL + [name + "/ExponentialMovingAverage" for name in MODEL])
+
+
+def test_a_trained_variable_is_never_a_slot(tmp_path):
+    with compat.Graph().as_default(), compat.Session() as session:
+        ball = compat.get_variable("ball", [3])
+        momentum = compat.get_variable("ball/Momentum", [3])
+        train.GradientDescentOptimizer(0.1).minimize(compat.reduce_sum(ball * momentum))
+        session.run(compat.global_variables_initializer())
+        prefix = train.Saver().save(session, str(tmp_path / "model"))
+    variables = infos(train.NewCheckpointReader(prefix))
+    kept = select(variables, optimizer_hints(prefix + ".meta"), False).kept
+    assert [variable.name for variable in kept] == ["ball", "ball/Momentum"]
+
+
+def test_keep_optimizer_keeps_all_numbers(tmp_path):
+    def minimize(loss, step):
+        train.AdamOptimizer(0.1).minimize(loss, global_step=step)
+
+    variables, prefix = train_and_save(tmp_path, minimize)
+    selection = select(variables, optimizer_hints(prefix + ".meta"), keep_optimizer=True)
+    assert list(selection.kept) == variables
+    assert selection.skipped == ()
+
+
+W = VariableInfo("bert/w", "float32", (5, 3))
+
+
+def scalar(name, dtype="float32"):
+    return VariableInfo(name, dtype, ())
+
+
+@pytest.mark.parametrize(
+    ("variable", "category"),
+    [
+        pytest.param(W._replace(name="bert/w/adam_m"), "optimizer_slot", id="bert-adam-m"),
+        pytest.param(W._replace(name="bert/w/adam_v"), "optimizer_slot", id="bert-adam-v"),
+        pytest.param(
+            W._replace(name="bert/w/LAMBOptimizer_1/adam_v"), "optimizer_slot", id="albert-lamb"
+        ),
+        pytest.param(
+            VariableInfo("bert/w_slot_vr", "float32", (5,)), "optimizer_slot", id="mesh-adafactor"
+        ),
+        pytest.param(
+            VariableInfo("training/bert/w/Adafactor_1", "float32", (3,)),
+            "optimizer_slot",
+            id="tensor2tensor-adafactor",
+        ),
+        pytest.param(scalar("beta1_power"), "optimizer_slot", id="beta1"),
+        pytest.param(scalar("train/beta2_power_3"), "optimizer_slot", id="beta2-of-a-scope"),
+        pytest.param(
+            W._replace(name="training/Adam/bert/w/v"), "optimizer_slot", id="keras-graph-mode"
+        ),
+        pytest.param(
+            W._replace(name="training_1/RMSprop/Variable_7"), "optimizer_slot", id="keras-2.2"
+        ),
+        pytest.param(scalar("Adam/beta_1"), "optimizer_slot", id="keras-setting"),
+        pytest.param(scalar("Adam_1/iterations", "int64"), "step_counter", id="keras-iterations"),
+        pytest.param(scalar("training/Adam/iter", "int64"), "step_counter", id="keras-iter"),
+        pytest.param(
+            W._replace(name="layer/w/.OPTIMIZER_SLOT/optimizer/m/.ATTRIBUTES/VARIABLE_VALUE"),
+            "optimizer_slot",
+            id="object-slot",
+        ),
+        pytest.param(
+            scalar("save_counter/.ATTRIBUTES/VARIABLE_VALUE", "int64"),
+            "step_counter",
+            id="object-save-counter",
+        ),
+        pytest.param(scalar("global_step", "int64"), "step_counter", id="global-step"),
+        pytest.param(scalar("tower/global_step_1", "int32"), "step_counter", id="step-of-a-scope"),
+        pytest.param(scalar("global_step"), "step_counter", id="step-as-float"),
+        pytest.param(scalar("_CHECKPOINTABLE_OBJECT_GRAPH", "string"), "string", id="string"),
+        pytest.param(scalar("phase", "complex128"), "unsupported_dtype", id="complex128"),
+        pytest.param(VariableInfo("w8", "qint8", (3,)), "unsupported_dtype", id="quantised"),
+    ],
+)
+def test_training_state_by_name(variable, category):
+    selection = select(sorted([W, variable]), NO_HINTS, keep_optimizer=False)
+    assert selection.kept == (W,)
+    ((skipped),) = selection.skipped
+    assert (skipped.variable, skipped.category) == (variable, category)
+    assert skipped.to_json() == {
+        "name": variable.name,
+        "dtype": variable.dtype,
+        "shape": list(variable.shape),
+        "category": category,
+        "reason": skipped.reason,
+    }
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        pytest.param(W._replace(name="Momentum"), id="momentum-alone"),
+        pytest.param(W._replace(name="physics/Momentum"), id="momentum-of-a-scope"),
+        pytest.param(
+            VariableInfo("bert/w/Momentum", "float32", (3, 5)), id="momentum-of-another-shape"
+        ),
+        pytest.param(W._replace(name="Adam/dense/kernel"), id="a-person-called-adam"),
+        pytest.param(W._replace(name="bn/moving_variance"), id="moving-statistics"),
+        pytest.param(W._replace(name="bn/mean/EMA"), id="tensorpack-ema"),
+        pytest.param(W._replace(name="bert/w/ExponentialMovingAverage"), id="shadow"),
+        pytest.param(VariableInfo("global_step", "float32", (7,)), id="a-vector-called-step"),
+        pytest.param(scalar("learning_rate"), id="learning-rate"),
+        pytest.param(W._replace(name="bert/w/adam_m2"), id="ends-with-more"),
+        pytest.param(
+            W._replace(name="optimizer_net/w/.ATTRIBUTES/VARIABLE_VALUE"), id="object-of-like-name"
+        ),
+        pytest.param(scalar("temperature", "bfloat16"), id="bfloat16"),
+    ],
+)
+def test_model_variables_stay(variable):
+    selection = select(sorted([W, variable]), NO_HINTS, keep_optimizer=False)
+    assert selection.kept == tuple(sorted([W, variable]))
+
+
+def test_settings_of_an_optimizer_object():
+    slot = W._replace(name="l/w/.OPTIMIZER_SLOT/adam/m/.ATTRIBUTES/VARIABLE_VALUE")
+    weight = W._replace(name="l/w/.ATTRIBUTES/VARIABLE_VALUE")
+    settings = [
+        scalar("adam/decay/.ATTRIBUTES/VARIABLE_VALUE"),
+        scalar("adam/iter/.ATTRIBUTES/VARIABLE_VALUE", "int64"),
+    ]
+    selection = select(sorted([slot, weight, *settings]), NO_HINTS, keep_optimizer=False)
+    assert selection.kept == (weight,)
+    assert [skipped.category for skipped in selection.skipped] == [
+        "optimizer_slot",
+        "step_counter",
+        "optimizer_slot",
+    ]
+
+
+# protobuf warns of bytes behind the message that it accepts.
+@pytest.mark.filterwarnings("ignore:Unexpected end-group tag")
+@pytest.mark.parametrize("content", [b"", b"\xff\xff\xff", b"hello"])
+def test_an_unreadable_graph_gives_no_hints(tmp_path, content):
+    path = tmp_path / "model.meta"
+    path.write_bytes(content)
+    hints = optimizer_hints(str(path))
+    assert not hints.slots
+    assert not hints.trainable
+
+
+def test_variables_of_a_real_training_keep_their_order(tmp_path):
+    variables = [W._replace(name=f"w{number}") for number in numpy.random.permutation(9)]
+    selection = select(sorted(variables), NO_HINTS, keep_optimizer=False)
+    assert list(selection.kept) == sorted(variables)
