@@ -29,7 +29,10 @@ class Draft:
     def __init__(self, export: ExportView, model: TorchModel) -> None:
         self._export = export
         self._model = model
-        self._owners = {t.name: unit for unit in model.units for t in unit.tensors.values()}
+        # Of a tied tensor, the first unit counts; hence the reversed order.
+        self._owners = {
+            t.name: unit for unit in reversed(model.units) for t in unit.tensors.values()
+        }
         self._given: set[str] = set()
         self._placed: set[str] = set()
         self.filled: dict[str, Row] = {}
@@ -75,7 +78,7 @@ class Draft:
             if role in pair.tf.refusals:
                 self.refusals[name] = pair.tf.refusals[role]
             elif tensor is not None:
-                self._fill(name, self._first_name(tensor), pair.tf.rules[role], how)
+                self._fill(name, tensor, pair.tf.rules[role], how)
         self._add_constants(pair)
 
     def add_equal_names(self) -> None:
@@ -134,9 +137,6 @@ class Draft:
         for name, number in family.buffers.items():
             if name in pair.torch.tensors:
                 self._fill(None, pair.torch.tensors[name], Constant(number), FROM_CONSTANT)
-
-    def _first_name(self, tensor: TorchTensor) -> TorchTensor:
-        return self._model.tensors[self._model.aliases.get(tensor.name, tensor.name)]
 
     def _fill(self, tf_name: str | None, tensor: TorchTensor, rule: AnyRule, how: str) -> None:
         shape = None if tf_name is None else self._export.variables[tf_name].shape

@@ -88,3 +88,21 @@ class JobInvalid(LoadError):
     """A job line is not JSON, or lacks a field, or names an unknown command."""
 
     exit_code = 61
+
+
+class FactoryFailed(LoadError):
+    """The user's own model cannot be imported or built."""
+
+    exit_code = 62
+
+
+class ResultDamaged(LoadError):
+    """A file of a result folder is missing, cut short, or contradicts itself."""
+
+    exit_code = 63
+
+
+class DeviceOutOfMemory(LoadError):
+    """The GPU has too little free memory for the model."""
+
+    exit_code = 64

@@ -153,6 +153,9 @@ def _disagree(file_name: str, what: str) -> ExportDamaged:
 def reference_layers(reference: Mapping[str, Any]) -> dict[int, tuple[str, str | None]]:
     """Return layer index -> (tensor, reason why it was not recorded, or ``None``)."""
     return {
-        entry["layer"]: (entry["tensor"], None if entry["recorded"] else entry["reason"])
+        entry["layer"]: (
+            entry["tensor"],
+            None if entry["recorded"] else entry["reason"] or "not recorded",
+        )
         for entry in reference["layers"]
     }

@@ -83,12 +83,15 @@ def _fixed(
     left: Sequence[TfUnit], right: Sequence[TorchUnit], rows: Sequence[Row]
 ) -> dict[int, int]:
     """Return the units that a given row ties together: index on the left -> on the right."""
-    owners = {t.name: index for index, unit in enumerate(right) for t in unit.tensors.values()}
+    owners: dict[str, int] = {}
+    for index, unit in enumerate(right):
+        for tensor in unit.tensors.values():
+            owners.setdefault(tensor.name, index)
     places = {row.tf_name: owners[row.torch_name] for row in rows if row.torch_name and row.tf_name}
     fixed: dict[int, int] = {}
     taken: set[int] = set()
-    for index, unit in enumerate(left):
-        found = [places[name] for name in unit.layer.variables.values() if name in places]
+    for index, layer_unit in enumerate(left):
+        found = [places[name] for name in layer_unit.layer.variables.values() if name in places]
         if found and found[0] not in taken:
             fixed[index] = found[0]
             taken.add(found[0])
@@ -116,7 +119,7 @@ def _places(pairs: Sequence[UnitPair]) -> tuple[LayerPlace, ...]:
 
 def _order_warnings(model: TorchModel, pairs: Sequence[UnitPair]) -> list[str]:
     found = []
-    if model.order_note is not None:
+    if model.order_note is not None and len(model.units) > 1:
         found.append(
             f"The model was not run to find the order of its modules ({model.order_note}); "
             "the order of their definition was taken."

@@ -24,7 +24,7 @@ class TorchUnit:
         class_name: for messages.
         kind: the op kind that it is the torch counterpart of; ``None`` for a module of no known
             family, whose tensors keep the axes that its author gave them.
-        tensors: own name (``"weight"``) -> tensor.
+        tensors: own name (``"weight"``) -> tensor; a tied one under its first name in the model.
         calls: how often it ran; 0 when it did not, or the model was not run.
     """
 

@@ -1,0 +1,65 @@
+"""Builds a module without spending time on values that are overwritten at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+_INITIALISERS = frozenset(
+    {
+        "add_",
+        "clamp_",
+        "copy_",
+        "div_",
+        "erfinv_",
+        "exponential_",
+        "fill_",
+        "mul_",
+        "normal_",
+        "random_",
+        "sub_",
+        "trunc_normal_",
+        "uniform_",
+        "zero_",
+    }
+)
+
+
+class _LeaveParametersEmpty(TorchFunctionMode):
+    """Skips in-place writes to parameters, all of which are loaded afterwards.
+
+    Buffers are computed as ever: those outside the state dict have no other source.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if name in _INITIALISERS or getattr(func, "__module__", None) == "torch.nn.init":
+            target = args[0] if args else kwargs.get("tensor")
+            if isinstance(target, nn.Parameter):
+                return target
+        return func(*args, **kwargs)
+
+
+def build(factory: Callable[[], nn.Module], device: torch.device) -> nn.Module:
+    """Build a module in eval mode on ``device``; its parameters hold no values yet.
+
+    Memory for a parameter is only asked for, not touched, until it is loaded.
+    """
+    with ExitStack() as context:
+        if device.type != "cpu":
+            context.enter_context(device)
+        context.enter_context(_LeaveParametersEmpty())
+        module = factory()
+    return module.to(device).eval()

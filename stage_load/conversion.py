@@ -1,0 +1,270 @@
+"""One job from the export folder to the result folder: read, plan, load, prove, report."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stage_load.axes import graph_is_channels_first, image_to_torch
+from stage_load.building import build
+from stage_load.devices import DeviceChoice, choose_device
+from stage_load.export_reader import Export
+from stage_load.export_view import Endpoint
+from stage_load.given_names import given_rows
+from stage_load.jobs import Job, LoadOptions
+from stage_load.loading import NonFinite, load_plan
+from stage_load.mapping_csv import MapLine, mapping_text, read_mapping
+from stage_load.models.registry import Model, PreparedModel, find_model
+from stage_load.parity import Parity, model_inputs, prove, unproven
+from stage_load.plan import Plan, make_plan
+from stage_load.protocol import JobEvents
+from stage_load.report import ReportInput, non_finite_documents, parity_summary, report_document
+from stage_load.report_page import report_page
+from stage_load.result_files import (
+    CONFIG_FILE,
+    MAPPING_FILE,
+    MODEL_FILE,
+    PAGE_FILE,
+    REPORT_FILE,
+    SOURCE_FOLDER,
+    config_document,
+)
+from stage_load.safetensors_writer import write_error, write_text
+from stage_load.strict import check_plan
+from stage_load.torch_units import TorchModel
+from stage_load.trace import trace_model
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A job's options, looked up: everything that can be wrong before an export is there."""
+
+    device: DeviceChoice
+    model: Model
+    map_file: tuple[Path, tuple[MapLine, ...]] | None
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by phase."""
+
+    timings_s: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the time that the block takes to a phase."""
+        begin_s = time.perf_counter()
+        try:
+            yield
+        finally:
+            taken_s = time.perf_counter() - begin_s
+            self.timings_s[name] = self.timings_s.get(name, 0.0) + taken_s
+
+
+def look_up(options: LoadOptions) -> Choices:
+    """Find device, model and mapping file.
+
+    Raises:
+        DeviceUnavailable, UnknownModel, FactoryFailed, MappingInvalid: one of them cannot be used.
+    """
+    map_file = None if options.map is None else (options.map, read_mapping(options.map))
+    return Choices(choose_device(options.device), find_model(options.model), map_file)
+
+
+def run_check(job: Job) -> dict[str, Any]:
+    """Check a job's options without an export, and return which device it will run on.
+
+    Raises:
+        LoadError: as ``look_up``.
+    """
+    choices = look_up(job.options)
+    return {"device": str(choices.device.device), "device_note": choices.device.note}
+
+
+def run_load(job: Job, events: JobEvents, stopwatch: Stopwatch) -> dict[str, Any]:
+    """Do one job and return its result.
+
+    Raises:
+        LoadError: the job cannot be done; nothing but complete files is left in ``job.out``.
+    """
+    with stopwatch.phase("read"):
+        choices = look_up(job.options)
+        export = Export(job.export)
+    with export:
+        if choices.device.note is not None:
+            events.warning(choices.device.note)
+        with stopwatch.phase("build"):
+            prepared = choices.model.prepare(export.view)
+            model = build(prepared.build, choices.device.device)
+        with stopwatch.phase("plan"):
+            traced = _trace(export, prepared, model, choices.device.device)
+            plan = _checked_plan(export, traced, prepared, model, choices)
+        for warning in plan.warnings:
+            events.warning(warning)
+        with stopwatch.phase("load"):
+            progress = _progress(events, "load", "tensors")
+            path = job.out / MODEL_FILE
+            found = load_plan(model, plan, traced.aliases, export.variables, path, progress)
+        with stopwatch.phase("prove"):
+            parity = _prove(job, export, model, plan, events)
+        with stopwatch.phase("write"):
+            return _write(job, _Outcome(export, choices, prepared, model, plan, found, parity))
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """Everything that the files and the result event speak of."""
+
+    export: Export
+    choices: Choices
+    prepared: PreparedModel
+    model: nn.Module
+    plan: Plan
+    non_finite: Sequence[NonFinite]
+    parity: Parity
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return (*self.plan.warnings, *_non_finite_warnings(self.non_finite))
+
+
+def _trace(
+    export: Export, prepared: PreparedModel, model: nn.Module, device: torch.device
+) -> TorchModel:
+    inputs: tuple[Tensor, ...] | None
+    if export.reference is not None:
+        inputs = model_inputs(export, model, export.reference, device)
+    elif prepared.example_inputs is not None:
+        inputs = tuple(value.to(device) for value in prepared.example_inputs())
+    else:
+        inputs = _zeros(export, device)
+    return trace_model(model, inputs)
+
+
+def _zeros(export: Export, device: torch.device) -> tuple[Tensor, ...] | None:
+    """Return zeros for every input, or ``None`` when a size other than the batch is unknown."""
+    values = [_zero(endpoint) for endpoint in export.view.inputs]
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values):
+        return None
+    channels_first = graph_is_channels_first(export.view)
+    return tuple(image_to_torch(v, channels_first=channels_first).to(device) for v in known)
+
+
+def _zero(endpoint: Endpoint) -> Tensor | None:
+    dtype = getattr(torch, endpoint.dtype or "", None)
+    if endpoint.shape is None or not isinstance(dtype, torch.dtype):
+        return None
+    batch_known = [1 if axis == 0 and s is None else s for axis, s in enumerate(endpoint.shape)]
+    sizes = [size for size in batch_known if size is not None]
+    return torch.zeros(sizes, dtype=dtype) if len(sizes) == len(batch_known) else None
+
+
+def _checked_plan(
+    export: Export, traced: TorchModel, prepared: PreparedModel, model: nn.Module, choices: Choices
+) -> Plan:
+    names: Mapping[str, Any] = {**prepared.names, **(getattr(model, "tf1_names", None) or {})}
+    given = given_rows(export.view, traced, choices.map_file, names)
+    plan = make_plan(export.view, traced, given)
+    check_plan(export.view, traced, plan)
+    return plan
+
+
+def _prove(job: Job, export: Export, model: nn.Module, plan: Plan, events: JobEvents) -> Parity:
+    tolerance = job.options.tolerance
+    if not job.options.prove:
+        return unproven("the proof was switched off", tolerance)
+    return prove(export, model, plan.places, tolerance, _progress(events, "prove", "layers"))
+
+
+def _write(job: Job, outcome: _Outcome) -> dict[str, Any]:
+    """Write every file but the model's, and return the result of the job."""
+    report = report_document(_report_input(outcome))
+    prepared, view = outcome.prepared, outcome.export.view
+    source = _copy_source(prepared, job.out)
+    config = config_document(
+        name=prepared.name,
+        config=prepared.config,
+        source=source,
+        settings=outcome.plan.settings,
+        export=view,
+        verdict=outcome.parity.verdict,
+    )
+    write_text(job.out / MAPPING_FILE, mapping_text(outcome.plan.rows))
+    write_text(job.out / CONFIG_FILE, _json_text(config))
+    write_text(job.out / REPORT_FILE, _json_text(report))
+    write_text(job.out / PAGE_FILE, report_page(report, outcome.plan.rows))
+    return {
+        "verdict": outcome.parity.verdict,
+        "reason": outcome.parity.reason,
+        "device": report["device"]["name"],
+        "device_note": report["device"]["note"],
+        "model": report["model"],
+        "tensors": report["coverage"]["torch_tensors"],
+        "parameters": report["coverage"]["parameters"],
+        "parity": parity_summary(outcome.parity),
+        "non_finite_weights": non_finite_documents(outcome.non_finite),
+        "warnings": list(outcome.warnings),
+    }
+
+
+def _report_input(outcome: _Outcome) -> ReportInput:
+    return ReportInput(
+        export=outcome.export.view,
+        plan=outcome.plan,
+        parity=outcome.parity,
+        model_name=outcome.prepared.name,
+        model_config=outcome.prepared.config,
+        parameters=sum(parameter.numel() for parameter in outcome.model.parameters()),
+        device=_device_name(outcome.choices.device.device),
+        device_note=outcome.choices.device.note,
+        non_finite=outcome.non_finite,
+        warnings=outcome.warnings,
+    )
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type != "cuda":
+        return str(device)
+    return f"{device} ({torch.cuda.get_device_name(device)})"
+
+
+def _copy_source(prepared: PreparedModel, out: Path) -> str | None:
+    """Keep a copy of a user's own model, so that the result folder is complete."""
+    if prepared.source is None:
+        return None
+    target = out / SOURCE_FOLDER / prepared.source.name
+    try:
+        target.parent.mkdir(exist_ok=True)
+        text = prepared.source.read_text(encoding="utf-8")
+    except OSError as error:
+        raise write_error(target, error) from error
+    write_text(target, text)
+    return target.name
+
+
+def _non_finite_warnings(found: Sequence[NonFinite]) -> tuple[str, ...]:
+    return tuple(
+        f"{entry.count} elements of {entry.torch_name!r} are NaN or infinite in the checkpoint."
+        for entry in found
+    )
+
+
+def _progress(events: JobEvents, phase: str, unit: str) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
+        events.progress(phase, done, total, unit)
+
+    return report
+
+
+def _json_text(document: Mapping[str, Any]) -> str:
+    text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return text + "\n"

@@ -1,0 +1,92 @@
+"""Collects the rows that the user and the model have decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from stage_load.errors import FactoryFailed
+from stage_load.export_view import ExportView
+from stage_load.layouts.rule import RuleError, parse_rule
+from stage_load.mapping import FROM_MODEL, Given
+from stage_load.mapping_csv import MapLine, check_mapping
+from stage_load.names import NameIndex
+from stage_load.torch_units import TorchModel
+
+NamedTarget = str | None | tuple[str, str]
+"""A torch name; a torch name with a rule; or ``None`` to leave the variable out."""
+
+
+def given_rows(
+    export: ExportView,
+    model: TorchModel,
+    map_file: tuple[Path, Sequence[MapLine]] | None,
+    model_names: Mapping[str, NamedTarget],
+) -> tuple[Given, ...]:
+    """Return the decided rows; the user's file overrules the model.
+
+    Args:
+        export: the graph.
+        model: the torch side.
+        map_file: the user's file and its lines.
+        model_names: what the model says of variables; those that the export lacks are ignored.
+
+    Raises:
+        MappingInvalid: the user's file names something that does not exist.
+        FactoryFailed: the model names something that does not exist.
+    """
+    by_user: tuple[Given, ...] = ()
+    if map_file is not None:
+        by_user = _by_user(export, model, *map_file)
+    variables = {given.tf_name for given in by_user}
+    tensors = {given.torch_name for given in by_user}
+    by_model = (
+        _by_model(name, target, model)
+        for name, target in model_names.items()
+        if name in export.variables and name not in variables
+    )
+    return (
+        *by_user,
+        *(
+            given
+            for given in by_model
+            if given.torch_name not in tensors or given.torch_name is None
+        ),
+    )
+
+
+def _by_user(
+    export: ExportView, model: TorchModel, path: Path, lines: Sequence[MapLine]
+) -> tuple[Given, ...]:
+    tensors = {name: tensor.shape for name, tensor in model.tensors.items()}
+    tensors |= {alias: tensors[first] for alias, first in model.aliases.items()}
+    variables = {name: variable.shape for name, variable in export.variables.items()}
+    rows = check_mapping(path, lines, variables, tensors)
+    return tuple(
+        Given(row.tf_name, _first_name(row.torch_name, model), row.rule, row.how) for row in rows
+    )
+
+
+def _by_model(name: str, target: NamedTarget, model: TorchModel) -> Given:
+    torch_name, text = target if isinstance(target, tuple) else (target, None)
+    torch_name = _first_name(torch_name, model)
+    if torch_name is not None and torch_name not in model.tensors:
+        near = ", ".join(NameIndex(model.tensors).nearest(torch_name)) or "none"
+        raise _model_is_wrong(name, f"there is no tensor {torch_name!r}; nearest: {near}")
+    try:
+        rule = None if text is None else parse_rule(text)
+    except RuleError as error:
+        raise _model_is_wrong(name, str(error)) from error
+    return Given(name, torch_name, rule, FROM_MODEL)
+
+
+def _first_name(name: str | None, model: TorchModel) -> str | None:
+    return None if name is None else model.aliases.get(name, name)
+
+
+def _model_is_wrong(name: str, what: str) -> FactoryFailed:
+    return FactoryFailed(
+        f"The model's own names (tf1_names) are wrong for variable {name!r}: {what}.",
+        "Expected names of the model's state dict, and rules such as 'HWIO->OIHW'.",
+        "Correct tf1_names in the model.",
+    )

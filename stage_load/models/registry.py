@@ -1,0 +1,126 @@
+"""The models that a user can name, and the user's own models.
+
+A name of ``MODELS`` gives a model that reads its configuration from the export. ``file.py:Factory``
+and ``package.module:Factory`` give whatever that factory returns when it is called with no
+arguments.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from stage_load.errors import UnknownModel
+from stage_load.models.factory import import_factory
+from stage_load.models.family import ModelFamily
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from stage_load.export_view import ExportView
+
+MODELS: Mapping[str, str] = MappingProxyType({"unet": "stage_load.models.unet.family:UNetFamily"})
+"""Name -> where its ``ModelFamily`` is defined; imported when it is asked for."""
+
+
+@dataclass(frozen=True)
+class PreparedModel:
+    """A model that is ready to be built.
+
+    Attributes:
+        name: as ``config.json`` records it.
+        config: its configuration as JSON, or ``None`` for a user's own model.
+        source: the file of a user's own model, or ``None``.
+        build: makes the module.
+        example_inputs: makes inputs that it accepts, or ``None`` where none are known.
+        names: what the model itself says of variables: TF name -> torch name, or ``None`` to leave
+            the variable out.
+    """
+
+    name: str
+    config: Mapping[str, Any] | None
+    source: Path | None
+    build: Callable[[], nn.Module]
+    example_inputs: Callable[[], tuple[Tensor, ...]] | None
+    names: Mapping[str, str | None] = field(default_factory=dict)
+
+
+class Model(Protocol):
+    """A model that was found, before it has seen an export."""
+
+    def prepare(self, export: ExportView) -> PreparedModel:
+        """Read the configuration from an export.
+
+        Raises:
+            ModelDoesNotFit: the export is no instance of this model.
+        """
+
+    def restore(self, config: Mapping[str, Any] | None) -> PreparedModel:
+        """Take the configuration from ``config.json``."""
+
+
+def find_model(name: str) -> Model:
+    """Return the model of that name.
+
+    Raises:
+        UnknownModel: there is none; names the nearest.
+        FactoryFailed: the user's file cannot be imported.
+    """
+    if name in MODELS:
+        module, _, attribute = MODELS[name].partition(":")
+        family: ModelFamily[Any] = getattr(importlib.import_module(module), attribute)()
+        return _RegisteredModel(name, family)
+    if ":" in name:
+        factory, source = import_factory(name)
+        return _OwnModel(
+            name if source is None else f"{source.name}:{factory.__name__}", factory, source
+        )
+    near = difflib.get_close_matches(name, MODELS, n=3, cutoff=0.4) or sorted(MODELS)
+    raise UnknownModel(
+        f"There is no model {name!r}; nearest: {', '.join(near)}.",
+        f"Known models: {', '.join(sorted(MODELS))}.",
+        "Give one of these, or your own as file.py:Factory or package.module:Factory.",
+    )
+
+
+@dataclass(frozen=True)
+class _RegisteredModel:
+    name: str
+    family: ModelFamily[Any]
+
+    def prepare(self, export: ExportView) -> PreparedModel:
+        config = self.family.configure(export)
+        return self._with(config, self.family.names(export, config))
+
+    def restore(self, config: Mapping[str, Any] | None) -> PreparedModel:
+        return self._with(self.family.config_from_json(config or {}), {})
+
+    def _with(self, config: Any, names: Mapping[str, str | None]) -> PreparedModel:
+        return PreparedModel(
+            name=self.name,
+            config=config.to_json(),
+            source=None,
+            build=lambda: self.family.build(config),
+            example_inputs=lambda: self.family.example_inputs(config),
+            names=names,
+        )
+
+
+@dataclass(frozen=True)
+class _OwnModel:
+    name: str
+    factory: Callable[[], nn.Module]
+    source: Path | None
+
+    def prepare(self, export: ExportView) -> PreparedModel:
+        del export
+        return self.restore(None)
+
+    def restore(self, config: Mapping[str, Any] | None) -> PreparedModel:
+        del config
+        return PreparedModel(self.name, None, self.source, self.factory, None)

@@ -1,0 +1,160 @@
+"""Puts together ``report.json``: what was loaded, what was proven, what was left out and why."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stage_load.comparison import Comparison
+from stage_load.export_view import ExportView
+from stage_load.loading import NonFinite
+from stage_load.parity import LayerParity, OutputParity, Parity
+from stage_load.plan import Plan
+
+FORMAT = "tf1-to-torch-report"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class ReportInput:
+    """What the report is made of."""
+
+    export: ExportView
+    plan: Plan
+    parity: Parity
+    model_name: str
+    model_config: Any
+    parameters: int
+    device: str
+    device_note: str | None
+    non_finite: Sequence[NonFinite]
+    warnings: Sequence[str]
+
+
+def report_document(report: ReportInput) -> dict[str, Any]:
+    """Return ``report.json``. Numbers that are NaN or infinite are written as texts."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "verdict": report.parity.verdict,
+        "reason": report.parity.reason,
+        "model": {"name": report.model_name, "config": report.model_config},
+        "device": {"name": report.device, "note": report.device_note},
+        "coverage": _coverage(report),
+        "parity": parity_document(report.parity),
+        "non_finite_weights": non_finite_documents(report.non_finite),
+        "batch_norm": {path: dict(values) for path, values in report.plan.settings.items()},
+        "skipped": _skipped(report),
+        "warnings": list(report.warnings),
+    }
+
+
+def parity_summary(parity: Parity) -> dict[str, Any]:
+    """Return the proof in a few numbers: the worst of everything that was compared."""
+    compared: list[LayerParity | OutputParity] = [*parity.layers, *parity.outputs]
+    measured = [e for e in compared if e.comparison.max_rel is not None]
+    worst = max(measured, key=lambda e: e.comparison.max_rel or 0.0, default=None)
+    first = parity.first_differing_layer
+    cosines = [e.comparison.cosine for e in measured if e.comparison.cosine is not None]
+    return {
+        "tolerance": parity.tolerance,
+        "compared_layers": len(parity.layers),
+        "compared_outputs": len(parity.outputs),
+        "not_compared": len(parity.not_compared),
+        "worst": None if worst is None else worst.tensor,
+        "max_abs": None if worst is None else worst.comparison.max_abs,
+        "max_rel": None if worst is None else worst.comparison.max_rel,
+        "cosine": min(cosines, default=None),
+        "first_differing_layer": None if first is None else _layer_name(first),
+    }
+
+
+def parity_document(parity: Parity) -> dict[str, Any]:
+    """Return the proof in full."""
+    return {
+        **parity_summary(parity),
+        "layers": [
+            {**_layer_name(layer), "call": layer.call, **_comparison(layer.comparison)}
+            for layer in parity.layers
+        ],
+        "outputs": [
+            {"tensor": output.tensor, **_comparison(output.comparison)} for output in parity.outputs
+        ],
+        "left_out": [
+            {"layer": left.layer, "name": left.name, "reason": left.reason}
+            for left in parity.not_compared
+        ],
+    }
+
+
+def non_finite_documents(found: Sequence[NonFinite]) -> list[dict[str, Any]]:
+    """Return the weights with NaN or infinite elements."""
+    return [
+        {"tf_name": entry.tf_name, "torch_name": entry.torch_name, "count": entry.count}
+        for entry in found
+    ]
+
+
+def json_number(value: float | None) -> float | str | None:
+    """Return a number as JSON can hold it."""
+    if value is None or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+
+
+def _layer_name(layer: LayerParity) -> dict[str, Any]:
+    return {
+        "layer": layer.layer,
+        "name": layer.name,
+        "tensor": layer.tensor,
+        "module": layer.module,
+    }
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "verdict": comparison.verdict,
+        "reason": comparison.reason,
+        "max_abs": json_number(comparison.max_abs),
+        "max_rel_to_scale": json_number(comparison.max_rel),
+        "scale": json_number(comparison.scale),
+        "cosine": json_number(comparison.cosine),
+        "worst_index": None if comparison.index is None else list(comparison.index),
+        "expected": json_number(comparison.expected),
+        "actual": json_number(comparison.actual),
+        "non_finite": comparison.non_finite,
+    }
+
+
+def _coverage(report: ReportInput) -> dict[str, Any]:
+    rows = report.plan.rows
+    return {
+        "variables": len(report.export.variables),
+        "variables_loaded": len({row.tf_name for row in rows if row.tf_name and row.torch_name}),
+        "torch_tensors": sum(row.torch_name is not None for row in rows),
+        "parameters": report.parameters,
+        "by": dict(sorted(Counter(row.how for row in rows).items())),
+        "layers": len(report.export.layers),
+        "layers_placed": len(report.plan.places),
+    }
+
+
+def _skipped(report: ReportInput) -> list[dict[str, Any]]:
+    """List what did not reach the model: left out by the export, by somebody's word, or unread."""
+    variables = report.export.variables
+    left_out = [
+        {"name": row.tf_name, "reason": f"left out by the {row.how}"}
+        for row in report.plan.rows
+        if row.torch_name is None
+    ]
+    unread = [
+        {"name": name, "reason": variables[name].reason or "no operation of the graph reads it"}
+        for name in report.plan.unread
+    ]
+    exported = [
+        {"name": entry["name"], "reason": entry["reason"]} for entry in report.export.skipped
+    ]
+    return sorted([*left_out, *unread, *exported], key=lambda entry: str(entry["name"]))

@@ -1,0 +1,63 @@
+"""The files of a result folder and what ``config.json`` says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stage_load.axes import torch_axes
+from stage_load.export_view import Endpoint, ExportView
+
+FORMAT = "tf1-to-torch"
+VERSION = 1
+
+MODEL_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+MAPPING_FILE = "mapping.csv"
+REPORT_FILE = "report.json"
+PAGE_FILE = "report.html"
+SOURCE_FOLDER = "model_source"
+
+MODEL_METADATA: Mapping[str, str] = {"format": "pt"}
+"""What the safetensors library and its users expect of a torch file; one key, so that equal
+tensors give equal bytes."""
+
+
+def config_document(
+    *,
+    name: str,
+    config: Mapping[str, Any] | None,
+    source: str | None,
+    settings: Mapping[str, Mapping[str, float]],
+    export: ExportView,
+    verdict: str,
+) -> dict[str, Any]:
+    """Return ``config.json``: everything needed to build the module again and to use it.
+
+    Args:
+        name: the model's name.
+        config: its configuration.
+        source: file name of a user's own model, in ``SOURCE_FOLDER``.
+        settings: module path -> numbers to set on it.
+        export: for inputs and outputs.
+        verdict: what the proof found.
+    """
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": {"name": name, "config": config, "source": source},
+        "modules": {path: dict(values) for path, values in settings.items()},
+        "inputs": [_endpoint(endpoint) for endpoint in export.inputs],
+        "outputs": [_endpoint(endpoint) for endpoint in export.outputs],
+        "verdict": verdict,
+    }
+
+
+def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
+    shape = endpoint.shape
+    return {
+        "tensor": endpoint.tensor,
+        "dtype": endpoint.dtype,
+        "tf_shape": None if shape is None else list(shape),
+        "torch_axes": torch_axes(None if shape is None else len(shape)),
+    }

@@ -1,0 +1,201 @@
+"""Finds the modules that hold tensors, and the order in which they run.
+
+The model is run once, with hooks, before its weights are known. Only the order counts, so the
+products of plain convolutions and linear layers are left out: zeros of the right shape go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stage_load.module_kinds import module_kind
+from stage_load.torch_units import TorchModel, TorchTensor, TorchUnit
+
+RUN_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a model's forward raises on inputs that it does not accept."""
+
+_MOST_MESSAGE = 300
+
+
+def trace_model(model: nn.Module, inputs: Sequence[Tensor] | None) -> TorchModel:
+    """Describe a model's tensors, its modules in the order in which they run.
+
+    Args:
+        model: in eval mode; its parameters may be empty.
+        inputs: what to run it on, on its device; ``None`` when none is known.
+    """
+    tensors, aliases, owned = _own_tensors(model)
+    calls: dict[str, int] = {}
+    note = "no input is known"
+    if inputs is not None:
+        failure = _run(model, inputs, owned, calls)
+        note = "" if failure is None else f"it fails on the input: {failure}"
+    if note:
+        calls.clear()
+    ran = [*calls, *(path for path in owned if path not in calls)]
+    modules = dict(model.named_modules())
+    units = tuple(
+        TorchUnit(
+            path=path,
+            class_name=type(modules[path]).__name__,
+            kind=module_kind(modules[path], owned[path]),
+            tensors=MappingProxyType(owned[path]),
+            calls=calls.get(path, 0),
+        )
+        for path in ran
+    )
+    order = "definition" if note else "run"
+    return TorchModel(units, MappingProxyType(tensors), aliases, order, note or None)
+
+
+def describe_failure(error: BaseException) -> str:
+    """Return an exception as one line of limited length."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= _MOST_MESSAGE else text[: _MOST_MESSAGE - 1] + "…"
+
+
+def _own_tensors(
+    model: nn.Module,
+) -> tuple[dict[str, TorchTensor], dict[str, str], dict[str, dict[str, TorchTensor]]]:
+    """Return tensors by name, aliases of tied ones, and module path -> own name -> tensor."""
+    tensors: dict[str, TorchTensor] = {}
+    aliases: dict[str, str] = {}
+    owned: dict[str, dict[str, TorchTensor]] = {}
+    first: dict[int, TorchTensor] = {}
+    seen: set[int] = set()
+    for path, module in model.named_modules(remove_duplicate=False):
+        for own_name, tensor, is_buffer in persistent_tensors(module):
+            name = f"{path}.{own_name}" if path else own_name
+            known = first.get(id(tensor))
+            if known is None:
+                known = TorchTensor(name, tuple(tensor.shape), is_buffer)
+                first[id(tensor)] = tensors[name] = known
+            else:
+                aliases[name] = known.name
+            if id(module) not in seen:
+                owned.setdefault(path, {})[own_name] = known
+        seen.add(id(module))
+    return tensors, aliases, owned
+
+
+def persistent_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor, bool]]:
+    """Yield own name, tensor and "is a buffer" of what a module itself adds to the state dict."""
+    for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+        yield name, parameter, False
+    hidden = module._non_persistent_buffers_set
+    for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
+        if name not in hidden:
+            yield name, buffer, True
+
+
+def _run(
+    model: nn.Module,
+    inputs: Sequence[Tensor],
+    owned: Mapping[str, object],
+    calls: dict[str, int],
+) -> str | None:
+    """Run the model and count calls by module path; return what went wrong, if anything."""
+
+    def counter(path: str) -> Callable[[nn.Module, Any], None]:
+        def count(module: nn.Module, args: Any) -> None:
+            del module, args
+            calls[path] = calls.get(path, 0) + 1
+
+        return count
+
+    with ExitStack() as context:
+        for path, module in model.named_modules():
+            if path in owned:
+                handle = module.register_forward_pre_hook(counter(path))
+                context.callback(handle.remove)
+            context.enter_context(_without_product(module))
+        context.enter_context(torch.inference_mode())
+        try:
+            model(*inputs)
+        except torch.OutOfMemoryError:
+            raise
+        except RUN_ERRORS as error:
+            return describe_failure(error)
+    return None
+
+
+@contextmanager
+def _without_product(module: nn.Module) -> Iterator[None]:
+    """Let a plain convolution or linear layer return zeros; leave every other module alone."""
+    shape_of = _OUTPUT_SHAPES.get(type(module).forward)
+    if shape_of is None:
+        yield
+        return
+    original = module.forward
+
+    def forward(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if args or kwargs:
+            result: Tensor = original(x, *args, **kwargs)
+            return result
+        return x.new_zeros(shape_of(module, tuple(x.shape)))
+
+    module.forward = forward
+    try:
+        yield
+    finally:
+        del module.forward
+
+
+def _linear_shape(module: nn.Linear, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if shape[-1] != module.in_features:
+        raise ValueError(f"the input has {shape[-1]} features, the layer {module.in_features}")
+    return (*shape[:-1], module.out_features)
+
+
+def _conv2d_shape(module: nn.Conv2d, shape: tuple[int, ...]) -> tuple[int, ...]:
+    _check_channels(shape, module.in_channels)
+    if module.padding == "same":
+        return (*shape[:-3], module.out_channels, *shape[-2:])
+    padding = (0, 0) if isinstance(module.padding, str) else module.padding
+    sizes = [
+        (size + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
+        for size, pad, dilation, kernel, stride in zip(
+            shape[-2:], padding, module.dilation, module.kernel_size, module.stride, strict=True
+        )
+    ]
+    return (*shape[:-3], module.out_channels, *sizes)
+
+
+def _conv_transpose2d_shape(module: nn.ConvTranspose2d, shape: tuple[int, ...]) -> tuple[int, ...]:
+    _check_channels(shape, module.in_channels)
+    padding = (0, 0) if isinstance(module.padding, str) else module.padding
+    sizes = [
+        (shape[axis - 2] - 1) * module.stride[axis]
+        - 2 * padding[axis]
+        + module.dilation[axis] * (module.kernel_size[axis] - 1)
+        + module.output_padding[axis]
+        + 1
+        for axis in (0, 1)
+    ]
+    return (*shape[:-3], module.out_channels, *sizes)
+
+
+def _check_channels(shape: tuple[int, ...], channels: int) -> None:
+    if len(shape) not in (3, 4) or shape[-3] != channels:
+        raise ValueError(f"the input has the shape {list(shape)}, the layer {channels} channels")
+
+
+_OUTPUT_SHAPES: Mapping[Any, Callable[[Any, tuple[int, ...]], tuple[int, ...]]] = {
+    nn.Linear.forward: _linear_shape,
+    nn.Conv2d.forward: _conv2d_shape,
+    nn.ConvTranspose2d.forward: _conv_transpose2d_shape,
+}
