@@ -65,6 +65,8 @@ def find_attempt(
             attempt = trials.run(drawn)
         except RunFailed as error:
             refusals.append(f"{_told_shapes(drawn)}: {error}")
+            if error.is_final:
+                break
             continue
         if trials.is_finite(attempt) or not any(one.dtype in FLOAT_DTYPES for one in inputs):
             return attempt
@@ -109,7 +111,7 @@ class _Trials:
             try:
                 measured.update(self._session.measure(feeds, [tensor]))
             except RunFailed as error:
-                failures[tensor] = str(error)
+                failures[tensor] = f"TensorFlow gives it no value here: {error}"
         return Attempt(drawn, feeds, measured, failures)
 
     def is_finite(self, attempt: Attempt) -> bool:

@@ -130,8 +130,8 @@ def _draw(generator: Any, given: DataInput, shapes: Shapes, recipe: Recipe) -> T
     if given.dtype in INTEGER_DTYPES:
         ranges = integer_ranges(given, shapes)
         chosen = ranges[min(recipe.integer_reading, len(ranges) - 1)]
-        largest = numpy.iinfo(given.dtype).max
-        chosen = IntegerRange(chosen.low, min(chosen.high, int(largest)))
+        largest = int(numpy.iinfo(given.dtype).max)
+        chosen = IntegerRange(chosen.low, min(chosen.high, largest + 1))
         values = generator.randint(chosen.low, chosen.high, size=shape)
         return numpy.asarray(values).astype(given.dtype), str(chosen)
     raise ReferenceUnavailable(

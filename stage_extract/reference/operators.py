@@ -45,7 +45,8 @@ def register_ops(graph_def: Any) -> None:
             )
     if not unregistered_ops(graph_def):
         return
-    importlib.import_module("tensorflow.contrib")
+    # The name alone stands for a lazy module; asking for its contents loads it.
+    dir(importlib.import_module("tensorflow.contrib"))
     unknown = unregistered_ops(graph_def)
     if unknown:
         named = ", ".join(f"op {op} (node '{name}')" for op, name in sorted(unknown.items()))

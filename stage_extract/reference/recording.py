@@ -86,7 +86,8 @@ def choose_tensors(
 
 def _entry(name: str, measured: Measured) -> TensorEntry:
     dtype = BY_NAME[measured.dtype].safetensors
-    assert dtype is not None, f"{name} is of type {measured.dtype}, which must not get here"
+    if dtype is None:
+        raise ValueError(f"{name!r} has the type {measured.dtype}, which was not left out")
     return TensorEntry(name, dtype, measured.shape, measured.size_bytes)
 
 

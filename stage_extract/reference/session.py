@@ -26,10 +26,23 @@ PORTABLE_KERNELS = {"TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL": "false"}
 _NODE_IN_MESSAGE = re.compile(r"\[\[\{*node ([^\s}]+)")
 
 _compat = tensorflow.compat.v1
+_FINAL_ERRORS = (
+    tensorflow.errors.FailedPreconditionError,
+    tensorflow.errors.NotFoundError,
+    tensorflow.errors.UnimplementedError,
+)
 
 
 class RunFailed(Exception):
-    """TensorFlow refused to run the graph on these inputs; the text is its own, with the node."""
+    """TensorFlow refused to run the graph on some inputs; the text is its own, with the node.
+
+    Attributes:
+        is_final: other inputs would not help, as with an op that has no kernel for this machine.
+    """
+
+    def __init__(self, text: str, is_final: bool = False) -> None:
+        super().__init__(text)
+        self.is_final = is_final
 
 
 class Measured(NamedTuple):
@@ -183,7 +196,7 @@ class ReferenceSession:
         try:
             return self._session.run(fetches, named)
         except tensorflow.errors.OpError as error:
-            raise RunFailed(_told(error)) from error
+            raise RunFailed(_told(error), isinstance(error, _FINAL_ERRORS)) from error
 
 
 def _all_finite(tensor: Any) -> Any:

@@ -42,6 +42,8 @@ class _Effect(NamedTuple):
     uneven: bool = False
 
 
+# They move the axis to another place or add and drop others; its size stays.
+_AXIS_MOVING_OPS = frozenset({"ExpandDims", "Squeeze", "Transpose"})
 _Step = Callable[[int], _Effect]
 _IMPOSSIBLE = _Effect(0)
 
@@ -108,7 +110,7 @@ def _step(facts: GraphFacts, node: Node, carried: Tuple[str, ...], axis: int) ->
         operand = _IMAGE_OPERAND.get(node.op, 0)
         is_image = len(node.inputs) > operand and node.inputs[operand] in carried
         return _STEPS[node.op](facts, node, axis) if is_image else None
-    if node.op in AXIS_KEEPING_OPS or node.op in PASS_THROUGH:
+    if node.op in AXIS_KEEPING_OPS or node.op in PASS_THROUGH or node.op in _AXIS_MOVING_OPS:
         return _Effect
     return None
 

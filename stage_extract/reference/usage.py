@@ -44,6 +44,12 @@ _WINDOW_OPS: Mapping[Tuple[str, int], Tuple[Optional[int], int]] = {
     ("ResizeBilinear", 0): (None, 0),
     ("ResizeNearestNeighbor", 0): (None, 0),
 }
+# Attributes that say whether the first and the second matrix are transposed.
+_MATRIX_OPS: Mapping[Tuple[str, int], Tuple[str, str]] = {
+    ("MatMul", 0): ("transpose_a", "transpose_b"),
+    ("BatchMatMul", 0): ("adj_x", "adj_y"),
+    ("BatchMatMulV2", 0): ("adj_x", "adj_y"),
+}
 _TABLE_OPS = {("Gather", 1), ("GatherV2", 1), ("ResourceGather", 1)}
 
 
@@ -149,10 +155,11 @@ def _vocabulary(facts: GraphFacts, node: Node, operand: int) -> List[int]:
 
 
 def _features(facts: GraphFacts, node: Node, operand: int) -> List[int]:
-    if (node.op, operand) == ("MatMul", 0):
+    if (node.op, operand) in _MATRIX_OPS:
+        first, second = _MATRIX_OPS[(node.op, operand)]
         kernel = facts.static_shape(node.inputs[1])
-        rows = kernel[1 if node.attribute("transpose_b") else 0] if kernel else None
-        return [] if rows is None or node.attribute("transpose_a") else [rows]
+        rows = kernel[-1 if node.attribute(second) else -2] if kernel else None
+        return [] if rows is None or node.attribute(first) else [rows]
     if (node.op, operand) == ("Reshape", 0):
         target = facts.constant(node, 1)
         # [-1, 28, 28, 1]: the batch stays open, so an example has 784 values.

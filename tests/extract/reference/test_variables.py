@@ -1,0 +1,106 @@
+"""Variables of every kind get the checkpoint's values, under whatever names they were saved."""
+
+from __future__ import annotations
+
+import numpy
+import pytest
+import tensorflow
+
+from stage_extract.reference import variables
+from stage_extract.reference.record import read_meta_graph
+
+compat = tensorflow.compat.v1
+
+
+def weighted(value):
+    x = compat.placeholder("float32", [None, 6], name="x")
+    compat.multiply(x, value, name="out")
+
+
+def plain():
+    weighted(compat.get_variable("weight", [6], initializer=compat.random_normal_initializer()))
+
+
+def resource():
+    weighted(
+        compat.get_variable(
+            "weight", [6], initializer=compat.random_normal_initializer(), use_resource=True
+        )
+    )
+
+
+def partitioned():
+    whole = compat.get_variable(
+        "weight",
+        [6],
+        initializer=compat.random_normal_initializer(),
+        partitioner=compat.fixed_size_partitioner(2),
+    )
+    weighted(whole.as_tensor())
+
+
+def partitioned_resource():
+    whole = compat.get_variable(
+        "weight",
+        [6],
+        initializer=compat.random_normal_initializer(),
+        partitioner=compat.fixed_size_partitioner(3),
+        use_resource=True,
+    )
+    weighted(whole.as_tensor())
+
+
+@pytest.mark.parametrize("build", [plain, resource, partitioned, partitioned_resource])
+def test_the_output_uses_the_saved_values(save_graph, run_reference, build):
+    saved = save_graph(build)
+    _, tensors = run_reference(saved, ["x:0"], ["out:0"])
+    parts = [saved.values[name] for name in sorted(saved.values)]
+    weight = numpy.concatenate(parts)
+    assert weight.shape == (6,)
+    numpy.testing.assert_array_equal(tensors["out:0"], tensors["x:0"] * weight)
+
+
+def test_a_renamed_variable_is_found_by_the_savers_names(save_graph, run_reference):
+    def saver():
+        return compat.train.Saver({"old/name": compat.global_variables()[0]})
+
+    saved = save_graph(plain, saver)
+    _, tensors = run_reference(saved, ["x:0"], ["out:0"])
+    numpy.testing.assert_array_equal(tensors["out:0"], tensors["x:0"] * saved.values["weight"])
+
+
+def test_slices_are_read_from_the_whole(save_graph):
+    saved = save_graph(partitioned)
+    meta = read_meta_graph(saved.meta_path)
+    stored = variables.checkpoint_variables(saved.prefix)
+    assert [(one.name, one.dtype, one.shape) for one in stored] == [("weight", "float32", (6,))]
+    assert variables.variable_sources(meta, meta.graph, stored) == [
+        ("weight/part_0", "weight", "6 0,3"),
+        ("weight/part_1", "weight", "6 3,3"),
+    ]
+
+
+def test_large_variables_are_restored_in_groups(save_graph, run_reference, monkeypatch):
+    def build():
+        x = compat.placeholder("float32", [None, 6], name="x")
+        names = ["first", "second", "third", "fourth"]
+        initial = compat.random_normal_initializer()
+        compat.add_n(
+            [x * compat.get_variable(name, [6], initializer=initial) for name in names], "out"
+        )
+
+    restored = []
+    original = variables._add_restore_group
+
+    def spy(graph, prefix, group):
+        restored.append([source.node for source in group])
+        return original(graph, prefix, group)
+
+    monkeypatch.setattr(variables, "_add_restore_group", spy)
+    # Two variables of 24 bytes fit.
+    monkeypatch.setattr(variables, "RESTORE_GROUP_BYTES", 50)
+    saved = save_graph(build)
+    _, tensors = run_reference(saved, ["x:0"], ["out:0"])
+    assert restored == [["first", "second"], ["third", "fourth"]]
+    total = sum(saved.values.values())
+    numpy.testing.assert_allclose(tensors["out:0"], tensors["x:0"] * total, rtol=1e-5, atol=1e-6)
