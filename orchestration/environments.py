@@ -185,7 +185,7 @@ def _install(
     _run_or_fail(recipe, [*venv, os.fspath(build)], uv_environment, notify)
     install = [uv, "pip", "install", "--python", os.fspath(build / "bin" / "python")]
     install += ["--require-hashes", "--requirement", os.fspath(recipe.lock)]
-    sources = _source_arguments(recipe, options.wheelhouse, pip)
+    sources = source_arguments(recipe, options.wheelhouse, pip)
     lines = _run(install + sources[0], uv_environment, notify)
     for more in sources[1:]:
         if lines is None or not any(text in "\n".join(lines) for text in _TORCH_NOT_FOUND):
@@ -195,7 +195,7 @@ def _install(
         raise _failure(recipe, install, lines)
 
 
-def _source_arguments(recipe: Recipe, wheelhouse: Path | None, pip: PipSettings) -> list[list[str]]:
+def source_arguments(recipe: Recipe, wheelhouse: Path | None, pip: PipSettings) -> list[list[str]]:
     """Sets of arguments that say where packages come from, to be tried in this order.
 
     Every file is checked against the lock's hash, so any index may provide it
@@ -232,7 +232,8 @@ def _run(command: list[str], environment: Mapping[str, str], notify: Notify) -> 
 
     It gets a session of its own and is killed with its children when this run ends early.
     """
-    process = subprocess.Popen(
+    lines: list[str] = []
+    with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -240,25 +241,22 @@ def _run(command: list[str], environment: Mapping[str, str], notify: Notify) -> 
         env=dict(environment),
         cwd="/",
         start_new_session=True,
-    )
-    lines: list[str] = []
-    try:
-        assert process.stdout is not None
-        for raw in process.stdout:
-            line = raw.decode(errors="replace").rstrip()
-            if line:
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for raw in process.stdout:
+                line = raw.decode(errors="replace").strip()
                 lines.append(line)
-                if line.strip().startswith(_SHOWN_WORK):
-                    notify(f"  {line.strip()}")
-        return lines if process.wait() != 0 else None
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+                if line.startswith(_SHOWN_WORK):
+                    notify(f"  {line}")
+            return lines if process.wait() != 0 else None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _failure(recipe: Recipe, command: list[str], lines: list[str]) -> EnvironmentBuildFailed:
-    said = " / ".join(line.strip() for line in lines[-_SHOWN_LINES:]) or "nothing"
+    said = " / ".join([line for line in lines if line][-_SHOWN_LINES:]) or "nothing"
     return EnvironmentBuildFailed(
         f"uv could not make the {recipe.stage} environment; it said: {said}",
         f"Every package of {recipe.lock.name} was to be installed, with its hash.",

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+SYSTEM_FILE = Path("/etc/pip.conf")
 _LIST_KEYS = ("extra-index-url", "find-links", "trusted-host")
 _KEYS = ("index-url", "no-index", "cert", *_LIST_KEYS)
 _FALSE_WORDS = ("", "0", "false", "no", "off")
@@ -88,7 +89,7 @@ def _config_files(environment: Mapping[str, str], home: Path) -> Iterator[Path]:
         return
     system_folders = environment.get("XDG_CONFIG_DIRS", "/etc/xdg").split(":")
     yield from (Path(folder) / "pip" / "pip.conf" for folder in system_folders if folder)
-    yield Path("/etc/pip.conf")
+    yield SYSTEM_FILE
     yield home / ".pip" / "pip.conf"
     yield Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "pip" / "pip.conf"
     yield Path(sys.prefix) / "pip.conf"

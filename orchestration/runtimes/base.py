@@ -106,9 +106,7 @@ class StageProcess(Protocol):
         """
 
     def events(self) -> Iterator[Event]:
-        """Yield event after event, blocking, until the process closes its output.
-
-        May be called again to go on.
+        """Yield event after event, blocking, until the process closes its output. For one reader.
 
         Raises:
             StageCrashed: a line is not an event.

@@ -201,8 +201,9 @@ class LocalProcess:
             StageCrashed: a line is not an event.
         """
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            yield decode_event(line)
+        with self._process.stdout as stream:
+            for line in stream:
+                yield decode_event(line)
 
     def close_input(self) -> None:
         """Tell the stage that no more jobs come."""
@@ -221,6 +222,7 @@ class LocalProcess:
 
     def kill(self) -> None:
         """Kill the stage's whole session and remove its scratch folder."""
+        self.close_input()
         # The group outlives its leader while one of its processes lives, and only then exists.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -256,8 +258,9 @@ def sources_sha256(folder: Path) -> str:
 
 
 def _forward_lines(stream: IO[bytes], on_text: Notify) -> None:
-    for line in stream:
-        on_text(line.decode(errors="replace").rstrip("\n"))
+    with stream:
+        for line in stream:
+            on_text(line.decode(errors="replace").rstrip("\n"))
 
 
 def _count_oom_kills() -> int:

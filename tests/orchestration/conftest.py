@@ -31,6 +31,11 @@ class Machine:
     folder: Path
     environment: Mapping[str, str]
 
+    @property
+    def program(self) -> list[str]:
+        """The command that runs orchestrate.py."""
+        return ORCHESTRATE
+
     def checkpoint(self, behaviour: str = "fine", folder: str = "ckpt") -> Path:
         """A checkpoint for the tiny stage, whose text says how stage 1 is to behave."""
         path = self.folder / folder

@@ -26,6 +26,10 @@ def say(**event):
     os.write(1, json.dumps(event).encode() + b"\n")
 
 
+def tell(text):
+    os.write(2, text.encode() + b"\n")
+
+
 def write(folder, name, content):
     with open(os.path.join(folder, name), "wb") as stream:
         stream.write(content)
@@ -51,18 +55,18 @@ def misbehave(word):
     elif word == "illegal":
         os.kill(os.getpid(), signal.SIGILL)
     elif word == "exit 3":
-        print("first words\nlast words", file=sys.stderr, flush=True)
+        tell("first words\nlast words")
         os._exit(3)
     elif word == "leave":
         os._exit(0)
     elif word == "no memory":
-        print("terminate called after throwing 'std::bad_alloc'", file=sys.stderr, flush=True)
+        tell("terminate called after throwing 'std::bad_alloc'")
         os.abort()
     elif word == "nonsense":
         os.write(1, b"Segmentation what?\n")
     elif word == "hang":
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-        print(f"child {child.pid} of {os.getpid()}", file=sys.stderr, flush=True)
+        tell(f"child {child.pid} of {os.getpid()}")
         time.sleep(600)
 
 

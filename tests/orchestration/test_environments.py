@@ -1,0 +1,241 @@
+"""Environments of the local runtime, really made by uv, from wheels made here: no network."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from orchestration.environments import (
+    CPU_TORCH_INDEX,
+    Recipe,
+    check_load_python,
+    environments_folder,
+    existing_python,
+    make_environment,
+    source_arguments,
+)
+from orchestration.errors import EnvironmentBuildFailed, LegacyPythonMissing
+from orchestration.pip_settings import PipSettings
+from orchestration.settings import RuntimeOptions
+
+
+def make_wheel(folder: Path, name: str) -> str:
+    """Write a wheel with one empty module; returns its hash."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    information = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(f"{name}.py", "")
+        wheel.writestr(
+            f"{information}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+        )
+        wheel.writestr(
+            f"{information}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{information}/RECORD", "")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    """The recipe of a load environment with one package, whose wheel lies in tmp_path/wheels."""
+    sha256 = make_wheel(tmp_path / "wheels", "tinypackage")
+    lock = tmp_path / "requirements.txt"
+    lock.write_text(f"tinypackage==1.0 --hash=sha256:{sha256}\n")
+    return Recipe("load", lock, None)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    cache = {"XDG_CACHE_HOME": os.fspath(tmp_path / "cache"), "UV_CACHE_DIR": str(tmp_path / "uv")}
+    return {**os.environ, **cache}
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> RuntimeOptions:
+    return RuntimeOptions(wheelhouse=tmp_path / "wheels")
+
+
+def test_an_environment_is_made_once_and_found_again(recipe, options, environment):
+    said: list[str] = []
+    assert existing_python(recipe, environment) is None
+    python = make_environment(recipe, options, environment, said.append)
+    assert existing_python(recipe, environment) == python
+    # It still works after the folder was renamed into place.
+    command = [python, "-c", "import sys, tinypackage; print(*sys.version_info[:2])"]
+    assert subprocess.check_output(command, text=True) == "3 11\n"
+    assert any("Making the load environment" in line for line in said)
+    said.clear()
+    assert make_environment(recipe, options, environment, said.append) == python
+    assert said == []
+
+
+def test_another_lock_makes_another_environment(recipe, options, environment):
+    first = make_environment(recipe, options, environment, lambda line: None)
+    with recipe.lock.open("a") as stream:
+        stream.write("# changed\n")
+    assert existing_python(recipe, environment) is None
+    assert make_environment(recipe, options, environment, lambda line: None) != first
+
+
+def test_two_runs_at_once_make_one_environment(recipe, options, environment):
+    said: list[str] = []
+    pythons: list[Path] = []
+
+    def make() -> None:
+        pythons.append(make_environment(recipe, options, environment, said.append))
+
+    threads = [threading.Thread(target=make) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert pythons[0] == pythons[1]
+    assert len([line for line in said if line.startswith("Making")]) == 1
+    assert any(line.startswith("Waiting for another run") for line in said)
+
+
+def test_an_environment_whose_python_is_gone_is_made_anew(recipe, options, environment):
+    python = make_environment(recipe, options, environment, lambda line: None)
+    python.unlink()
+    python.symlink_to("/gone/python3.11")
+    assert existing_python(recipe, environment) is None
+    make_environment(recipe, options, environment, lambda line: None)
+    assert subprocess.check_output([python, "-c", "print(1)"]) == b"1\n"
+
+
+def damage_hash(recipe, tmp_path):
+    recipe.lock.write_text(f"tinypackage==1.0 --hash=sha256:{'0' * 64}\n")
+
+
+def drop_hash(recipe, tmp_path):
+    recipe.lock.write_text("tinypackage==1.0\n")
+
+
+def remove_wheel(recipe, tmp_path):
+    for wheel in (tmp_path / "wheels").iterdir():
+        wheel.unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        pytest.param(damage_hash, "Hash mismatch", id="another-hash"),
+        pytest.param(drop_hash, "hash", id="no-hash"),
+        pytest.param(remove_wheel, "tinypackage", id="package-missing"),
+    ],
+)
+def test_a_failure_shows_what_uv_said_and_leaves_nothing(
+    recipe, options, environment, tmp_path, change, text
+):
+    change(recipe, tmp_path)
+    with pytest.raises(EnvironmentBuildFailed) as caught:
+        make_environment(recipe, options, environment, lambda line: None)
+    assert text in caught.value.happened
+    assert "--wheelhouse" in caught.value.remedy
+    left = [path.name for path in environments_folder(environment).iterdir()]
+    assert left == [f"{recipe.folder_name()}.lock"]
+
+
+def test_leftovers_of_a_killed_build_are_removed(recipe, options, environment):
+    leftover = environments_folder(environment) / f"{recipe.folder_name()}.partial-x"
+    leftover.mkdir(parents=True)
+    (leftover / "half").write_text("x")
+    make_environment(recipe, options, environment, lambda line: None)
+    assert not leftover.exists()
+
+
+def test_the_extract_environment_needs_a_legacy_python(recipe, environment, tmp_path):
+    options = RuntimeOptions(legacy_python=Path(sys.executable), wheelhouse=tmp_path / "wheels")
+    with pytest.raises(LegacyPythonMissing, match=r"is Python 3\.1"):
+        make_environment(
+            Recipe("extract", recipe.lock, None), options, environment, lambda line: None
+        )
+
+
+def test_a_cache_folder_that_cannot_be_made(recipe, options, environment, tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(EnvironmentBuildFailed, match="XDG_CACHE_HOME"):
+        make_environment(recipe, options, environment, lambda line: None)
+
+
+MIRROR = PipSettings(index_url="https://mirror")
+MIRROR_ARGUMENTS = ["--default-index", "https://mirror", "--index-strategy", "unsafe-best-match"]
+PLAIN_ARGUMENTS = ["--index-strategy", "unsafe-best-match"]
+EXTRA = ["--index", CPU_TORCH_INDEX]
+
+
+@pytest.mark.parametrize(
+    ("extra_index", "wheelhouse", "pip", "expected"),
+    [
+        pytest.param(None, None, PipSettings(), [PLAIN_ARGUMENTS], id="public-index"),
+        pytest.param(
+            CPU_TORCH_INDEX, None, PipSettings(), [[*PLAIN_ARGUMENTS, *EXTRA]], id="cpu-torch"
+        ),
+        # A machine with its own sources may be cut off from the public ones.
+        pytest.param(
+            CPU_TORCH_INDEX,
+            None,
+            MIRROR,
+            [MIRROR_ARGUMENTS, [*MIRROR_ARGUMENTS, *EXTRA]],
+            id="cpu-torch-own-sources-first",
+        ),
+        pytest.param(
+            CPU_TORCH_INDEX,
+            None,
+            PipSettings(no_index=True, find_links=("/w",)),
+            [["--find-links", "/w", "--no-index", *PLAIN_ARGUMENTS]],
+            id="no-index",
+        ),
+        pytest.param(
+            CPU_TORCH_INDEX,
+            Path("/wheels"),
+            MIRROR,
+            [["--no-index", "--offline", "--find-links", "/wheels"]],
+            id="wheelhouse",
+        ),
+    ],
+)
+def test_where_packages_come_from(recipe, extra_index, wheelhouse, pip, expected):
+    found = source_arguments(Recipe("load", recipe.lock, extra_index), wheelhouse, pip)
+    assert found == expected
+
+
+def test_a_load_python_without_torch_is_told_what_it_lacks(recipe, options, environment):
+    python = make_environment(recipe, options, environment, lambda line: None)
+    with pytest.raises(EnvironmentBuildFailed) as caught:
+        check_load_python(python)
+    assert "lacks torch, numpy, safetensors, fastjsonschema" in caught.value.happened
+    assert f"{python} -m pip install torch numpy" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("script", "text"),
+    [
+        pytest.param("exit 1", "does not run", id="does-not-run"),
+        pytest.param(
+            'echo \'{"version": [3, 8, 1], "packages": {}}\'', "is Python 3.8.1", id="too-old"
+        ),
+    ],
+)
+def test_a_load_python_that_does_not_serve(tmp_path, script, text):
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    with pytest.raises(EnvironmentBuildFailed, match=text):
+        check_load_python(python)
+
+
+def test_the_versions_of_a_good_load_python_are_told(tmp_path):
+    python = tmp_path / "python"
+    packages = '{"torch": "2.1.0", "numpy": "1.26", "safetensors": "0.4", "fastjsonschema": "2"}'
+    python.write_text(f'#!/bin/sh\necho \'{{"version": [3, 10, 4], "packages": {packages}}}\'\n')
+    python.chmod(0o755)
+    assert check_load_python(python)["torch"] == "2.1.0"
