@@ -6,7 +6,7 @@ input is dead, and a Merge hands on the one input that is alive.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from stage_extract.graph.evaluate import Evaluator
 from stage_extract.graph.graphdef import Graph, Node, node_name, output_index
@@ -60,25 +60,46 @@ def find_dead(graph: Graph, evaluator: Evaluator) -> Deadness:
     return dead
 
 
-def take_branches(graph: Graph, values: Mapping[str, Any]) -> Tuple[Graph, List[Rewrite]]:
+class TakenBranches(NamedTuple):
+    """A graph without the branches that do not run.
+
+    Attributes:
+        graph: the smaller graph, with an Identity for each resolved Switch and Merge.
+        rewrites: what was replaced, in the order of the file.
+        removed: the nodes that do not run, and the Switch nodes that led only to them.
+    """
+
+    graph: Graph
+    rewrites: List[Rewrite]
+    removed: FrozenSet[str]
+
+
+def take_branches(graph: Graph, values: Mapping[str, Any]) -> TakenBranches:
     """Remove what is dead, and let Identity stand for each resolved Switch and Merge.
 
     Args:
         values: switch tensors -> their values under inference.
-
-    Returns:
-        The smaller graph, and what was replaced, in the order of the file.
     """
     rewrites: List[Rewrite] = []
+    removed: Set[str] = set()
     for _ in range(_MAX_NESTED_PASSES):
         evaluator = Evaluator(graph, values)
         dead = find_dead(graph, evaluator)
         changes = {change.node: change for change in _replacements(graph, dead, evaluator)}
         if not changes:
             break
-        rewrites.extend(changes.values())
-        graph = _apply(graph, dead, changes)
-    return graph, rewrites
+        useless = {name for name in dead.taken if _leads_only_to_dead(graph, name, dead)}
+        removed.update(dead.causes, useless)
+        rewrites.extend(change for change in changes.values() if change.node not in useless)
+        graph = _apply(graph, dead, changes, useless)
+    return TakenBranches(graph, rewrites, frozenset(removed))
+
+
+def _leads_only_to_dead(graph: Graph, name: str, dead: Deadness) -> bool:
+    uses = graph.successors(name)
+    return bool(uses) and all(
+        use.node.name in dead.causes or dead.covers(use.tensor) for use in uses
+    )
 
 
 def _known_predicates(graph: Graph, evaluator: Evaluator) -> Dict[str, bool]:
@@ -140,7 +161,9 @@ def _describe_predicate(graph: Graph, predicate: str, evaluator: Evaluator) -> s
     return f"{behind(graph, predicate)} is {bool(evaluator.scalar(predicate))}"
 
 
-def _apply(graph: Graph, dead: Deadness, changes: Mapping[str, Rewrite]) -> Graph:
+def _apply(
+    graph: Graph, dead: Deadness, changes: Mapping[str, Rewrite], useless: Set[str]
+) -> Graph:
     def renamed(tensor: str) -> str:
         # An Identity has one output, whichever output of the Switch or Merge was read.
         name = node_name(tensor)
@@ -148,7 +171,7 @@ def _apply(graph: Graph, dead: Deadness, changes: Mapping[str, Rewrite]) -> Grap
 
     nodes: Dict[str, Node] = {}
     for node in graph:
-        if node.name in dead.causes:
+        if node.name in dead.causes or node.name in useless:
             continue
         change: Optional[Rewrite] = changes.get(node.name)
         if change is not None:

@@ -7,10 +7,11 @@ x * (1 / (1 - rate)) * cast(uniform >= rate) after it.
 from __future__ import annotations
 
 import math
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from stage_extract.graph.evaluate import Evaluator
-from stage_extract.graph.graphdef import Graph, Node
+from stage_extract.graph.graphdef import Graph, Node, node_name
+from stage_extract.graph.machinery import is_gradient
 from stage_extract.graph.rewriting import Rewrite
 from stage_extract.graph.traverse import PASS_THROUGH, behind
 
@@ -82,36 +83,50 @@ def _is_uniform(graph: Graph, tensor: str) -> bool:
     return node is not None and node.op in RANDOM_UNIFORM_OPS
 
 
-def remove_dropout(graph: Graph, evaluator: Evaluator) -> Tuple[Graph, List[Rewrite]]:
+class WithoutDropout(NamedTuple):
+    """A graph without dropout.
+
+    Attributes:
+        graph: the same graph, with an Identity for each product with a mask.
+        rewrites: what was replaced.
+        leftovers: the nodes that scaled what was to be dropped; nothing reads them any more.
+    """
+
+    graph: Graph
+    rewrites: List[Rewrite]
+    leftovers: FrozenSet[str]
+
+
+def remove_dropout(graph: Graph, evaluator: Evaluator) -> WithoutDropout:
     """Let Identity stand for each dropout.
 
     A mask whose product is not scaled by 1 / keep is left alone unless it keeps everything: without
     the scaling, dropping nothing would be another function.
     """
-    rewrites = [
-        rewrite
-        for mask in find_masks(graph)
-        for product in _products(graph, mask)
-        for rewrite in [_rewrite(graph, mask, product, evaluator)]
-        if rewrite is not None
-    ]
-    changed = {}
-    for rewrite in rewrites:
-        node = graph.get(rewrite.node)
-        if node is not None:
-            changed[node.name] = node.rewired("Identity", (rewrite.becomes,))
-    return graph.with_nodes(changed), rewrites
+    rewrites: List[Rewrite] = []
+    changed: Dict[str, Node] = {}
+    leftovers: Set[str] = set()
+    for mask in find_masks(graph):
+        for product in products(graph, mask):
+            rewrite = _rewrite(graph, mask, product, evaluator)
+            if rewrite is not None and product.name not in changed:
+                rewrites.append(rewrite)
+                changed[product.name] = product.rewired("Identity", (rewrite.becomes,))
+                leftovers.update(node_name(tensor) for tensor in product.inputs)
+                leftovers.discard(node_name(rewrite.becomes))
+    return WithoutDropout(graph.with_nodes(changed), rewrites, frozenset(leftovers))
 
 
-def _products(graph: Graph, mask: Mask) -> Iterator[Node]:
-    """Give the multiplications by a mask, also behind a chain of Identity."""
+def products(graph: Graph, mask: Mask) -> Iterator[Node]:
+    """Give the multiplications by a mask in the forward pass, also behind a chain of Identity."""
     pending = [mask.tensor]
     seen = set(pending)
     while pending:
         for use in graph.consumers(pending.pop()):
             handed_on = f"{use.node.name}:0"
             if use.node.op == "Mul":
-                yield use.node
+                if not is_gradient(use.node):
+                    yield use.node
             elif use.node.op in PASS_THROUGH and handed_on not in seen:
                 seen.add(handed_on)
                 pending.append(handed_on)

@@ -29,6 +29,10 @@ PASS_THROUGH = frozenset(
 )
 
 
+# Longer chains are no chains of a model; the bound keeps a walk from each node of one linear.
+MAX_CHAIN = 256
+
+
 def ancestors(
     graph: Graph, tensors: Iterable[str], stop: Callable[[Node], bool] = lambda node: False
 ) -> Set[str]:
@@ -106,9 +110,7 @@ def behind(
     graph: Graph, tensor: str, ops: Iterable[str] = PASS_THROUGH, operand: int = 0
 ) -> str:
     """Give the tensor that a chain of ops of the given types hands on, itself if there is no chain."""
-    seen: Set[str] = set()
-    while tensor not in seen:
-        seen.add(tensor)
+    for _ in range(MAX_CHAIN):
         node = graph.producer(tensor)
         if node is None or node.op not in ops or len(node.inputs) <= operand:
             break

@@ -8,6 +8,7 @@ from stage_extract.graph.attributes import Shape
 from stage_extract.graph.evaluate import Evaluator
 from stage_extract.graph.graphdef import Graph, Node
 from stage_extract.graph.saved_names import READ_OPS, VARIABLE_OPS, SavedNames, Slice
+from stage_extract.graph.traverse import MAX_CHAIN
 from stage_extract.reader import VariableInfo
 
 # Ops that arrange a variable's elements anew, without arithmetic, on the way to its reader.
@@ -130,15 +131,13 @@ class VariableTable:
         return Origin(name, node.name, reshaping, in_loop, part)
 
     def _walk(self, tensor: str) -> Tuple[Optional[Node], Tuple[Node, ...], bool]:
-        """Walk back over transparent ops to what is none; a cycle ends nowhere."""
+        """Walk back over transparent ops to the first node that is none."""
         reshaping: List[Node] = []
         in_loop = False
-        seen = set()
         node = self._graph.producer(tensor)
-        while node is not None and node.op in _TRANSPARENT_OPS:
-            if node.name in seen or not node.inputs:
-                return None, (), False
-            seen.add(node.name)
+        for _ in range(MAX_CHAIN):
+            if node is None or node.op not in _TRANSPARENT_OPS or not node.inputs:
+                break
             in_loop = in_loop or node.op in _LOOP_OPS
             if node.op in RESHAPING_OPS:
                 reshaping.append(node)

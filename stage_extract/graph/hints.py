@@ -1,0 +1,69 @@
+"""What a graph's author said about its inputs and outputs: signatures and named collections."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Mapping, NamedTuple
+
+from stage_extract.graph.graphdef import MetaGraph, tensor_name
+
+_DEFAULT_SIGNATURE = "serving_default"
+# Collections that TensorFlow itself fills (tf.GraphKeys, estimators, slim).
+_OWN_COLLECTION = re.compile(
+    r"variables$|^(losses|regularization_losses|summaries|train_op|update_ops|init_op|ready_op"
+    r"|local_init_op|ready_for_local_init_op|saver|savers|queue_runners|table_initializer|cond_context"
+    r"|while_context|global_step|global_step_read_op_cache|summary_op|asset_filepaths|activations"
+    r"|biases|weights|moving_average_variables|eval_step|model_variables|__.*|.*_loss(es)?)$"
+)
+_OUTPUT_WORD = re.compile(
+    r"(^|_)(pred\w*|logits?|outputs?|prob\w*|scores?|result|softmax|infer\w*|y_hat|yhat)(_|\d|$)", re.I
+)
+
+
+class Hints(NamedTuple):
+    """Tensors that the author named.
+
+    Attributes:
+        inputs: tensor -> where it is named so.
+        outputs: tensor -> where it is named so.
+    """
+
+    inputs: Dict[str, str]
+    outputs: Dict[str, str]
+
+
+def find_hints(meta: MetaGraph) -> Hints:
+    """Read the signature (the default one first) and the collections named like outputs."""
+    hints = Hints({}, {})
+    signatures = meta.proto.signature_def
+    keys = sorted(signatures, key=lambda key: (key != _DEFAULT_SIGNATURE, key))
+    keys = [key for key in keys if signatures[key].outputs]
+    for key in keys[:1]:
+        _read_endpoints(meta, signatures[key].inputs, f"signature {key!r}", hints.inputs)
+        _read_endpoints(meta, signatures[key].outputs, f"signature {key!r}", hints.outputs)
+    if not hints.outputs:
+        for tensor, where in _collected(meta).items():
+            hints.outputs[tensor] = where
+    return hints
+
+
+def _read_endpoints(meta: MetaGraph, infos: Mapping[str, Any], where: str, found: Dict[str, str]) -> None:
+    for key in sorted(infos):
+        tensor = tensor_name(infos[key].name)
+        if infos[key].name and meta.graph.producer(tensor) is not None:
+            found.setdefault(tensor, f"{key!r} of the {where}")
+
+
+def _collected(meta: MetaGraph) -> Dict[str, str]:
+    found: Dict[str, str] = {}
+    for key in sorted(meta.proto.collection_def):
+        if not _OWN_COLLECTION.search(key) and _OUTPUT_WORD.search(key):
+            for tensor in _tensors(meta, key):
+                found.setdefault(tensor, f"the collection {key!r}")
+    return found
+
+
+def _tensors(meta: MetaGraph, key: str) -> List[str]:
+    names = meta.proto.collection_def[key].node_list.value
+    tensors = [tensor_name(name) for name in names]
+    return [tensor for tensor in tensors if meta.graph.producer(tensor) is not None]

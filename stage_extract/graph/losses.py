@@ -1,0 +1,159 @@
+"""From a tensor that only a loss or a metric reads, back to the model's output that it judges."""
+
+from __future__ import annotations
+
+from typing import Callable, List, Optional, Sequence, Set
+
+from stage_extract.graph.graphdef import Graph, Node, Use
+from stage_extract.graph.network import CROSS_ENTROPY_OPS
+from stage_extract.graph.shapes import StaticShapes
+from stage_extract.graph.traverse import PASS_THROUGH, behind
+
+# What a decision hands on is no longer what the model computes, only what people read off it.
+DECISION_OPS = frozenset(
+    (
+        "ArgMax", "ArgMin", "CTCBeamSearchDecoder", "CTCGreedyDecoder", "Equal", "Greater",
+        "GreaterEqual", "InTopK", "InTopKV2", "IsFinite", "IsInf", "IsNan", "Less", "LessEqual",
+        "LogicalAnd", "LogicalNot", "LogicalOr", "Multinomial", "NonMaxSuppression",
+        "NonMaxSuppressionV2", "NonMaxSuppressionV3", "NotEqual", "Rint", "Round", "TopK", "TopKV2",
+        "Unique", "Where",
+    )
+)  # fmt: skip
+# These compare what they read with the labels: what they read is the output.
+COMPARING_OPS = CROSS_ENTROPY_OPS | frozenset(("CTCLoss", "Sub", "SquaredDifference"))
+_DIFFERENCES = frozenset(("Sub", "SquaredDifference"))
+_LOSS_UNARY_OPS = frozenset(
+    ("Abs", "Exp", "Expm1", "Log", "Log1p", "LogSoftmax", "Neg", "Pow", "Rsqrt", "Softplus", "Sqrt",
+     "Square")
+)  # fmt: skip
+_REDUCTIONS = frozenset(("Max", "Mean", "Min", "Sum"))
+_COMBINING_OPS = frozenset(
+    ("Add", "AddN", "AddV2", "Div", "Maximum", "Minimum", "Mul", "RealDiv", "Select", "Sub")
+)
+_MAX_STEPS = 64
+
+
+class LossReader:
+    """Finds what a loss judges.
+
+    Args:
+        graph: the rewritten graph.
+        shapes: its static shapes.
+        derived: tells whether a tensor follows from the layers.
+        inner: tells whether a node is one that must not be looked behind: a layer.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        shapes: StaticShapes,
+        derived: Callable[[str], bool],
+        inner: Callable[[Node], bool],
+    ) -> None:
+        self._graph = graph
+        self._shapes = shapes
+        self._derived = derived
+        self._inner = inner
+
+    def judged(self, tensor: str, readers: Sequence[Use]) -> List[str]:
+        """Give the outputs behind a tensor that only losses and metrics read.
+
+        Args:
+            tensor: the last label-free tensor on its way.
+            readers: what reads it: ops that see labels, or that reduce it to a scalar.
+        """
+        if any(use.node.op in COMPARING_OPS for use in readers):
+            return [self._unflattened(tensor)]
+        found: List[str] = []
+        seen: Set[str] = set()
+        pending = [(tensor, False)]
+        for _ in range(_MAX_STEPS):
+            if not pending:
+                break
+            current, after_loss = pending.pop(0)
+            if current in seen:
+                continue
+            seen.add(current)
+            node = self._graph.producer(current)
+            operands = self._steps(node, after_loss) if node is not None else None
+            if operands is None or node is None:
+                found.append(self._unflattened(current))
+            else:
+                closed = node.op in _DIFFERENCES and self._compares_data(node)
+                for operand in operands:
+                    if closed:
+                        found.append(self._unflattened(operand))
+                    else:
+                        pending.append((operand, True))
+        return list(dict.fromkeys(found))
+
+    def _steps(self, node: Node, after_loss: bool) -> Optional[List[str]]:
+        """Give the operands to go on to, None if the node's own output is what is judged."""
+        if self._inner(node):
+            return None
+        operands = [tensor for tensor in node.inputs if self._derived(tensor)]
+        if not operands:
+            return None
+        if node.op in _LOSS_UNARY_OPS or node.op in PASS_THROUGH and after_loss:
+            return operands
+        if node.op in _REDUCTIONS:
+            inside = self._graph.producer(behind(self._graph, operands[0]))
+            lossy = inside is not None and self._is_lossy(inside)
+            return operands if lossy and self._is_one_per_example(node) else None
+        if node.op in _DIFFERENCES:
+            return operands if after_loss or self._has_lossy_operand(operands) else None
+        if node.op in _COMBINING_OPS:
+            clipped = after_loss and len(operands) == 1
+            return operands if clipped or self._has_lossy_operand(operands) else None
+        return None
+
+    def _compares_data(self, node: Node) -> bool:
+        """Tell whether a difference is one of two tensors, not one from a constant margin."""
+        return all(
+            self._graph.producer(behind(self._graph, tensor)) is not None
+            and self._shapes.of(tensor) != ()
+            for tensor in node.inputs
+        )
+
+    def _is_one_per_example(self, node: Node) -> bool:
+        shape = self._shapes.of(f"{node.name}:0")
+        return shape is not None and all(size == 1 for size in shape[1:])
+
+    def _is_lossy(self, node: Node) -> bool:
+        if self._inner(node):
+            return False
+        if node.op in _LOSS_UNARY_OPS or node.op == "SquaredDifference":
+            return True
+        operands = [tensor for tensor in node.inputs if self._derived(tensor)]
+        return node.op in _COMBINING_OPS and self._has_lossy_operand(operands)
+
+    def _has_lossy_operand(self, operands: Sequence[str]) -> bool:
+        for tensor in operands:
+            node = self._graph.producer(behind(self._graph, tensor))
+            if node is not None and not self._inner(node):
+                if node.op in _LOSS_UNARY_OPS or node.op == "SquaredDifference":
+                    return True
+        return False
+
+    def _unflattened(self, tensor: str) -> str:
+        """Give x of reshape(x, [-1, classes]): a loss wants pixels in rows, the model gives images."""
+        for _ in range(_MAX_STEPS):
+            node = self._graph.producer(tensor)
+            if node is None or node.op != "Reshape" or not self._merges_examples(node):
+                break
+            tensor = node.inputs[0]
+        return tensor
+
+    def _merges_examples(self, reshape: Node) -> bool:
+        before = self._shapes.of(reshape.inputs[0])
+        after = self._shapes.of(f"{reshape.name}:0")
+        if before is None or after is None or not before or not after:
+            return False
+        if len(before) == len(after) == 2:
+            # tf.nn.softmax_cross_entropy_with_logits puts one before its op, whatever the rank.
+            return True
+        if len(before) <= len(after) or len(after) > 2:
+            return False
+        keeps_last = len(after) == 1 or after[-1] is None or after[-1] == before[-1]
+        merged = before[1:-1] if len(after) == 2 else before[1:]
+        return keeps_last and any(size != 1 for size in merged)

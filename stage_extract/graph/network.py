@@ -1,0 +1,167 @@
+"""The model inside a training graph: from where data enters to what the layers compute from it.
+
+What reads a variable of the checkpoint together with data is a layer; data that meets the layers
+only behind the last of them are labels, and what they touch is loss or metric.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Set
+
+from stage_extract.graph.graphdef import Graph, Node, Use
+from stage_extract.graph.machinery import (
+    carries_data,
+    find_machinery,
+    is_gradient,
+    is_update,
+    leading_only_to,
+)
+from stage_extract.graph.shapes import StaticShapes
+from stage_extract.graph.switches import PLACEHOLDER_OPS
+from stage_extract.graph.traverse import ancestors, descendants
+from stage_extract.graph.variables import VariableTable
+
+_PIPELINE_OP = re.compile(
+    r"^(Queue\w*Dequeue\w*|IteratorGetNext(Sync)?|Unstage|ReaderRead\w*|RecordInput|ReadFile"
+    r"|PyFunc|EagerPyFunc|PyFuncStateless|MapUnstage|FixedLengthRecordReader\w*)$"
+)
+CROSS_ENTROPY_OPS = frozenset(
+    ("SoftmaxCrossEntropyWithLogits", "SparseSoftmaxCrossEntropyWithLogits")
+)
+# Each costs two walks over the graph above it; a tower for each of eight devices stays below.
+_MAX_CROSS_ENTROPIES = 32
+_RANDOM_OP = re.compile(r"^(Stateless)?(RandomStandardNormal|RandomNormal|RandomUniform|Truncated)")
+
+
+class Network(NamedTuple):
+    """Sets of node names (and of tensors) of one rewritten graph.
+
+    Attributes:
+        sources: tensors in which data enters, in the order of the file.
+        labels: those of them that no layer needs.
+        layers: nodes that read a variable together with data.
+        going_on: nodes that some layer needs.
+        forward: nodes that follow from the layers without labels, optimizers or gradients.
+        aside: nodes that nothing but a summary, an assertion or a branch of training needs.
+    """
+
+    sources: List[str]
+    labels: FrozenSet[str]
+    layers: FrozenSet[str]
+    going_on: FrozenSet[str]
+    forward: FrozenSet[str]
+    aside: FrozenSet[str]
+
+
+def find_network(
+    graph: Graph,
+    table: VariableTable,
+    shapes: StaticShapes,
+    switches: Iterable[str],
+    training_only: FrozenSet[str] = frozenset(),
+) -> Network:
+    """Find the model in a graph whose branches are taken and whose dropout is gone.
+
+    Args:
+        switches: tensors that are no data.
+        training_only: nodes that only removed branches read.
+    """
+    machinery = find_machinery(graph)
+
+    def is_scalar(node: Node) -> bool:
+        # A loss is summarised and averaged; that does not make the network above it a summary.
+        return shapes.of(f"{node.name}:0") == ()
+
+    updating = leading_only_to(graph, is_update, is_gradient, is_scalar)
+    sources = _sources(graph, machinery, set(switches))
+    taught = _class_labels(graph, set(sources))
+
+    def follow(use: Use) -> bool:
+        return use.node.name not in machinery and carries_data(use)
+
+    data = _fed_by(graph, [one for one in sources if one not in taught], follow)
+    layers = {
+        node.name
+        for node in graph
+        if node.name in data and _is_layer(node, table, shapes, node.name in updating)
+    }
+    going_on = ancestors(graph, [tensor for name in layers for tensor in _inputs(graph, name)])
+    needed = {tensor for name in going_on | layers for tensor in _inputs(graph, name)}
+    labels = [tensor for tensor in sources if tensor in taught or tensor not in needed]
+    forward = descendants(graph, sorted(layers), follow) - _fed_by(graph, labels, follow)
+    watched = leading_only_to(
+        graph,
+        lambda node: node.name in machinery and not is_gradient(node),
+        is_gradient,
+        is_scalar,
+    )
+    return Network(
+        sources,
+        frozenset(labels),
+        frozenset(layers),
+        frozenset(going_on),
+        frozenset(forward),
+        frozenset(watched - machinery) | training_only,
+    )
+
+
+def is_pipeline(node: Node) -> bool:
+    """Tell whether a node takes data out of a queue, an iterator or a file."""
+    return bool(_PIPELINE_OP.match(node.op))
+
+
+def is_random(node: Node) -> bool:
+    """Tell whether a node draws random numbers."""
+    return bool(_RANDOM_OP.match(node.op))
+
+
+def _sources(graph: Graph, machinery: Set[str], switches: Set[str]) -> List[str]:
+    found: Dict[str, None] = {}
+    for node in graph:
+        if node.name in machinery:
+            continue
+        if node.op in PLACEHOLDER_OPS or is_pipeline(node) or is_random(node):
+            read = {use.tensor for use in graph.successors(node.name)}
+            tensors = sorted(read, key=lambda one: int(one.rpartition(":")[2]))
+            found.update((one, None) for one in tensors or [f"{node.name}:0"])
+    return [tensor for tensor in found if tensor not in switches]
+
+
+def _fed_by(graph: Graph, tensors: Iterable[str], follow: Callable[[Use], bool]) -> Set[str]:
+    readers = [
+        use.node.name for tensor in tensors for use in graph.consumers(tensor) if follow(use)
+    ]
+    return descendants(graph, readers, follow)
+
+
+def _class_labels(graph: Graph, sources: Set[str]) -> Set[str]:
+    """Give the sources that a cross entropy compares logits with which do not depend on them."""
+    taught: Set[str] = set()
+    losses = [node for node in graph if node.op in CROSS_ENTROPY_OPS and len(node.inputs) > 1]
+    for node in losses[:_MAX_CROSS_ENTROPIES]:
+        if not is_gradient(node):
+            taught |= _sources_of(graph, node.inputs[1], sources) - _sources_of(
+                graph, node.inputs[0], sources
+            )
+    return taught
+
+
+def _sources_of(graph: Graph, tensor: str, sources: Set[str]) -> Set[str]:
+    read = {one for name in ancestors(graph, [tensor]) for one in _inputs(graph, name)}
+    return (read | {tensor}) & sources
+
+
+def _is_layer(node: Node, table: VariableTable, shapes: StaticShapes, updating: bool) -> bool:
+    shape = shapes.of(f"{node.name}:0")
+    # A variable that scales a scalar is a weight of the loss.
+    if table.is_handing_on(node) or shape == ():
+        return False
+    origins = [origin for origin in map(table.origin, node.inputs) if origin is not None]
+    # moving_mean - batch_mean, on its way to the assignment of moving_mean, is no layer.
+    return any(not updating or shape != table.info[one.variable].shape for one in origins)
+
+
+def _inputs(graph: Graph, name: str) -> Iterable[str]:
+    node = graph.get(name)
+    return node.inputs if node is not None else ()

@@ -1,0 +1,74 @@
+"""Static shapes of tensors, without TensorFlow's own inference.
+
+The Saver writes the shapes that TensorFlow inferred beside each node; a graph exported otherwise has
+none, and only shapes that are certain from a node itself are given then.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Optional, Set
+
+from stage_extract.graph.attributes import Shape
+from stage_extract.graph.graphdef import Graph, Node, output_index
+from stage_extract.graph.saved_names import VARIABLE_OPS
+from stage_extract.graph.switches import PLACEHOLDER_OPS
+from stage_extract.graph.traverse import PASS_THROUGH
+
+# Pointwise ops with one operand of the result's shape.
+_SAME_SHAPE_OPS = PASS_THROUGH | frozenset(
+    (
+        "BiasAdd", "Cast", "Elu", "Exp", "LeakyRelu", "Log", "LogSoftmax", "Neg", "ReadVariableOp",
+        "Relu", "Relu6", "Selu", "Sigmoid", "Softmax", "Softplus", "Softsign", "Sqrt", "Square",
+        "Tanh", "ZerosLike", "OnesLike",
+    )
+)  # fmt: skip
+
+
+class StaticShapes:
+    """Looks shapes up in one graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._known: Dict[str, Shape] = {}
+
+    def of(self, tensor: str) -> Shape:
+        """Give the static shape of a tensor, None for an unknown rank."""
+        chain = []
+        seen: Set[str] = set()
+        current = tensor
+        shape: Shape = None
+        while current not in seen:
+            seen.add(current)
+            if current in self._known:
+                shape = self._known[current]
+                break
+            chain.append(current)
+            node = self._graph.producer(current)
+            if node is None:
+                break
+            shape = _own_shape(node, output_index(current))
+            if shape is not None or node.op not in _SAME_SHAPE_OPS or not node.inputs:
+                break
+            current = node.inputs[0]
+        self._known.update((one, shape) for one in chain)
+        return shape
+
+    def rank(self, tensor: str) -> Optional[int]:
+        """Give the number of axes of a tensor, None if unknown."""
+        shape = self.of(tensor)
+        return None if shape is None else len(shape)
+
+
+def _own_shape(node: Node, output: int) -> Shape:
+    if node.has_shapes():
+        shape = node.shape_attribute(output)
+        # A resource handle is a scalar; what it stands for has the shape that matters.
+        if shape is not None and node.op != "VarHandleOp":
+            return shape
+    if node.op == "Const":
+        value = node.constant()
+        return None if value is None else tuple(value.shape)
+    if node.op in PLACEHOLDER_OPS or node.op in VARIABLE_OPS:
+        sizes = node.attribute("shape")
+        return tuple(sizes) if sizes else None
+    return None
