@@ -78,7 +78,7 @@ class ContainerProcess:
 
     def send(self, job: Mapping[str, object]) -> None:
         """Write one job line; a container that is gone is no error here."""
-        if self._streams is not None:
+        if self._streams is not None and not self._ended:
             with suppress(BrokenPipeError, ConnectionResetError):
                 self._streams.write(encode_job(job))
 

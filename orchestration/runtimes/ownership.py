@@ -70,7 +70,8 @@ def is_leftover(
     """Whether a container's owner is certainly gone.
 
     Doubtful ones are left alone: those of other users, and those whose owner's number means
-    nothing here because it belongs to another machine or another pid namespace.
+    nothing here because it belongs to another machine or another pid namespace. (A stage whose
+    orchestrator is gone gets the end of its input, so it ends by itself after its present job.)
 
     Args:
         labels: of the container.
@@ -87,7 +88,7 @@ def is_leftover(
     if owner.boot != observer.boot:
         # This machine was started anew, which no container survives running; or it is another.
         return not running
-    if owner.pid_namespace != observer.pid_namespace:
+    if owner.pid_namespace != observer.pid_namespace or not owner.started:
         return False
     return start_time_of(int(owner.pid)) != owner.started
 
