@@ -9,8 +9,8 @@ never decide against the channels: they choose among kernels that fit equally.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from stage_load.export_view import ExportView, Layer
 
@@ -18,7 +18,7 @@ UP_WORDS = ("up", "deconv", "transpos")
 DECODER_WORDS = (*UP_WORDS, "dec", "expan", "right", "merge", "synth")
 ENCODER_WORDS = ("down", "enc", "contract", "left", "pool", "analy")
 # The search visits each kernel about once when names help; this ends it where nothing does.
-MAX_VISITS = 200_000
+MAX_VISITS = 20_000
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,13 @@ class Kernel:
     layer: Layer
     shape: tuple[int, int, int, int]
     place: int
+    transposed: bool
     norm: Layer | None = None
+
+    @property
+    def out_channels(self) -> int:
+        """Channels that come out; of [H, W, O, I] for a transposed convolution."""
+        return self.shape[2 if self.transposed else 3]
 
     @property
     def name(self) -> str:
@@ -57,16 +63,16 @@ class Link:
 
 @dataclass
 class Search:
-    """A depth-first search for an order in which every kernel is used once."""
+    """A depth-first search for an order in which every kernel is used once and `accept` agrees."""
 
     kernels: Sequence[Kernel]
-    transposed: bool
+    accept: Callable[[tuple[Link, ...]], bool]
     visits: int = 0
     best: tuple[Link, ...] = field(default=())
 
     def run(self) -> tuple[Link, ...] | None:
         """Return the first complete order, None if there is none."""
-        starts = [k for k in self.kernels if k.layer.kind != "conv2d_transpose"]
+        starts = [kernel for kernel in self.kernels if not kernel.transposed]
         for kernel in sorted(starts, key=lambda k: (k.shape[2], k.place)):
             found = self._extend((Link(kernel, "plain", kernel.shape[3]),))
             if found is not None:
@@ -78,7 +84,7 @@ class Search:
         if len(chain) > len(self.best):
             self.best = chain
         if len(chain) == len(self.kernels):
-            return chain if _skips_available(chain) and chain[-1].kind != "up" else None
+            return chain if self.accept(chain) else None
         if self.visits > MAX_VISITS:
             return None
         for link in sorted(self._continuations(chain), key=lambda link: _unlikeliness(chain, link)):
@@ -91,21 +97,22 @@ class Search:
         used = {link.kernel.place for link in chain}
         channels = chain[-1].out_channels
         sides = _encoder_outputs(chain)
+        only_after_up = any(kernel.transposed for kernel in self.kernels)
         for kernel in self.kernels:
             if kernel.place in used:
                 continue
             _, _, third, fourth = kernel.shape
-            if self.transposed and kernel.layer.kind == "conv2d_transpose":
+            if kernel.transposed:
                 if fourth == channels and chain[-1].kind != "up":
                     yield Link(kernel, "up", third)
                 continue
-            if self.transposed and chain[-1].kind == "up":
+            if chain[-1].kind == "up":
                 if third - channels in sides:
                     yield Link(kernel, "merge", fourth, third - channels)
                 continue
             if third == channels:
                 yield Link(kernel, "plain", fourth)
-            elif not self.transposed and third - channels in sides:
+            elif not only_after_up and third - channels in sides:
                 yield Link(kernel, "merge", fourth, third - channels)
 
 
@@ -122,8 +129,17 @@ def read_kernels(view: ExportView) -> list[Kernel]:
     kernels = []
     for place, layer in enumerate(layers):
         height, width, third, fourth = view.variables[layer.variables["kernel"]].shape
-        kernels.append(Kernel(layer, (height, width, third, fourth), place))
+        transposed = layer.kind == "conv2d_transpose"
+        kernels.append(Kernel(layer, (height, width, third, fourth), place, transposed))
     return kernels
+
+
+def readings(kernels: Sequence[Kernel]) -> Iterator[list[Kernel]]:
+    """Yield the kernels as their kinds were guessed, then with those of other names transposed."""
+    yield list(kernels)
+    if not any(kernel.transposed for kernel in kernels):
+        yield [replace(kernel, transposed=kernel.has_word(UP_WORDS)) for kernel in kernels]
+        yield [replace(kernel, transposed=kernel.shape[:2] == (2, 2)) for kernel in kernels]
 
 
 def encoder_part(chain: Sequence[Link]) -> tuple[Link, ...]:
@@ -137,21 +153,18 @@ def _encoder_outputs(chain: tuple[Link, ...]) -> frozenset[int]:
     return frozenset(link.out_channels for link in encoder_part(chain))
 
 
-def _skips_available(chain: tuple[Link, ...]) -> bool:
-    """Whether the concats take their channels from the encoder from its end to its start."""
-    wanted = [link.skip_channels for link in chain if link.kind == "merge"]
-    outputs = reversed(encoder_part(chain)[:-1])
-    return bool(wanted) and all(any(out.out_channels == one for out in outputs) for one in wanted)
-
-
-def _unlikeliness(chain: tuple[Link, ...], link: Link) -> tuple[object, ...]:
+def _unlikeliness(chain: tuple[Link, ...], link: Link) -> tuple[bool | int, ...]:
     """Order continuations: where names point first, then the neighbour in the order of names."""
     last, kernel = chain[-1].kernel, link.kernel
-    same_scope = kernel.scope == last.scope and kernel.scope != ""
     in_encoder = all(one.kind == "plain" for one in chain)
-    against = kernel.has_word(ENCODER_WORDS) and not in_encoder
-    early = in_encoder and link.kind == "plain" and kernel.has_word(DECODER_WORDS)
-    starts_up = link.kind == "plain" and not same_scope and not kernel.has_word(UP_WORDS)
-    follows = kernel.place == last.place + 1
-    late = early or (not in_encoder and starts_up and not follows)
-    return (against, not same_scope, late, not follows, kernel.place)
+    same_scope = kernel.scope == last.scope and kernel.scope != ""
+    # A block that starts without a concat belongs to the encoder, or is an up-sampling's own.
+    starts_without_concat = link.kind == "plain" and not same_scope
+    return (
+        kernel.has_word(ENCODER_WORDS) and not in_encoder,
+        not same_scope,
+        starts_without_concat and in_encoder and kernel.has_word(DECODER_WORDS),
+        starts_without_concat and kernel.has_word(DECODER_WORDS) and not kernel.has_word(UP_WORDS),
+        kernel.place != last.place + 1,
+        kernel.place,
+    )

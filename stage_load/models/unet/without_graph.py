@@ -5,7 +5,6 @@ Everything that shapes cannot tell is assumed as tutorials write it, and each as
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,14 +12,14 @@ from stage_load.errors import ModelDoesNotFit
 from stage_load.export_view import ExportView, Layer
 from stage_load.models.unet.config import DecoderLevel, EncoderLevel, UNetConfig
 from stage_load.models.unet.kernel_order import (
-    UP_WORDS,
     Kernel,
     Link,
     Search,
-    encoder_part,
     read_kernels,
+    readings,
     sort_key,
 )
+from stage_load.models.unet.kernel_parts import Blocks, Parts, split
 from stage_load.models.unet.steps import (
     Activation,
     BatchNorm,
@@ -50,30 +49,45 @@ class Guess:
     names: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The kernels of each part of the network; ``ups`` and ``decoder`` have the deepest first."""
-
-    encoder: tuple[tuple[Link, ...], ...]
-    bottleneck: tuple[Link, ...]
-    ups: tuple[tuple[Link, ...], ...]
-    decoder: tuple[tuple[Link, ...], ...]
-    head: Link
-
-
 def guess(view: ExportView) -> Guess:
     """Guess the UNet that an export without a graph holds.
 
     Raises:
         ModelDoesNotFit: the kernels' shapes form no UNet, or variables are left over.
     """
-    kernels = _with_norms(view, read_kernels(view))
-    transposed = any(kernel.layer.kind == "conv2d_transpose" for kernel in kernels)
-    search = Search(kernels, transposed)
-    chain = search.run() if kernels else None
-    if chain is None:
-        raise _no_order(search)
-    return _build(view, _split(chain))
+    first: Search | None = None
+    for accept in (_is_regular, _is_nearly_regular, _is_unet):
+        for kernels in readings(read_kernels(view)):
+            search = Search(_with_norms(view, kernels), accept)
+            chain = search.run()
+            parts = None if chain is None else split(chain)
+            if parts is not None:
+                return _build(view, parts)
+            first = first or search
+    raise _no_order(first)
+
+
+def _is_unet(chain: tuple[Link, ...]) -> bool:
+    return split(chain) is not None
+
+
+def _is_nearly_regular(chain: tuple[Link, ...]) -> bool:
+    """Whether a UNet is regular but for its ends, where a stem or further scores may stand."""
+    parts = split(chain)
+    return parts is not None and _are_regular(parts, parts.encoder[1:], parts.decoder[:-1])
+
+
+def _is_regular(chain: tuple[Link, ...]) -> bool:
+    """Whether the blocks are as long as each other and the head is 1x1, as tutorials have it."""
+    parts = split(chain)
+    return parts is not None and _are_regular(parts, parts.encoder, parts.decoder)
+
+
+def _are_regular(parts: Parts, encoder: Blocks, decoder: Blocks) -> bool:
+    lengths = [{len(block) for block in blocks} for blocks in (decoder, parts.ups)]
+    first = {len(block) for block in (*encoder, parts.bottleneck)}
+    uniform = len(first) == 1 and all(len(length) <= 1 for length in lengths)
+    return uniform and parts.head.kernel.shape[:2] == (1, 1)
 
 
 def _with_norms(view: ExportView, kernels: list[Kernel]) -> list[Kernel]:
@@ -102,12 +116,13 @@ _KNOWN_KINDS = ("batch_norm", "conv2d", "conv2d_transpose")
 
 def _belongs(view: ExportView, norm: Layer, kernel: Kernel) -> bool:
     scope = norm.name.rpartition("/")[0]
-    out = kernel.shape[2 if kernel.layer.kind == "conv2d_transpose" else 3]
     sizes = {view.variables[name].shape for name in norm.variables.values()}
-    return sizes == {(out,)} and scope in (kernel.scope, kernel.name)
+    return sizes == {(kernel.out_channels,)} and scope in (kernel.scope, kernel.name)
 
 
-def _no_order(search: Search) -> ModelDoesNotFit:
+def _no_order(search: Search | None) -> ModelDoesNotFit:
+    if search is None:
+        search = Search((), _is_unet)
     used = {link.kernel.place for link in search.best}
     rest = [f"'{k.name}' {list(k.shape)}" for k in search.kernels if k.place not in used]
     last = search.best[-1] if search.best else None
@@ -122,56 +137,6 @@ def _no_order(search: Search) -> ModelDoesNotFit:
         "Expected each kernel to read what another gives, alone or together with a skip.",
         REMEDY,
     )
-
-
-def _split(chain: tuple[Link, ...]) -> Parts:
-    """Cut the chain into levels."""
-    merges = [place for place, link in enumerate(chain) if link.kind == "merge"]
-    start = list(encoder_part(chain))
-    skips = [chain[place].skip_channels for place in reversed(merges)]
-    cuts = _encoder_cuts(start, skips)
-    encoder = tuple(tuple(start[a:b]) for a, b in itertools.pairwise((0, *cuts)))
-    blocks: list[tuple[Link, ...]] = [tuple(start[cuts[-1] :])]
-    ups: list[tuple[Link, ...]] = []
-    usual = max(len(block) for block in encoder)
-    for place, end in zip(merges, (*merges[1:], len(chain)), strict=True):
-        before, up = _split_up(blocks[-1], chain[place - 1], usual)
-        blocks[-1] = before
-        ups.append(up)
-        blocks.append(tuple(link for link in chain[place:end] if link.kind != "up"))
-    last = blocks[-1]
-    blocks[-1] = last[:-1]
-    return Parts(encoder, blocks[0], tuple(ups), tuple(blocks[1:]), last[-1])
-
-
-def _split_up(
-    block: tuple[Link, ...], before: Link, usual: int
-) -> tuple[tuple[Link, ...], tuple[Link, ...]]:
-    """Split the up-sampling's own convolution from the end of the block before it."""
-    if before.kind == "up":
-        return block, (before,)
-    last = block[-1]
-    named = last.kernel.has_word(UP_WORDS) and not block[0].kernel.has_word(UP_WORDS)
-    smaller = last.kernel.shape[:2] == (2, 2) != block[0].kernel.shape[:2]
-    if len(block) > 1 and (named or smaller or len(block) > usual):
-        return block[:-1], (last,)
-    return block, ()
-
-
-def _encoder_cuts(start: Sequence[Link], skips: Sequence[int]) -> tuple[int, ...]:
-    """Return after which kernels the encoder's levels end: where names change, else evenly."""
-
-    def cost(cuts: tuple[int, ...]) -> tuple[int, int]:
-        inside = sum(start[cut - 1].kernel.scope == start[cut].kernel.scope for cut in cuts)
-        lengths = [b - a for a, b in itertools.pairwise((0, *cuts))]
-        return inside, max(lengths) - min(lengths)
-
-    fitting = [
-        cuts
-        for cuts in itertools.combinations(range(1, len(start)), len(skips))
-        if all(start[cut - 1].out_channels == skip for cut, skip in zip(cuts, skips, strict=True))
-    ]
-    return min(fitting, key=cost)
 
 
 def _build(view: ExportView, parts: Parts) -> Guess:

@@ -228,7 +228,9 @@ def test_transposed_convolution_is_the_gradient(kernel, stride, padding, skip_si
     wanted = gradient_of_convolution(x, module.weight, stride, padding, found.shape[2:])
     torch.testing.assert_close(found, wanted + module.bias.view(-1, 1, 1))
     if skip_size is None:
-        extra = [max(k - s, 0) if padding == "VALID" else 0 for k, s in zip(kernel, stride)]
+        extra = [
+            max(k - s, 0) if padding == "VALID" else 0 for k, s in zip(kernel, stride, strict=True)
+        ]
         assert found.shape[2:] == (5 * stride[0] + extra[0], 7 * stride[1] + extra[1])
 
 
@@ -283,5 +285,5 @@ def test_crop():
 
 
 def test_unknown_activation():
-    with pytest.raises(ValueError, match="'gelu' is unknown. Known: elu, "):
+    with pytest.raises(ValueError, match=r"'gelu' is unknown\. Known: elu, "):
         layers.activation(Activation("gelu"))

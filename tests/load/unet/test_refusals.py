@@ -176,7 +176,7 @@ def test_first_misfit_is_named(new_graph, build):
 
 def test_resize_over_two_levels(new_graph):
     graph = new_graph()
-    with pytest.raises(ModelDoesNotFit, match="ResizeNearestNeighbor|ConcatV2"):
+    with pytest.raises(ModelDoesNotFit, match=r"ResizeNearestNeighbor|ConcatV2"):
         read_configuration(graph.view(skips_in_the_wrong_order(graph)))
 
 
