@@ -108,10 +108,12 @@ class BundleReader(VariableReader):
 
     def variables(self) -> List[VariableInfo]:
         """Give every tensor of the checkpoint, strings included, sorted by name."""
-        return [
-            VariableInfo(tensor.name, tensor.element_type.name, tensor.shape)
-            for tensor in self._tensors.values()
-        ]
+        return [self.info(name) for name in self._tensors]
+
+    def info(self, name: str) -> VariableInfo:
+        """Give what the checkpoint says of one tensor (see `VariableReader.info`)."""
+        tensor = self._tensors[name]
+        return VariableInfo(tensor.name, tensor.element_type.name, tensor.shape)
 
     def pieces(self, name: str) -> Iterator[memoryview]:
         """Give the bytes of one numeric tensor in pieces (see `VariableReader.pieces`)."""

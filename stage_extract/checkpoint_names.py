@@ -18,6 +18,8 @@ META_SUFFIX = ".meta"
 _DATA_SUFFIX = re.compile(r"\.data-(\d{5,})-of-(\d{5,})$")
 _V1_SHARD_SUFFIX = re.compile(r"-(\d{5})-of-(\d{5})$")
 _STEP_SUFFIX = re.compile(r"-(\d+)$")
+# A list of paths; anything longer is another file of this name, such as a model.
+_MAX_STATE_SIZE_BYTES = 1024 * 1024
 # macOS writes such companions of every file onto foreign disks and into archives.
 _APPLE_DOUBLE_START = "._"
 
@@ -94,7 +96,7 @@ def read_state_file(path: str) -> Tuple[str, ...]:
         NotReadable: the operating system refuses.
     """
     with open_for_reading(path) as file:
-        content = file.read()
+        content = file.read(_MAX_STATE_SIZE_BYTES)
     state = CheckpointState()
     try:
         text_format.Parse(content.decode("utf-8"), state)

@@ -9,7 +9,6 @@ from stage_extract.checkpoint_names import (
     INDEX_SUFFIX,
     META_SUFFIX,
     STATE_FILE_NAME,
-    PrefixName,
     is_shard_of,
     local_candidates,
     prefixes_with_index,
@@ -19,15 +18,14 @@ from stage_extract.checkpoint_names import (
     strip_v1_shard_suffix,
 )
 from stage_extract.errors import (
-    AmbiguousCheckpoint,
     DataFileMissing,
     NoCheckpointFound,
     StepNotFound,
 )
 from stage_extract.file_kinds import binary_file_kind, file_kind, refuse_file
 from stage_extract.files import check_access, list_folder
+from stage_extract.step_choice import choose_by_state, choose_step, shown, take_newest
 
-_MAX_NAMES_SHOWN = 10
 _EXPECTED = (
     "Expected a folder with a TensorFlow checkpoint, its prefix (model.ckpt-1000), or one of its "
     "files (.index, .data-00000-of-00001, .meta)."
@@ -48,13 +46,6 @@ class Located(NamedTuple):
     warnings: Tuple[str, ...]
 
 
-def _shown(names: List[str]) -> str:
-    if not names:
-        return "nothing"
-    more = len(names) - _MAX_NAMES_SHOWN
-    return ", ".join(names[:_MAX_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
 def _located(prefix: str, step: Optional[int], warnings: List[str]) -> Located:
     """Accept a prefix; `step` is what the user asked for."""
     name = split_prefix(os.path.basename(prefix))
@@ -71,66 +62,25 @@ def _located(prefix: str, step: Optional[int], warnings: List[str]) -> Located:
             f"{os.path.basename(prefix)!r} is {words}; it is left aside, and the V2 checkpoint of "
             "the same name is read."
         )
+    warnings += _warn_of_missing_graph(prefix)
     return Located(prefix, name.step, tuple(warnings))
 
 
-def _take_newest(folder: str, prefixes: List[PrefixName]) -> str:
-    """Give the name with the highest step; all must be of one base and have a step."""
-    if len({prefix.base for prefix in prefixes}) > 1 or prefixes[0].step is None:
-        raise AmbiguousCheckpoint(
-            f"{folder!r} holds several checkpoints: {_shown([p.name for p in prefixes])}.",
-            "Expected one, several steps of one, or a `checkpoint` file that names one of them.",
-            f"Give the prefix of the one you mean, e.g. {os.path.join(folder, prefixes[-1].name)}.",
-        )
-    return prefixes[-1].name
-
-
-def _choose_step(folder: str, prefixes: List[PrefixName], step: int, state_names: List[str]) -> str:
-    fitting = [prefix for prefix in prefixes if prefix.step == step]
-    if not fitting:
-        steps = sorted({prefix.step for prefix in prefixes if prefix.step is not None})
-        raise StepNotFound(
-            f"{folder!r} holds no checkpoint of step {step}.",
-            f"Steps there: {_shown([str(known) for known in steps])}.",
-            "Give one of these with --step, or leave it away to take the newest.",
-        )
-    if len(fitting) > 1:
-        # The `checkpoint` file tells which of two names is the training's own.
-        bases = {split_prefix(os.path.basename(name)).base for name in state_names}
-        named = [prefix for prefix in fitting if prefix.base in bases]
-        fitting = named if len(named) == 1 else fitting
-    if len(fitting) > 1:
-        raise AmbiguousCheckpoint(
-            f"{folder!r} holds several checkpoints of step {step}: "
-            f"{_shown([prefix.name for prefix in fitting])}.",
-            "Expected one.",
-            f"Give the prefix, e.g. {os.path.join(folder, fitting[0].name)}.",
-        )
-    return fitting[0].name
-
-
-def _choose_by_state(
-    folder: str, prefixes: List[PrefixName], named: Tuple[str, ...], warnings: List[str]
-) -> Optional[str]:
-    """Give the name that the `checkpoint` file means; None if it names nothing that is here."""
-    for position, path in enumerate(named):
-        for candidate in local_candidates(path):
-            if not os.path.isfile(os.path.join(folder, candidate + INDEX_SUFFIX)):
-                continue
-            if position:
-                warnings.append(
-                    f"The `checkpoint` file names {named[0]!r}, which is not here; "
-                    f"{candidate!r}, an earlier one of its list, is read."
-                )
-            chosen = split_prefix(candidate)
-            newest = max((p.step or 0 for p in prefixes if p.base == chosen.base), default=0)
-            if chosen.step is not None and newest > chosen.step:
-                warnings.append(
-                    f"The `checkpoint` file names step {chosen.step}, and it is read; the folder "
-                    f"also holds step {newest} (--step {newest})."
-                )
-            return candidate
-    return None
+def _warn_of_missing_graph(prefix: str) -> List[str]:
+    if os.path.lexists(prefix + META_SUFFIX):
+        return []
+    name = os.path.basename(prefix)
+    others = [
+        other
+        for other in list_folder(os.path.dirname(prefix) or ".")
+        if other.endswith(META_SUFFIX)
+    ]
+    if not others:
+        return []
+    return [
+        f"{name + META_SUFFIX} is missing, so that there is no graph. If {shown(others)} is of the "
+        f"same model, copy it to {name + META_SUFFIX} and extract again."
+    ]
 
 
 def _refuse_other_formats(folder: str, names: List[str]) -> None:
@@ -159,9 +109,9 @@ def _no_checkpoint_in(folder: str, names: List[str]) -> NoReturn:
             raise refuse_file(path, kind)
     below = [name for name in names if _holds_checkpoint(os.path.join(folder, name))]
     raise NoCheckpointFound(
-        f"The folder {folder!r} holds no checkpoint; it holds {_shown(names)}.",
+        f"The folder {folder!r} holds no checkpoint; it holds {shown(names)}.",
         _EXPECTED,
-        f"There are checkpoints in its folders {_shown(below)}: give one of these."
+        f"There are checkpoints in its folders {shown(below)}: give one of these."
         if below
         else "Give the folder to which the training saved its model.",
     )
@@ -188,14 +138,14 @@ def _locate_in_folder(folder: str, step: Optional[int]) -> Located:
     named = read_state_file(state_path) if os.path.isfile(state_path) else ()
     if step is not None and prefixes:
         state_names = [local_candidates(path)[-1] for path in named if local_candidates(path)]
-        chosen = _choose_step(folder, prefixes, step, state_names)
+        chosen = choose_step(folder, prefixes, step, state_names)
         return _located(os.path.join(folder, chosen), step, warnings)
-    by_state = _choose_by_state(folder, prefixes, named, warnings)
+    by_state = choose_by_state(folder, prefixes, named, warnings)
     if by_state is not None:
         return _located(os.path.join(folder, by_state), step, warnings)
     if not prefixes:
         _no_checkpoint_in(folder, names)
-    chosen = prefixes[0].name if len(prefixes) == 1 else _take_newest(folder, prefixes)
+    chosen = prefixes[0].name if len(prefixes) == 1 else take_newest(folder, prefixes)
     if named:
         warnings.append(
             f"The `checkpoint` file names {named[0]!r}, which is not here; {chosen!r} is read."
@@ -226,8 +176,9 @@ def _locate_prefix(prefix: str, step: Optional[int], given: str) -> Located:
         if os.path.islink(prefix + INDEX_SUFFIX) and not has_shards and _is_index(target):
             return locate(target, step)
         return _located(prefix, step, [])
-    if os.path.islink(given):
-        return locate(os.path.realpath(given), step)
+    target = os.path.realpath(given)
+    if os.path.islink(given) and not os.path.islink(target):
+        return locate(target, step)
     for other in names:
         # The .meta of a V1 checkpoint looks like that of a V2 one.
         if other == name or strip_v1_shard_suffix(other) == name:
@@ -236,15 +187,15 @@ def _locate_prefix(prefix: str, step: Optional[int], given: str) -> Located:
         raise _index_missing(prefix)
     steps = [found for found in prefixes_with_index(names) if found.base == name]
     if steps and step is None:
-        chosen = _take_newest(folder, steps)
+        chosen = take_newest(folder, steps)
         return _located(os.path.join(folder, chosen), None, [f"{chosen!r} is read."])
     if steps and step is not None:
-        return _located(os.path.join(folder, _choose_step(folder, steps, step, [])), step, [])
+        return _located(os.path.join(folder, choose_step(folder, steps, step, [])), step, [])
     known = [found.name for found in prefixes_with_index(names)]
     raise NoCheckpointFound(
         f"There is nothing at {given!r}.",
         _EXPECTED,
-        f"Checkpoints in {folder!r}: {_shown(known)}." if known else "Look for a typing error.",
+        f"Checkpoints in {folder!r}: {shown(known)}." if known else "Look for a typing error.",
     )
 
 

@@ -31,6 +31,14 @@ class VariableReader(abc.ABC):
         """Give every tensor of the checkpoint, strings included, sorted by name."""
 
     @abc.abstractmethod
+    def info(self, name: str) -> VariableInfo:
+        """Give what the checkpoint says of one tensor.
+
+        Raises:
+            KeyError: there is no such tensor.
+        """
+
+    @abc.abstractmethod
     def pieces(self, name: str) -> Iterator[memoryview]:
         """Give the bytes of one numeric tensor, in row-major order, in pieces.
 
@@ -54,7 +62,7 @@ class VariableReader(abc.ABC):
             KeyError: there is no such tensor.
             CorruptTensor, TruncatedData, NotReadable: as `pieces`.
         """
-        info = {variable.name: variable for variable in self.variables()}[name]
+        info = self.info(name)
         data = b"".join(bytes(piece) for piece in self.pieces(name))
         dtype = tensorflow.as_dtype(info.dtype).as_numpy_dtype
         return numpy.frombuffer(data, dtype=dtype).reshape(info.shape)

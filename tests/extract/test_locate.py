@@ -9,6 +9,7 @@ from stage_extract.errors import (
     AmbiguousCheckpoint,
     DataFileMissing,
     NoCheckpointFound,
+    NotReadable,
     StepNotFound,
 )
 from stage_extract.locate import locate
@@ -278,3 +279,20 @@ def test_index_is_missing(folder, kept):
     for given in (folder, folder / "model.ckpt-20", folder / ("model.ckpt-20" + kept)):
         with pytest.raises(DataFileMissing, match=r"model\.ckpt-20\.index. is missing"):
             locate(str(given), None)
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_links_in_a_circle(folder, length):
+    for number in range(length):
+        (folder / f"l{number}").symlink_to(folder / f"l{(number + 1) % length}")
+    with pytest.raises(NotReadable, match="symbolic links"):
+        locate(str(folder / "l0"), None)
+
+
+def test_missing_graph_names_other_graphs(folder):
+    touch_checkpoint(folder / "model.ckpt-20", meta=False)
+    assert locate(str(folder), None).warnings == ()
+    touch_checkpoint(folder / "model.ckpt-0")
+    (warning,) = locate(str(folder / "model.ckpt-20"), None).warnings
+    assert "model.ckpt-20.meta is missing" in warning
+    assert "If model.ckpt-0.meta is of the same model" in warning

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import hashlib
+import threading
+
+import pytest
+
+from stage_extract.errors import NotReadable
+from stage_extract.hashing import InputHasher
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, 1 << 20, (1 << 20) + 1, 3_000_000])
+def test_hashes_files_of_any_size(tmp_path, size_bytes):
+    content = bytes(range(251)) * (size_bytes // 251 + 1)
+    (tmp_path / "a").write_bytes(content[:size_bytes])
+    (tmp_path / "b").write_bytes(b"other")
+    with InputHasher([str(tmp_path / "b"), str(tmp_path / "a")]) as hasher:
+        assert hasher.result() == [
+            {"name": "b", "size_bytes": 5, "sha256": hashlib.sha256(b"other").hexdigest()},
+            {
+                "name": "a",
+                "size_bytes": size_bytes,
+                "sha256": hashlib.sha256(content[:size_bytes]).hexdigest(),
+            },
+        ]
+
+
+def test_a_missing_file_is_told_by_the_result(tmp_path):
+    with InputHasher([str(tmp_path / "gone")]) as hasher, pytest.raises(NotReadable, match="gone"):
+        hasher.result()
+
+
+def test_leaving_stops_the_thread():
+    # /dev/zero never ends.
+    with InputHasher(["/dev/zero", "/dev/zero"]):
+        assert any(thread.name.startswith("input-hash") for thread in threading.enumerate())
+    assert not any(thread.name.startswith("input-hash") for thread in threading.enumerate())
