@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _MARKS = {"proven": "PROVEN", "failed": "FAILED", "unproven": "UNPROVEN"}
 _COLORS = {"proven": "green", "failed": "red", "unproven": "yellow"}
 _LABEL_WIDTH = 12
+_SHOWN_NAMES = 3
 _CHECK_MARKS = {True: ("ok", "green"), False: ("no", "red"), None: ("-", "yellow")}
 
 
@@ -67,23 +68,33 @@ def _load_result(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _load_rows(out: Path, manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     result = _load_result(manifest)
-    tensors, parameters = result["tensors"], result["parameters"]
-    yield "model", f"{result['model']['name']}: {parameters:,} parameters in {tensors} tensors"
+    counts = f"{_count(result['parameters'], 'parameter')} in {_count(result['tensors'], 'tensor')}"
+    yield "model", f"{result['model']['name']}: {counts}"
     note = result.get("device_note")
     yield "device", f"{result['device']}{f' ({note})' if note else ''}"
     if result["verdict"] == "unproven":
         yield "not proven", str(result["reason"])
     else:
-        yield from _parity_rows(result["parity"])
-    if bad := result.get("non_finite_weights"):
-        yield "note", f"NaN or infinity in {len(bad)} weights: {', '.join(map(str, bad[:3]))}"
+        yield from _parity_rows(result)
+    if bad := result["non_finite_weights"]:
+        names = ", ".join(entry["torch_name"] for entry in bad[:_SHOWN_NAMES])
+        more = f" and {len(bad) - _SHOWN_NAMES} more" if len(bad) > _SHOWN_NAMES else ""
+        yield "note", f"NaN or infinity in the checkpoint's {names}{more}"
     if result["verdict"] == "failed":
         yield "kept", f"the result is kept, marked as failed (exit code {EXIT_PARITY_FAILED})"
-    yield "report", shown_path(out / "report.json")
+    yield "report", shown_path(out / "report.html")
 
 
-def _parity_rows(parity: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "parity", f"{parity}"
+def _parity_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The proof in numbers: the worst of everything that was compared."""
+    parity = result["parity"]
+    yield "compared", str(result["reason"])
+    if parity["max_rel"] is not None:
+        yield (
+            "worst",
+            f"{parity['worst']}: {parity['max_rel']:.1e} of its scale"
+            f" ({parity['max_abs']:.1e} absolute; tolerance {parity['tolerance']:.0e})",
+        )
 
 
 def _extract_rows(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -95,6 +106,10 @@ def _extract_rows(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     reference = result["reference"]
     reason = f": {reference['reason']}" if reference.get("reason") else ""
     yield "reference", f"{reference['state']}{reason}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _tensor_text(tensor: Any) -> str:

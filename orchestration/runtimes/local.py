@@ -55,6 +55,8 @@ _INHERITED = (
     "LOGNAME",
 )
 _OOM_COUNTER = "oom_kill "
+# A process that left the session keeps the pipe open; nobody waits for its text.
+_TEXT_PATIENCE_S = 1.0
 
 
 class LocalRuntime:
@@ -173,6 +175,7 @@ class LocalProcess:
         except BaseException:
             self._home.cleanup()
             raise
+        self._has_reader = False
         assert self._process.stderr is not None
         self._reader = threading.Thread(
             target=_forward_lines, args=(self._process.stderr, on_text), daemon=True
@@ -201,6 +204,7 @@ class LocalProcess:
             StageCrashed: a line is not an event.
         """
         assert self._process.stdout is not None
+        self._has_reader = True
         with self._process.stdout as stream:
             for line in stream:
                 yield decode_event(line)
@@ -214,7 +218,7 @@ class LocalProcess:
     def wait(self) -> ExitStatus:
         """Wait for the end of the process and of its text."""
         code = self._process.wait()
-        self._reader.join()
+        self._reader.join(_TEXT_PATIENCE_S)
         if code >= 0:
             return ExitStatus(code)
         killed_for_memory = -code == signal.SIGKILL and _count_oom_kills() > self._oom_kills
@@ -227,6 +231,10 @@ class LocalProcess:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        # A reader closes the stream itself: closing it under its feet would wait for it.
+        if not self._has_reader and self._process.stdout is not None:
+            self._process.stdout.close()
+        self._reader.join(_TEXT_PATIENCE_S)
         self._home.cleanup()
 
 
