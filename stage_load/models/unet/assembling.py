@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stage_load.errors import ModelDoesNotFit
 from stage_load.export_view import ExportView, Node
@@ -10,8 +10,8 @@ from stage_load.models.unet.config import DecoderLevel, EncoderLevel, UNetConfig
 from stage_load.models.unet.feature import Feature, Level, Merge, Placed
 from stage_load.models.unet.joining import SizeRejected
 from stage_load.models.unet.misfit import FAMILY, misfit
-from stage_load.models.unet.reading import Reader, channels_first
-from stage_load.models.unet.steps import Activation, Convolution, Pair, Steps
+from stage_load.models.unet.reading import Afterwards, Reader, channels_first
+from stage_load.models.unet.steps import BatchNorm, Convolution, Pair, Steps
 
 # Tried in turn where the graph fixes no size and no reference was recorded: multiples of 32 for
 # SAME, and sizes at which VALID networks of up to five levels come out even (572:
@@ -21,11 +21,11 @@ SAMPLE_SIZES: tuple[Pair, ...] = ((64, 96), (320, 352), (572, 604), (188, 204), 
 
 @dataclass(frozen=True)
 class End:
-    """Where the network ends: its last map, the output's name, and whether a decision follows."""
+    """Where the module ends: its last map, that map's recorded name, and what TF does after it."""
 
     feature: Feature
     tensor: str
-    decision: str | None
+    afterwards: tuple[str, ...] = ()
 
 
 def read_configuration(view: ExportView) -> UNetConfig:
@@ -90,10 +90,10 @@ def _assemble(view: ExportView, reader: Reader, size: Pair) -> UNetConfig:
         DecoderLevel(_steps(merge.up), _steps(after), merge.skip_first, merge.crop)
         for merge, after in zip(feature.merges, blocks[1:], strict=True)
     ]
-    if end.decision is not None:
+    if end.afterwards:
         reader.context.assume(
-            f"TensorFlow's output '{end.decision}' is a decision on this module's result; "
-            "the module returns the values behind it, which can be trained."
+            f"TensorFlow computes '{view.outputs[0].tensor}' from this module's result by "
+            f"{', '.join(end.afterwards)}; the module returns the scores, which can be trained."
         )
     return UNetConfig(
         in_channels=reader.context.feature(view.inputs[0].tensor).channels,  # type: ignore[union-attr]
@@ -126,43 +126,26 @@ def _end(view: ExportView, reader: Reader) -> End:
 def _end_of(view: ExportView, reader: Reader, tensor: str) -> End:
     feature = reader.context.feature(tensor)
     if feature is not None:
-        return End(feature, tensor, None)
-    source: str | None = tensor
-    while source is not None and source not in reader.decisions:
-        node = view.node_of(source)
-        source = node.inputs[0] if node.inputs else None
-    if source is None:
-        raise misfit(
-            view.node_of(tensor), "is an output that no map of the network leads to", FAMILY
-        )
-    return _before_decision(view, reader.decisions[source], tensor)
+        return End(feature, tensor)
+    after = reader.afterwards.get(tensor)
+    if after is None:
+        raise misfit(view.node_of(tensor), "is an output that the image does not lead to", FAMILY)
+    return _at_last_layer(view, after)
 
 
-def _before_decision(view: ExportView, feature: Feature, decision: str) -> End:
-    """Go back from a softmax to the scores, which keep the decision and were recorded."""
+def _at_last_layer(view: ExportView, after: Afterwards) -> End:
+    """Go back to the last layer's result: only those were recorded on the way to an output."""
+    feature, ops = after.feature, after.ops
     placed = feature.placed
-    while placed and _keeps_order(placed[-1]):
+    while placed and not isinstance(placed[-1].step, Convolution | BatchNorm):
+        ops = (view.node_of(placed[-1].tensor).op, *ops)
         placed = placed[:-1]
-    tensor = placed[-1].tensor if placed else feature.tensor
+    if not placed:
+        return End(feature, feature.tensor, after.ops)
+    tensor = placed[-1].tensor
     layer = view.layer_of_output(tensor)
-    name = tensor if layer is None or layer.output is None else layer.output
-    shorter = Feature(
-        tensor,
-        feature.channels,
-        feature.size,
-        feature.start,
-        placed,
-        feature.levels,
-        feature.merges,
-        feature.before_up,
-        channels_first=feature.channels_first,
-    )
-    return End(shorter, name, decision)
-
-
-def _keeps_order(placed: Placed) -> bool:
-    step = placed.step
-    return isinstance(step, Activation) and step.name in ("softmax", "log_softmax", "sigmoid")
+    recorded = tensor if layer is None or layer.output is None else layer.output
+    return End(replace(feature, tensor=tensor, placed=placed), recorded, ops)
 
 
 def _check_complete(node: Node, feature: Feature) -> None:

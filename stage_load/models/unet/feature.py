@@ -70,6 +70,11 @@ class Feature:
         return not self.merges and self.before_up is None
 
     @property
+    def is_finished(self) -> bool:
+        """Whether every skip has been taken and a convolution has come after the last one."""
+        return bool(self.merges) and self.waiting is None and has_convolution(self.placed)
+
+    @property
     def waiting(self) -> Level | None:
         """The encoder level whose skip the next concat must take; None when all have been taken."""
         rest = len(self.levels) - len(self.merges)

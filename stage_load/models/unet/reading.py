@@ -6,6 +6,7 @@ Names are not used: an op is understood by its type, its attributes and by what 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from stage_load.export_view import PASS_THROUGH_OPS, ExportView, Layer, Node
@@ -19,12 +20,30 @@ from stage_load.models.unet.steps import Dropout, Pair
 
 Rule = Callable[[Context, Node, list[Feature]], Feature]
 
-# Ops that read a map and give none: sizes, and decisions that the module leaves to its user.
+# Ops that read a map and give none.
 SHAPE_OPS = frozenset({"Shape", "ShapeN", "Size", "Rank"})
+# What scripts do with the finished scores: decisions, and shapes that a loss likes. The module ends
+# before the first of these.
 DECISIONS = frozenset({"ArgMax", "Greater", "GreaterEqual", "Round", "TopKV2"})
+FLATTENINGS = frozenset({"Reshape", "Squeeze"})
+AFTERWARDS = (
+    DECISIONS
+    | FLATTENINGS
+    | PASS_THROUGH_OPS
+    | activations.SINGLE_OPS.keys()
+    | frozenset({"Cast", "ExpandDims", "Mul", "Pack", "Transpose"})
+)
 
 # torch's own default, for a keep_prob that was fed at run time.
 UNKNOWN_DROPOUT_PROBABILITY = 0.5
+
+
+@dataclass(frozen=True)
+class Afterwards:
+    """A tensor that a script computes from the finished scores: from which map, by which ops."""
+
+    feature: Feature
+    ops: tuple[str, ...]
 
 
 class Reader:
@@ -32,7 +51,7 @@ class Reader:
 
     def __init__(self, view: ExportView, sample_size: Pair) -> None:
         self.context = Context(view)
-        self.decisions: dict[str, Feature] = {}
+        self.afterwards: dict[str, Afterwards] = {}
         self._view = view
         self._sample_size = sample_size
         self._channels_first = channels_first(view)
@@ -46,7 +65,7 @@ class Reader:
         self._dropouts = {entry["node"]: entry for entry in view.rewrites if "rate" in entry}
 
     def read(self) -> None:
-        """Understand every node; the maps are then in ``context``, the decisions in ``decisions``.
+        """Understand every node; maps are then in ``context``, what follows in ``afterwards``.
 
         Raises:
             ModelDoesNotFit: names the first node that no UNet of this family has.
@@ -93,15 +112,19 @@ class Reader:
         layer = self._layers.get(node.name)
         if layer is not None and layer.input is not None:
             given = self._layer_input(layer, layer.input)
+            if given is None and layer.input in self.afterwards:
+                raise misfit(node, "is a layer after the finished scores", FAMILY)
             return None if given is None else layer_feature(self.context, node, layer, given)
         match = self._written_out.get(node.name)
         if match is not None:
             given = self.context.feature(match.input)
             return None if given is None else given.then(node.output(), match.activation)
-        maps = self.context.features_of(node)
-        if not maps or node.op in SHAPE_OPS:
+        if node.op in SHAPE_OPS:
             return None
-        return self._understood(node, maps)
+        if self._is_afterwards(node):
+            return None
+        maps = self.context.features_of(node)
+        return self._understood(node, maps) if maps else None
 
     def _layer_input(self, layer: Layer, tensor: str) -> Feature | None:
         """Return the map that a layer reads, as its own nodes name it: after a dropout, say."""
@@ -116,15 +139,26 @@ class Reader:
     def _understood(self, node: Node, maps: list[Feature]) -> Feature | None:
         if node.op in PASS_THROUGH_OPS:
             return self._passed_on(node, maps[0])
-        if node.op in DECISIONS:
-            self.decisions[node.output()] = maps[0]
-            return None
         activation = activations.single(node)
         if activation is not None:
             return maps[0].then(node.output(), activation)
         if node.op not in RULES:
             raise misfit(node, "is an op that a UNet of this family does not have", FAMILY)
         return RULES[node.op](self.context, node, maps)
+
+    def _is_afterwards(self, node: Node) -> bool:
+        """Tell whether ``node`` works on the finished scores, and note it."""
+        known = [self.afterwards[tensor] for tensor in node.inputs if tensor in self.afterwards]
+        if known and node.op not in AFTERWARDS:
+            raise misfit(node, f"goes on after '{known[0].ops[0]}' of the scores", FAMILY)
+        if not known and node.op in DECISIONS | FLATTENINGS:
+            maps = self.context.features_of(node)
+            if maps and (node.op in DECISIONS or maps[0].is_finished):
+                known = [Afterwards(maps[0], ())]
+        if known:
+            first = known[0]
+            self.afterwards[node.output()] = Afterwards(first.feature, (*first.ops, node.op))
+        return bool(known)
 
     def _passed_on(self, node: Node, given: Feature) -> Feature:
         rewrite = self._dropouts.get(node.name)

@@ -63,15 +63,29 @@ def test_plain(new_graph):
     assert config.assumptions == ()
 
 
-def test_result_before_a_decision(new_graph):
+@pytest.mark.parametrize(
+    "ops",
+    [
+        pytest.param(("ArgMax",), id="classes"),
+        pytest.param(("Softmax", "ArgMax", "ExpandDims"), id="classes-of-probabilities"),
+        pytest.param(("Sigmoid", "Round", "Cast"), id="mask"),
+        pytest.param(("Reshape", "Softmax"), id="flattened-for-the-loss"),
+        pytest.param(("Squeeze",), id="without-the-channel"),
+        pytest.param(("Relu", "Greater"), id="threshold"),
+    ],
+)
+def test_the_module_ends_at_the_scores(new_graph, ops):
     graph = new_graph()
-    config = unet(
-        graph,
-        end=lambda x: graph.node("ArgMax", [graph.node("Softmax", [x]), graph.const(3)], name="m"),
-    )
+
+    def end(x):
+        for op in ops:
+            x = graph.node(op, [x, graph.const(3)] if op in ("ArgMax", "ExpandDims") else [x])
+        return x
+
+    config = unet(graph, end=end)
     same(config, expected())
     assert config.tf1_output.startswith("BiasAdd_")
-    assert "'m:0' is a decision" in config.assumptions[0]
+    assert f"by {', '.join(ops)}; the module returns the scores" in config.assumptions[0]
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,13 @@ def joined_along_the_height(graph):
     return graph.conv(graph.concat(skip, net, axis=1, name="misfit"), 2)
 
 
+def dense_layer_after_the_scores(graph):
+    skip = graph.conv(graph.image, 5)
+    net = graph.up(graph.conv(graph.pool(skip), 7))
+    flat = graph.node("Reshape", [graph.conv(graph.concat(skip, net), 2)], 2)
+    return graph.node("MatMul", [flat, graph.const([[1.0]])], 2, "misfit")
+
+
 def dense_layer(graph):
     flat = graph.node("Reshape", [graph.conv(graph.image, 5), graph.const([-1, 3840])], 5, "misfit")
     return graph.node("MatMul", [flat, graph.const([[1.0]])], 2)
@@ -157,6 +164,7 @@ def random_size(graph):
         up_sampled_too_often,
         three_maps_joined,
         joined_along_the_height,
+        dense_layer_after_the_scores,
         dense_layer,
         unknown_op,
         batch_statistics,
