@@ -6,7 +6,7 @@ import json
 import os
 import time
 from contextlib import ExitStack, closing, contextmanager
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, Iterator, Mapping, Sequence, Tuple
 
 from stage_extract.bundle_index import count_elements
 from stage_extract.bundle_reader import BundleReader
@@ -64,10 +64,7 @@ def run_job(job: Job, events: JobEvents) -> Tuple[Mapping[str, Any], Mapping[str
     if job.out is None:
         return _inspect(job, files, clock, events), clock.timings_s
     with InputHasher(files.paths()) as hasher:
-        result = _extract(job, job.out, files, clock, events)
-        with clock.phase("hash"):
-            result["checkpoint"]["files"] = hasher.result()
-    return result, clock.timings_s
+        return _extract(job, job.out, files, hasher, clock, events), clock.timings_s
 
 
 def _open_and_select(
@@ -101,7 +98,12 @@ def _inspect(
 
 
 def _extract(
-    job: Job, out: str, files: CheckpointFiles, clock: PhaseClock, events: JobEvents
+    job: Job,
+    out: str,
+    files: CheckpointFiles,
+    hasher: InputHasher,
+    clock: PhaseClock,
+    events: JobEvents,
 ) -> Dict[str, Any]:
     if not os.path.isdir(out):
         raise OutputNotWritable(
@@ -122,8 +124,10 @@ def _extract(
         with clock.phase("graph"):
             graph = _complete_graph(description, selection, reference)
             _write_graph(os.path.join(out, GRAPH_FILE_NAME), graph)
+        with clock.phase("hash"):
+            checkpoint = {**_checkpoint_summary(files), "files": hasher.result()}
         keep()
-    return _summarise(files, selection, size_bytes, graph)
+    return {"checkpoint": checkpoint, **_summarise(selection, size_bytes, graph)}
 
 
 @contextmanager
@@ -198,18 +202,14 @@ def _checkpoint_summary(files: CheckpointFiles) -> Dict[str, Any]:
     return {"prefix": os.path.basename(files.prefix), "step": files.step}
 
 
-def _summarise(
-    files: CheckpointFiles, selection: Selection, size_bytes: int, graph: Mapping[str, Any]
-) -> Dict[str, Any]:
-    layers: List[Mapping[str, Any]] = graph["layers"]
+def _summarise(selection: Selection, size_bytes: int, graph: Mapping[str, Any]) -> Dict[str, Any]:
     return {
-        "checkpoint": _checkpoint_summary(files),
         "variables": len(selection.kept),
         "size_bytes": size_bytes,
         "skipped": len(selection.skipped),
         "reference": {key: graph["reference"][key] for key in ("state", "reason")},
         "inputs": graph["inputs"],
         "outputs": graph["outputs"],
-        "layers": len(layers),
-        "evidence": "graph" if files.meta_path is not None and graph["nodes"] else "guessed",
+        "layers": len(graph["layers"]),
+        "evidence": "graph" if graph["nodes"] else "guessed",
     }
