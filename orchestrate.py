@@ -42,7 +42,7 @@ from orchestration.run_paths import cache_folder, default_out
 from orchestration.summary import error_lines, shown_path, summary_lines, verdict_color
 
 if TYPE_CHECKING:
-    from orchestration.pipeline import Outcome, RunContext
+    from orchestration.run_context import Outcome, RunContext
 
 STARTED_S = time.monotonic()
 DEFAULT_COMMAND = "convert"
@@ -190,7 +190,6 @@ def build(**given: Any) -> int:
 def doctor(**given: Any) -> int:
     """What works on this machine, and how to mend what does not."""
     from orchestration.doctor import diagnose
-
     from orchestration.summary import check_lines
 
     checks = diagnose(runtime_settings(given))

@@ -14,7 +14,7 @@ import click
 
 from orchestration.display import LineDisplay, QuietDisplay, TerminalDisplay
 from orchestration.errors import ImageMissing, Terminated
-from orchestration.pipeline import RunContext
+from orchestration.run_context import RunContext
 from orchestration.runtimes.base import Notify
 from orchestration.runtimes.registry import choose_runtime
 from orchestration.settings import BuildSettings, RuntimeOptions

@@ -49,9 +49,8 @@ def test_a_result_that_appears_meanwhile_is_not_overwritten(tmp_path):
 def test_replacing_keeps_the_earlier_result_if_the_rename_fails(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "earlier").write_text("x")
-    with ResultFolder(tmp_path / "out") as folder:
-        with pytest.raises(OutputNotWritable):
-            folder.publish(folder.root / "missing", replace=True)
+    with ResultFolder(tmp_path / "out") as folder, pytest.raises(OutputNotWritable):
+        folder.publish(folder.root / "missing", replace=True)
     assert names(tmp_path / "out") == ["earlier"]
 
 

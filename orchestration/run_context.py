@@ -1,0 +1,79 @@
+"""What every command is given, and what it comes to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from orchestration.conversation import Conversation
+from orchestration.errors import EXIT_OK, EXIT_PARITY_FAILED
+from orchestration.runtimes.base import Event, Runtime, Stage
+
+_VERDICT_EXIT_CODES = {"proven": EXIT_OK, "unproven": EXIT_OK, "failed": EXIT_PARITY_FAILED}
+
+
+class Display(Protocol):
+    """Shows people how a run goes on."""
+
+    def notify(self, line: str) -> None:
+        """Show one line about what the host does."""
+
+    def event(self, stage: Stage, event: Event) -> None:
+        """Show an event of a stage."""
+
+    def text(self, stage: Stage, line: str) -> None:
+        """Show a line that a stage wrote for people; may come from any thread."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What every command needs.
+
+    Attributes:
+        choose: picks the runtime; called once, after the paths have been checked.
+        display: where progress goes.
+        argv: the command line, for the manifest.
+        environment: the caller's.
+        started_s: `time.monotonic()` at the start.
+    """
+
+    choose: Callable[[], Runtime]
+    display: Display
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    started_s: float = field(default_factory=time.monotonic)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """How stages become processes."""
+        return self.choose()
+
+    def conversation(self) -> Conversation:
+        """Stages of this context's runtime, shown on its display."""
+        return Conversation(self.runtime, self.display.event, self.display.text)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command came to.
+
+    Attributes:
+        out: the result folder.
+        manifest: its manifest.
+        is_new: False when an earlier run had made the same result already.
+    """
+
+    out: Path
+    manifest: Mapping[str, Any]
+    is_new: bool = True
+
+    @property
+    def exit_code(self) -> int:
+        """0, or that of a failed parity check."""
+        if "load" not in self.manifest:
+            return EXIT_OK
+        return _VERDICT_EXIT_CODES[self.manifest["load"]["result"]["verdict"]]
