@@ -101,6 +101,13 @@ class Engine:
             except ImageNotFound:
                 return None
 
+    def describe_image(self, reference: str) -> tuple[str, dict[str, Any]]:
+        """The commands that made an image, in one text, and its configuration."""
+        with _translated():
+            history = self._client.api.history(reference)  # type: ignore[no-untyped-call]
+            details = self._client.api.inspect_image(reference)  # type: ignore[no-untyped-call]
+        return "\n".join(str(layer["CreatedBy"]) for layer in history), dict(details["Config"])
+
     def list_images(self, repository: str) -> list[ImageDetails]:
         """All images of a repository, newest first."""
         with _translated():

@@ -16,7 +16,7 @@ PACKAGE_SUFFIXES = (".whl", ".tar.gz", ".zip")
 NAMES_LISTED = 10
 
 _REQUIREMENT = re.compile(
-    r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)\s*(?P<marker>;[^\\]*)?"
+    r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)\s*(?P<marker>;[^\\]*)?"
 )
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
