@@ -31,6 +31,8 @@ _FINAL_ERRORS = (
     tensorflow.errors.NotFoundError,
     tensorflow.errors.UnimplementedError,
 )
+# What TensorFlow reports as an invalid argument though no other input would be valid.
+_FINAL_TEXTS = ("No OpKernel was registered", "only supports NHWC")
 
 
 class RunFailed(Exception):
@@ -79,7 +81,11 @@ class ImportedGraph:
         self.graph = tensorflow.Graph()
         with self.graph.as_default():
             try:
-                tensorflow.import_graph_def(subgraph.graph_def, name="")
+                # With the producer's ops, attributes of a later TensorFlow that have their default
+                # value are no obstacle.
+                tensorflow.import_graph_def(
+                    subgraph.graph_def, name="", producer_op_list=subgraph.producer_ops
+                )
             except (ValueError, TypeError, tensorflow.errors.OpError) as error:
                 first_line = str(error).split("\n", 1)[0]
                 raise ReferenceUnavailable(
@@ -196,7 +202,7 @@ class ReferenceSession:
         try:
             return self._session.run(fetches, named)
         except tensorflow.errors.OpError as error:
-            raise RunFailed(_told(error), isinstance(error, _FINAL_ERRORS)) from error
+            raise RunFailed(_told(error), _is_final(error)) from error
 
 
 def _all_finite(tensor: Any) -> Any:
@@ -219,6 +225,12 @@ def _session_config() -> Any:
             rewrite_options=rewriter_config_pb2.RewriterConfig(disable_meta_optimizer=True),
         ),
     )
+
+
+def _is_final(error: Any) -> bool:
+    if isinstance(error, _FINAL_ERRORS):
+        return True
+    return any(text in error.message for text in _FINAL_TEXTS)
 
 
 def _told(error: Any) -> str:

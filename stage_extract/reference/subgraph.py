@@ -43,11 +43,13 @@ class Subgraph:
     Attributes:
         graph: the original nodes of the part, without those whose outputs are fed.
         graph_def: what to import: the part, with a Placeholder for each fed tensor.
+        producer_ops: OpList of the TensorFlow that wrote the graph, None if it does not say.
         feed_names: the tensor to feed in `graph_def`, by its original name; only those that matter.
     """
 
     graph: Graph
     graph_def: Any
+    producer_ops: Any
     feed_names: Mapping[str, str]
 
 
@@ -74,7 +76,8 @@ def cut_subgraph(meta: MetaGraph, feeds: Mapping[str, str], fetches: Sequence[st
         _add_placeholder(graph_def, feed_names[tensor], feeds[tensor])
     for node in part:
         _add_node(graph_def, meta.graph, node, feed_names)
-    return Subgraph(part, graph_def, feed_names)
+    stated_ops = meta.proto.meta_info_def.stripped_op_list
+    return Subgraph(part, graph_def, stated_ops if stated_ops.op else None, feed_names)
 
 
 def _upstream(graph: Graph, tensors: Sequence[str], fed: Set[str]) -> Set[str]:

@@ -81,6 +81,43 @@ def test_functions_of_the_graph_are_known_and_looked_into():
     assert operators.unregistered_ops(graph_def) == {"NotKnown": "MyFunction/odd"}
 
 
+def normalized():
+    x = compat.placeholder("float32", [None, 6, 5, 3], name="x")
+    ones, zeros = compat.ones_initializer(), compat.zeros_initializer()
+    statistics = [
+        compat.get_variable(name, [3], initializer=start)
+        for name, start in (("gamma", ones), ("beta", zeros), ("mean", zeros), ("variance", ones))
+    ]
+    y, _, _ = compat.nn.fused_batch_norm(x, *statistics, is_training=False, name="norm")
+    compat.identity(y, name="out")
+
+
+@pytest.mark.parametrize(
+    ("value", "state"),
+    [
+        pytest.param(1.0, "recorded", id="default"),
+        # Another value changes what is computed: this TensorFlow cannot run the graph.
+        pytest.param(0.5, "absent", id="not-the-default"),
+    ],
+)
+def test_an_attribute_of_a_later_tensorflow(save_graph, run_reference, value, state):
+    saved = save_graph(normalized)
+    meta = meta_graph_pb2.MetaGraphDef.FromString(Path(saved.meta_path).read_bytes())
+    for op in meta.meta_info_def.stripped_op_list.op:
+        if op.name == "FusedBatchNormV3":
+            attribute = op.attr.add(name="exponential_avg_factor", type="float")
+            attribute.default_value.f = 1.0
+    for node in meta.graph_def.node:
+        if node.op == "FusedBatchNormV3":
+            node.attr["exponential_avg_factor"].f = value
+    Path(saved.meta_path).write_bytes(meta.SerializeToString())
+    result, _ = run_reference(saved, ["x:0"], ["out:0"])
+    assert result.state == state
+    if state == "absent":
+        assert "TensorFlow cannot import the graph: " in result.reason
+        assert "exponential_avg_factor" in result.reason
+
+
 RUN_WITH_CONTRIB_OP = """
 import sys, warnings
 warnings.simplefilter("ignore")

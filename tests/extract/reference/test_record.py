@@ -294,6 +294,13 @@ def channels_first():
     compat.identity(image, name="out")
 
 
+def channels_first_pooling():
+    x = compat.placeholder("float32", [None, 3, None, None], name="x")
+    weight = compat.get_variable("weight", [], initializer=compat.ones_initializer())
+    pooled = compat.nn.max_pool2d(x, 2, 2, "SAME", data_format="NCHW", name="pool")
+    compat.multiply(pooled, weight, name="out")
+
+
 def string_input():
     x = compat.placeholder("string", [None], name="x")
     weight = compat.get_variable("weight", [], initializer=compat.ones_initializer())
@@ -327,6 +334,11 @@ def untrained_local():
             channels_first,
             "TensorFlow cannot run the graph on x:0 [2, 3, 8, 8]: node 'conv' (op Conv2D):",
             id="channels-first-on-cpu",
+        ),
+        pytest.param(
+            channels_first_pooling,
+            "TensorFlow cannot run the graph on x:0 [2, 3, 16, 18]: node 'pool' (op MaxPool):",
+            id="channels-first-pooling-on-cpu",
         ),
         pytest.param(
             string_input, "the input 'x:0' is of type string, which cannot be drawn", id="string-in"
