@@ -96,6 +96,7 @@ class _IndexDecoder:
         self._num_shards = 0
         # The entries of slices; their keys sort before all names.
         self._slices: Dict[bytes, bytes] = {}
+        self._shapes: Dict[Tuple[int, ...], Tuple[int, ...]] = {}
 
     def decode(self, table: Iterator[Tuple[bytes, bytes]]) -> BundleIndex:
         key, value = next(table, (None, b""))
@@ -144,6 +145,8 @@ class _IndexDecoder:
             raise self.corrupt(f"the name {key[:80]!r} is no UTF-8") from error
         entry = self._parse(BundleEntryProto(), value, f"the entry of {name!r}")
         shape = tuple(dimension.size for dimension in entry.shape.dim)
+        # Most variables of a large checkpoint share a few shapes.
+        shape = self._shapes.setdefault(shape, shape)
         if entry.dtype not in ELEMENT_TYPES:
             raise self.corrupt(f"{name!r} has the unknown element type {entry.dtype}")
         if entry.shape.unknown_rank or any(size < 0 for size in shape):

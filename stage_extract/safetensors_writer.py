@@ -18,6 +18,7 @@ METADATA_KEY = "__metadata__"
 # The library refuses to read more (safetensors/src/tensor.rs, MAX_HEADER_SIZE).
 MAX_HEADER_SIZE_BYTES = 100_000_000
 _ALIGNMENT_BYTES = 8
+_LENGTH_SIZE_BYTES = 8
 
 
 class TensorEntry(NamedTuple):
@@ -36,7 +37,7 @@ class TensorEntry(NamedTuple):
     size_bytes: int
 
 
-def encode_header(entries: Sequence[TensorEntry], metadata: Mapping[str, str]) -> bytes:
+def encode_header(entries: Sequence[TensorEntry], metadata: Mapping[str, str]) -> bytearray:
     """Encode the size and the header of a file whose data lies in the order of `entries`.
 
     Args:
@@ -49,7 +50,10 @@ def encode_header(entries: Sequence[TensorEntry], metadata: Mapping[str, str]) -
     """
     if len(metadata) > 1:
         raise ValueError(f"{len(metadata)} metadata keys; expected one at most")
-    members = [_member(METADATA_KEY, dict(metadata))] if metadata else []
+    # Built in one buffer, since a header may be as large as the tensors.
+    header = bytearray(_LENGTH_SIZE_BYTES) + b"{"
+    if metadata:
+        header += _member(METADATA_KEY, dict(metadata))
     offset = 0
     for entry in entries:
         if entry.name == METADATA_KEY:
@@ -61,23 +65,27 @@ def encode_header(entries: Sequence[TensorEntry], metadata: Mapping[str, str]) -
             )
         end = offset + entry.size_bytes
         value = {"dtype": entry.dtype, "shape": entry.shape, "data_offsets": (offset, end)}
-        members.append(_member(entry.name, value))
+        header += _member(entry.name, value)
         offset = end
-    text = b"{" + b",".join(members) + b"}"
-    text += b" " * (-len(text) % _ALIGNMENT_BYTES)
-    if len(text) > MAX_HEADER_SIZE_BYTES:
+    if header.endswith(b","):
+        del header[-1]
+    header += b"}"
+    header += b" " * (-len(header) % _ALIGNMENT_BYTES)
+    size_bytes = len(header) - _LENGTH_SIZE_BYTES
+    if size_bytes > MAX_HEADER_SIZE_BYTES:
         raise HeaderTooLarge(
-            f"The header for {len(entries)} tensors takes {len(text)} bytes.",
+            f"The header for {len(entries)} tensors takes {size_bytes} bytes.",
             f"Expected at most {MAX_HEADER_SIZE_BYTES} bytes, the limit of safetensors' readers.",
             "Split the checkpoint: save groups of its variables as several checkpoints.",
         )
-    return struct.pack("<Q", len(text)) + text
+    struct.pack_into("<Q", header, 0, size_bytes)
+    return header
 
 
 def _member(key: str, value: Mapping[str, Any]) -> bytes:
     # One at a time: a header as one large dict would take several times the memory of its text.
     text = json.dumps({key: value}, separators=(",", ":"), ensure_ascii=False)
-    return text[1:-1].encode("utf-8")
+    return text[1:-1].encode("utf-8") + b","
 
 
 def write_safetensors(
