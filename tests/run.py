@@ -63,13 +63,16 @@ class Checks:
 
     def lint(self) -> str:
         """ruff over everything, mypy over each part with what its imports resolve to."""
-        run([sys.executable, "-m", "ruff", "check", "."])
-        run([sys.executable, "-m", "ruff", "format", "--check", "."])
+        ruff = [sys.executable, "-m", "ruff"]
         mypy = [sys.executable, "-m", "mypy"]
-        run([*mypy, "orchestrate.py", "orchestration"])
-        run([*mypy, "--python-version", MYPY_LOWEST, "--no-site-packages", "stage_extract"])
         load_python = os.fspath(self._python("load"))
-        run([*mypy, "--python-executable", load_python, "stage_load"])
+        run(
+            [*ruff, "check", "."],
+            [*ruff, "format", "--check", "."],
+            [*mypy, "orchestrate.py", "orchestration"],
+            [*mypy, "--python-version", MYPY_LOWEST, "--no-site-packages", "stage_extract"],
+            [*mypy, "--python-executable", load_python, "stage_load"],
+        )
         return ""
 
     def legacy_syntax(self) -> str:
@@ -126,10 +129,20 @@ def why_no_containers() -> str | None:
     return None
 
 
-def run(command: Sequence[str]) -> None:
-    """Run a command in the repository's root, showing it and what it says."""
-    say(f"$ {' '.join(command)}")
-    subprocess.run(command, cwd=ROOT, check=True)
+def run(*commands: Sequence[str]) -> None:
+    """Run commands in the repository's root, showing each and what it says.
+
+    Raises:
+        CalledProcessError: of the first that failed, after all of them ran.
+    """
+    failures = []
+    for command in commands:
+        say(f"$ {' '.join(command).strip()}")
+        answer = subprocess.run(command, cwd=ROOT, check=False)
+        if answer.returncode != 0:
+            failures.append(subprocess.CalledProcessError(answer.returncode, command))
+    if failures:
+        raise failures[0]
 
 
 def say(line: str) -> None:
