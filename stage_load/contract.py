@@ -24,6 +24,8 @@ VARIABLES_FILE = "variables.safetensors"
 REFERENCE_FILE = "reference.safetensors"
 METADATA_KEY = "tf1_export"
 
+_VARIABLE_KEYS = frozenset({"name", "shape", "op_kind", "source_axes"})
+
 _HERE = Path(__file__).resolve().parent
 _LONGEST_VALUE = 60
 
@@ -43,9 +45,13 @@ def definition_path(version: int) -> Path:
 
 
 @cache
-def _validator(version: int) -> Callable[[Any], Any]:
+def _validator(version: int, part: str | None = None) -> Callable[[Any], Any]:
+    """Return the check of the whole graph, or of one of the schema's definitions."""
     definition = json.loads(definition_path(version).read_text(encoding="utf-8"))
-    check: Callable[[Any], Any] = fastjsonschema.compile(definition["graph_schema"])
+    schema = definition["graph_schema"]
+    if part is not None:
+        schema = {"$ref": f"#/definitions/{part}", "definitions": schema["definitions"]}
+    check: Callable[[Any], Any] = fastjsonschema.compile(schema)
     return check
 
 
@@ -74,14 +80,34 @@ def check_version(values: Any, file_name: str) -> int:
     return int(version)
 
 
-def check_graph(document: Any) -> None:
+def is_variable(values: Mapping[str, Any]) -> bool:
+    """Whether an object of ``graph.json`` is a complete and valid entry of its variables."""
+    if not values.keys() >= _VARIABLE_KEYS:
+        return False
+    try:
+        _validator(SUPPORTED_VERSIONS[-1], "variable")(values)
+    except fastjsonschema.JsonSchemaValueException:
+        return False
+    return True
+
+
+def check_graph(document: Any, checked: type) -> None:
     """Check a decoded ``graph.json`` against the contract.
+
+    Args:
+        document: the values, in which variables that ``is_variable`` accepted may stand as
+            objects of the type ``checked``.
+        checked: that type.
 
     Raises:
         ContractVersion: it is of a version that this stage does not read.
         ExportDamaged: it breaks the schema; names the place.
     """
     version = check_version(document, GRAPH_FILE)
+    variables = document.get("variables")
+    if isinstance(variables, list):
+        rest = [entry for entry in variables if not isinstance(entry, checked)]
+        document = {**document, "variables": rest}
     try:
         _validator(version)(document)
     except fastjsonschema.JsonSchemaValueException as error:

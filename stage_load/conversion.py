@@ -23,7 +23,7 @@ from stage_load.jobs import Job, LoadOptions
 from stage_load.loading import NonFinite, load_plan
 from stage_load.mapping_csv import MapLine, mapping_text, read_mapping
 from stage_load.models.registry import Model, PreparedModel, find_model
-from stage_load.parity import Parity, model_inputs, prove, unproven
+from stage_load.parity import model_inputs, prove
 from stage_load.plan import Plan, make_plan
 from stage_load.protocol import JobEvents
 from stage_load.report import ReportInput, non_finite_documents, parity_summary, report_document
@@ -41,6 +41,7 @@ from stage_load.safetensors_writer import write_error, write_text
 from stage_load.strict import check_plan
 from stage_load.torch_units import TorchModel
 from stage_load.trace import trace_model
+from stage_load.verdict import Parity, unproven
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,6 @@ def run_load(job: Job, events: JobEvents, stopwatch: Stopwatch) -> dict[str, Any
         choices = look_up(job.options)
         export = Export(job.export)
     with export:
-        if choices.device.note is not None:
-            events.warning(choices.device.note)
         with stopwatch.phase("build"):
             prepared = choices.model.prepare(export.view)
             model = build(prepared.build, choices.device.device)

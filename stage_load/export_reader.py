@@ -16,9 +16,10 @@ from stage_load.contract import (
     VARIABLES_FILE,
     check_graph,
     check_version,
+    is_variable,
 )
 from stage_load.errors import ExportDamaged
-from stage_load.export_view import ExportView
+from stage_load.export_view import ExportView, Variable, variable
 from stage_load.safetensors_reader import SafetensorsReader
 
 # numpy-style names of the contract, and what the format calls them.
@@ -95,7 +96,7 @@ class Export:
 
 def _read_graph(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(path.read_bytes(), object_hook=_compact)
     except OSError as error:
         raise ExportDamaged(
             f"{GRAPH_FILE} of the export cannot be opened: {error.strerror}.",
@@ -108,9 +109,14 @@ def _read_graph(path: Path) -> dict[str, Any]:
             "Expected a complete JSON document.",
             "Extract the checkpoint again, or copy the export again.",
         ) from error
-    check_graph(document)
+    check_graph(document, Variable)
     result: dict[str, Any] = document
     return result
+
+
+def _compact(values: dict[str, Any]) -> dict[str, Any] | Variable:
+    """Take a variable's entry into its small form at once: a checkpoint may have 50,000."""
+    return variable(values) if is_variable(values) else values
 
 
 def _check_metadata(reader: SafetensorsReader) -> None:
@@ -131,14 +137,14 @@ def _check_variables(view: ExportView, reader: SafetensorsReader) -> None:
         if odd in entries:
             has, lacks = lacks, has
         raise _disagree(lacks, f"has no tensor {odd!r}, which {has} has")
-    for variable in view.variables.values():
-        entry = entries[variable.name]
-        described = (_DTYPES.get(variable.dtype), variable.shape)
+    for known in view.variables.values():
+        entry = entries[known.name]
+        described = (_DTYPES.get(known.dtype), known.shape)
         if described != (entry.dtype, entry.shape):
             raise _disagree(
                 VARIABLES_FILE,
-                f"holds {variable.name!r} as {entry.dtype} {list(entry.shape)}, "
-                f"{GRAPH_FILE} says {variable.dtype} {list(variable.shape)}",
+                f"holds {known.name!r} as {entry.dtype} {list(entry.shape)}, "
+                f"{GRAPH_FILE} says {known.dtype} {list(known.shape)}",
             )
 
 

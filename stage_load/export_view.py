@@ -9,11 +9,14 @@ Nodes that hand their input on unchanged (``PASS_THROUGH_OPS``) are skipped by `
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
+
+from stage_load.safetensors_header import shared_shape
 
 Shape = tuple["int | None", ...]
 
@@ -105,7 +108,10 @@ def split_tensor(tensor: str) -> tuple[str, int]:
 
 
 class ExportView:
-    """Read-only access to a checked ``graph.json``. Build it with ``ExportView(document)``."""
+    """Read-only access to a checked ``graph.json``. Build it with ``ExportView(document)``.
+
+    The document's variables may be objects, or ``Variable`` made of them while they were read.
+    """
 
     inputs: tuple[Endpoint, ...]
     """The model's data inputs, in forward order."""
@@ -139,7 +145,8 @@ class ExportView:
         self.inputs = tuple(_endpoint(entry) for entry in document["inputs"])
         self.outputs = tuple(_endpoint(entry) for entry in document["outputs"])
         self.layers = tuple(_layer(entry) for entry in document["layers"])
-        self.variables = MappingProxyType({v["name"]: _variable(v) for v in document["variables"]})
+        variables = (e if isinstance(e, Variable) else variable(e) for e in document["variables"])
+        self.variables = MappingProxyType({entry.name: entry for entry in variables})
         self.skipped = tuple(document["skipped"])
         self.rewrites = tuple(document["rewrites"])
         self.switches = tuple(document["switches"])
@@ -244,20 +251,26 @@ def _endpoint(entry: Mapping[str, Any]) -> Endpoint:
     return Endpoint(entry["tensor"], entry["dtype"], _shape(entry["shape"]))
 
 
-def _variable(entry: Mapping[str, Any]) -> Variable:
+def variable(entry: Mapping[str, Any]) -> Variable:
+    """Make a ``Variable`` of its checked entry in ``graph.json``."""
     return Variable(
-        name=entry["name"],
-        dtype=entry["dtype"],
-        shape=tuple(entry["shape"]),
-        role=entry["role"],
-        op_kind=entry["op_kind"],
-        source_axes=entry["source_axes"],
+        name=sys.intern(entry["name"]),
+        dtype=sys.intern(entry["dtype"]),
+        shape=shared_shape(tuple(entry["shape"])),
+        role=_shared(entry["role"]),
+        op_kind=_shared(entry["op_kind"]),
+        source_axes=_shared(entry["source_axes"]),
         layers=tuple(entry["layers"]),
         order=entry["order"],
         trainable=entry["trainable"],
-        evidence=entry["evidence"],
-        reason=entry["reason"],
+        evidence=_shared(entry["evidence"]),
+        reason=_shared(entry["reason"]),
     )
+
+
+def _shared(text: str | None) -> str | None:
+    """Return the one copy of a text that many entries have."""
+    return None if text is None else sys.intern(text)
 
 
 def _layer(entry: Mapping[str, Any]) -> Layer:

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from stage_load.layouts.rule import Rule
 from stage_load.mapping import Row
-from stage_load.model_writer import ModelWriter, rows_with_names
+from stage_load.model_writer import ModelWriter
 from stage_load.plan import Plan
 from stage_load.safetensors_reader import SafetensorsReader
-from stage_load.tensors import TORCH_DTYPES, fill_tensors, set_module_values
+from stage_load.tensors import FORMAT_DTYPES, fill_tensors, set_module_values
+from stage_load.trace import state_tensors
 
 Progress = Callable[[int, int], None]
 
@@ -53,20 +53,23 @@ def load_plan(
         ExportDamaged: a variable cannot be read.
         DiskFull: there is no room for the model's file.
     """
-    targets = dict(state_tensors(model))
-    names = rows_with_names(plan.rows, aliases)
+    targets = state_tensors(model)
+    names = _Names(aliases)
+    total = sum(row.torch_name is not None for row in plan.rows)
     filled = 0
 
     def fill(row: Row, tensor: Tensor) -> None:
         nonlocal filled
         filled += 1
-        writer.add(names[row.torch_name or ""], tensor)
-        progress(filled, len(names))
+        writer.add(names.of(row), tensor)
+        progress(filled, total)
 
-    dtypes = {row.torch_name: _dtype(row, targets, reader) for row in plan.rows if row.torch_name}
-    layout = {
-        name: (dtypes[first], targets[first].shape) for first in names for name in names[first]
-    }
+    layout = [
+        (name, _dtype(row, targets, reader), row.torch_shape or ())
+        for row in plan.rows
+        if row.torch_name is not None
+        for name in names.of(row)
+    ]
     with ModelWriter(path, layout) as writer:
         fill_tensors(targets, plan.rows, reader, fill)
     set_module_values(model, plan.settings)
@@ -76,13 +79,21 @@ def load_plan(
     )
 
 
-def state_tensors(model: nn.Module) -> Mapping[str, Tensor]:
-    """Return the model's own tensors by name; unlike ``state_dict``, not views of them."""
-    return model.state_dict(keep_vars=True)
+class _Names:
+    """All names of a row's tensor: its own, and those of tensors tied to it."""
+
+    def __init__(self, aliases: Mapping[str, str]) -> None:
+        self._others: dict[str, list[str]] = {}
+        for alias, first in aliases.items():
+            self._others.setdefault(first, []).append(alias)
+
+    def of(self, row: Row) -> tuple[str, ...]:
+        name = row.torch_name or ""
+        return (name, *self._others.get(name, ()))
 
 
-def _dtype(row: Row, targets: Mapping[str, Tensor], reader: SafetensorsReader) -> torch.dtype:
-    """Return the dtype that a tensor has once it is filled."""
+def _dtype(row: Row, targets: Mapping[str, Tensor], reader: SafetensorsReader) -> str:
+    """Return the dtype that a tensor has once it is filled, as the file format calls it."""
     if row.tf_name is not None and isinstance(row.rule, Rule):
-        return TORCH_DTYPES[reader.entries[row.tf_name].dtype]
-    return targets[row.torch_name or ""].dtype
+        return reader.entries[row.tf_name].dtype
+    return FORMAT_DTYPES[targets[row.torch_name or ""].dtype]

@@ -7,7 +7,7 @@ for a model on a GPU.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,13 +16,13 @@ from types import TracebackType
 import torch
 from torch import Tensor
 
-from stage_load.mapping import Row
 from stage_load.result_files import MODEL_METADATA
 from stage_load.safetensors_header import ITEM_BYTES
 from stage_load.safetensors_writer import SafetensorsWriter
-from stage_load.tensors import FORMAT_DTYPES, count_non_finite, tensor_bytes
+from stage_load.tensors import count_non_finite, tensor_bytes
 
 _BATCH_BYTES = 4 << 20
+_BATCH_TENSORS = 1000
 """Small tensors are handed over together."""
 
 
@@ -34,30 +34,25 @@ class ModelWriter:
             block has been left.
     """
 
-    def __init__(
-        self, path: Path, tensors: Mapping[str, tuple[torch.dtype, Sequence[int]]]
-    ) -> None:
+    def __init__(self, path: Path, layout: Sequence[tuple[str, str, tuple[int, ...]]]) -> None:
         """Lay the file out.
 
         Args:
             path: of the complete file.
-            tensors: state dict name -> dtype and shape of everything that will be written.
+            layout: name, dtype as the format calls it, and shape of all that will be written.
 
         Raises:
             DiskFull: there is no room for the whole file.
             OutputNotWritable: the folder cannot be written to.
         """
-        layout = [
-            (name, FORMAT_DTYPES[dtype], tuple(shape)) for name, (dtype, shape) in tensors.items()
-        ]
         # Wide types first, so that each tensor starts at a multiple of its element's size.
-        layout.sort(key=lambda entry: (-ITEM_BYTES[entry[1]], entry[0]))
+        ordered = sorted(layout, key=lambda entry: (-ITEM_BYTES[entry[1]], entry[0]))
         self.non_finite: dict[str, int] = {}
         self._batch: list[tuple[tuple[str, ...], Tensor]] = []
         self._batch_bytes = 0
         self._pending: list[Future[None]] = []
         with ExitStack() as opened:
-            self._writer = opened.enter_context(SafetensorsWriter(path, layout, MODEL_METADATA))
+            self._writer = opened.enter_context(SafetensorsWriter(path, ordered, MODEL_METADATA))
             self._thread = opened.enter_context(ThreadPoolExecutor(1, "model-writer"))
             self._opened = opened.pop_all()
 
@@ -65,7 +60,7 @@ class ModelWriter:
         """Hand a filled tensor over, under all its names. It must not change any more."""
         self._batch.append((tuple(names), tensor))
         self._batch_bytes += tensor.numel() * tensor.element_size()
-        if self._batch_bytes >= _BATCH_BYTES:
+        if self._batch_bytes >= _BATCH_BYTES or len(self._batch) >= _BATCH_TENSORS:
             self._hand_over()
 
     def __enter__(self) -> ModelWriter:
@@ -101,13 +96,3 @@ class ModelWriter:
                 data = tensor_bytes(tensor)
                 for name in names:
                     self._writer.write(name, data)
-
-
-def rows_with_names(
-    rows: Sequence[Row], aliases: Mapping[str, str]
-) -> Mapping[str, tuple[str, ...]]:
-    """Return first name -> all names of every tensor that has a row."""
-    names = {row.torch_name: [row.torch_name] for row in rows if row.torch_name is not None}
-    for alias, first in aliases.items():
-        names[first].append(alias)
-    return {first: tuple(every) for first, every in names.items()}

@@ -17,79 +17,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stage_load.axes import graph_is_channels_first, image_to_tf, image_to_torch, layer_to_tf
-from stage_load.comparison import Comparison, compare
+from stage_load.comparison import compare
 from stage_load.devices import full_precision
 from stage_load.export_reader import Export, reference_layers
 from stage_load.export_view import Layer
 from stage_load.plan import LayerPlace
 from stage_load.safetensors_reader import SafetensorsReader
 from stage_load.trace import RUN_ERRORS, describe_failure
-
-PROVEN = "proven"
-FAILED = "failed"
-UNPROVEN = "unproven"
+from stage_load.verdict import (
+    FAILED,
+    LayerParity,
+    NotCompared,
+    OutputParity,
+    Parity,
+    judge,
+    unproven,
+)
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class LayerParity:
-    """One layer's comparison; ``layer`` is its index in the graph."""
-
-    layer: int
-    name: str
-    tensor: str
-    module: str
-    call: int
-    comparison: Comparison
-
-
-@dataclass(frozen=True)
-class OutputParity:
-    """One output's comparison."""
-
-    tensor: str
-    comparison: Comparison
-
-
-@dataclass(frozen=True)
-class NotCompared:
-    """A tensor that TensorFlow computed and that was not compared, and why."""
-
-    layer: int | None
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Parity:
-    """What the proof found.
-
-    Attributes:
-        verdict: ``"proven"``, ``"failed"`` or ``"unproven"``.
-        reason: why it is not proven; with ``"proven"``, how much was compared.
-        tolerance: relative to the scale of each tensor.
-        layers: in forward order.
-        outputs: in the order in which the model returns them.
-        not_compared: what has no counterpart, or was not recorded.
-    """
-
-    verdict: str
-    reason: str | None
-    tolerance: float
-    layers: tuple[LayerParity, ...] = ()
-    outputs: tuple[OutputParity, ...] = ()
-    not_compared: tuple[NotCompared, ...] = ()
-
-    @property
-    def first_differing_layer(self) -> LayerParity | None:
-        """The first layer in forward order that differs."""
-        return next((layer for layer in self.layers if not layer.comparison.agrees), None)
-
-
-def unproven(reason: str, tolerance: float) -> Parity:
-    """Return the verdict for a model that nothing was compared of."""
-    return Parity(UNPROVEN, reason, tolerance)
 
 
 def model_inputs(
@@ -143,7 +88,7 @@ def prove(
                 run.not_compared(),
             )
         outputs, missing = _compare_outputs(export, reference, model, result, tolerance)
-    return _judge(run.layers(), outputs, (*run.not_compared(), *missing), tolerance)
+    return judge(run.layers(), outputs, (*run.not_compared(), *missing), tolerance)
 
 
 @dataclass
@@ -249,36 +194,6 @@ def _compare_outputs(
         if name not in done
     )
     return tuple(compared), missing
-
-
-def _judge(
-    layers: tuple[LayerParity, ...],
-    outputs: tuple[OutputParity, ...],
-    not_compared: tuple[NotCompared, ...],
-    tolerance: float,
-) -> Parity:
-    def verdict(name: str, reason: str | None) -> Parity:
-        return Parity(name, reason, tolerance, layers, outputs, not_compared)
-
-    layer = next((e for e in layers if not e.comparison.agrees), None)
-    if layer is not None:
-        where = f"layer {layer.layer} ({layer.name}, module {layer.module})"
-        return verdict(FAILED, f"{where} is the first that differs: {layer.comparison.reason}")
-    output = next((e for e in outputs if not e.comparison.agrees), None)
-    if output is not None:
-        return verdict(FAILED, f"output {output.tensor} differs: {output.comparison.reason}")
-    if not outputs:
-        return verdict(UNPROVEN, "no output of the model could be compared with TensorFlow's")
-    left_out = sum(entry.layer is not None for entry in not_compared)
-    without = f"; {_count(left_out, 'layer')} not compared" if left_out else ""
-    return verdict(
-        PROVEN,
-        f"{_count(len(outputs), 'output')} and {_count(len(layers), 'layer')} compared{without}",
-    )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _tensors_of(result: Any) -> list[Tensor]:

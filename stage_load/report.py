@@ -11,8 +11,8 @@ from typing import Any
 from stage_load.comparison import Comparison
 from stage_load.export_view import ExportView
 from stage_load.loading import NonFinite
-from stage_load.parity import LayerParity, OutputParity, Parity
 from stage_load.plan import Plan
+from stage_load.verdict import LayerParity, OutputParity, Parity
 
 FORMAT = "tf1-to-torch-report"
 VERSION = 1

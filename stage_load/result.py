@@ -11,12 +11,12 @@ from stage_load.building import build
 from stage_load.devices import choose_device
 from stage_load.errors import ExportDamaged, ResultDamaged
 from stage_load.layouts.rule import AS_IS
-from stage_load.loading import state_tensors
 from stage_load.mapping import FROM_MODEL, Row
 from stage_load.models.registry import PreparedModel, find_model
 from stage_load.result_files import CONFIG_FILE, FORMAT, MODEL_FILE, SOURCE_FOLDER, VERSION
 from stage_load.safetensors_reader import SafetensorsReader
 from stage_load.tensors import fill_tensors, set_module_values
+from stage_load.trace import state_tensors
 
 if TYPE_CHECKING:
     import os
@@ -89,7 +89,7 @@ def _prepare(root: Path, model: Mapping[str, Any], *, trust_code: bool) -> Prepa
 
 
 def _fill(model: nn.Module, reader: SafetensorsReader) -> None:
-    targets = dict(state_tensors(model))
+    targets = state_tensors(model)
     if targets.keys() != reader.entries.keys():
         odd = min(targets.keys() ^ reader.entries.keys())
         where = "the model" if odd in targets else MODEL_FILE

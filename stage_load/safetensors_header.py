@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 LENGTH_BYTES = 8
 MOST_HEADER_BYTES = 100_000_000
@@ -42,13 +44,24 @@ ITEM_BYTES: Mapping[str, int] = MappingProxyType(
 )
 
 
+class _Described(NamedTuple):
+    """One tensor's values as the header has them, not yet checked."""
+
+    dtype: Any
+    shape: Any
+    data_offsets: Any
+
+
+_TENSOR_KEYS = frozenset(_Described._fields)
+
+
 class HeaderError(ValueError):
     """The header is not one; the message says where and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class TensorEntry:
-    """One tensor of a file; offsets count from the file's first byte."""
+    """One tensor of a file; ``begin`` and ``end`` count from the first byte of the data."""
 
     name: str
     dtype: str
@@ -64,10 +77,17 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class Header:
-    """A file's tensors in the order of their bytes, and its metadata."""
+    """A file's tensors in the order of their bytes, its metadata, and where its data begins."""
 
     entries: Mapping[str, TensorEntry]
     metadata: Mapping[str, str]
+    data_begin: int
+
+
+@lru_cache(maxsize=4096)
+def shared_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the one copy of a shape that many tensors have."""
+    return shape
 
 
 def read_length(prefix: bytes, file_bytes: int) -> int:
@@ -99,24 +119,28 @@ def parse_header(text: bytes, file_bytes: int) -> Header:
         HeaderError: a value is missing, of a wrong type, or out of bounds; a name comes twice; the
             tensors overlap, leave holes, or do not end where the file ends.
     """
-    values = _decode(text)
+    data_begin = LENGTH_BYTES + len(text)
+    decoded = _decode_text(text)
+    del text
+    values = _decode(decoded)
+    del decoded
     metadata = values.pop(METADATA, {})
     if not _is_text_map(metadata):
         raise HeaderError(f"{METADATA} is no object of texts")
-    base = LENGTH_BYTES + len(text)
-    entries = sorted(
-        (_entry(name, value, base) for name, value in values.items()),
-        key=lambda entry: (entry.begin, entry.end),
-    )
-    position = base
+    entries = [_entry(name, values.pop(name)) for name in list(values)]
+    entries.sort(key=lambda entry: (entry.begin, entry.end))
+    position = 0
     for entry in entries:
         if entry.begin != position:
             kind = "overlaps the one before" if entry.begin < position else "leaves a hole before"
             raise HeaderError(f"tensor {entry.name!r} {kind}")
         position = entry.end
-    if position != file_bytes:
-        raise HeaderError(f"the tensors end at byte {position}, the file at {file_bytes}")
-    return Header(MappingProxyType({entry.name: entry for entry in entries}), metadata)
+    if data_begin + position != file_bytes:
+        raise HeaderError(
+            f"the tensors end at byte {data_begin + position}, the file at {file_bytes}"
+        )
+    by_name = MappingProxyType({entry.name: entry for entry in entries})
+    return Header(by_name, metadata, data_begin)
 
 
 def write_header(
@@ -129,34 +153,38 @@ def write_header(
         metadata: at most one key, since several are stored in no certain order by the library.
 
     Returns:
-        The file's first bytes (length and header, padded so that the data starts aligned), and
-        where each tensor's bytes belong.
+        The file's first bytes (length and header, padded so that the data starts aligned), after
+        which the data begins, and where in the data each tensor belongs.
     """
-    values: dict[str, Any] = {METADATA: dict(metadata)} if metadata else {}
+    # The text grows piece by piece: of many tensors, one object for all would take far more memory.
+    pieces = [f'"{METADATA}":{_compact(dict(metadata))}'] if metadata else []
     placed = []
     position = 0
     for name, dtype, shape in tensors:
-        size_bytes = math.prod(shape) * ITEM_BYTES[dtype]
-        values[name] = {
-            "dtype": dtype,
-            "shape": list(shape),
-            "data_offsets": [position, position + size_bytes],
-        }
-        placed.append((name, dtype, shape, position, position + size_bytes))
-        position += size_bytes
-    text = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+        end = position + math.prod(shape) * ITEM_BYTES[dtype]
+        value = {"dtype": dtype, "shape": list(shape), "data_offsets": [position, end]}
+        pieces.append(f"{_compact(name)}:{_compact(value)}")
+        placed.append(TensorEntry(name, dtype, shape, position, end))
+        position = end
+    text = f"{{{','.join(pieces)}}}".encode()
     text += b" " * (-len(text) % ALIGNMENT_BYTES)
-    base = LENGTH_BYTES + len(text)
-    entries = tuple(
-        TensorEntry(name, dtype, shape, base + begin, base + end)
-        for name, dtype, shape, begin, end in placed
-    )
-    return len(text).to_bytes(LENGTH_BYTES, "little") + text, entries
+    return len(text).to_bytes(LENGTH_BYTES, "little") + text, tuple(placed)
 
 
-def _decode(text: bytes) -> dict[str, Any]:
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _decode_text(text: bytes) -> str:
     try:
-        values = json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates)
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise HeaderError(f"the header is not UTF-8: {error.reason}") from error
+
+
+def _decode(text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text, object_pairs_hook=_without_duplicates)
     except RecursionError as error:
         raise HeaderError("the header is nested too deeply") from error
     except HeaderError:
@@ -168,12 +196,25 @@ def _decode(text: bytes) -> dict[str, Any]:
     return values
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> Any:
+    """Make an object of its pairs; that of one tensor becomes a tuple, a third as large."""
     values = dict(pairs)
     if len(values) != len(pairs):
         twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise HeaderError(f"{twice!r} comes twice")
+    if values.keys() == _TENSOR_KEYS:
+        shape = _frozen(values["shape"])
+        if isinstance(shape, tuple):
+            shape = shared_shape(shape)
+        return _Described(values["dtype"], shape, _frozen(values["data_offsets"]))
     return values
+
+
+def _frozen(value: Any) -> Any:
+    """Make a tuple of a list of sizes; anything else is refused when it is checked."""
+    if isinstance(value, list) and all(map(_is_size, value)):
+        return tuple(value)
+    return value
 
 
 def _is_text_map(value: Any) -> bool:
@@ -184,23 +225,23 @@ def _is_size(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _entry(name: str, value: Any, base: int) -> TensorEntry:
-    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
+def _entry(name: str, value: Any) -> TensorEntry:
+    if not isinstance(value, _Described):
         raise HeaderError(f"tensor {name!r} does not have exactly dtype, shape and data_offsets")
-    dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
+    dtype, shape, offsets = value
     if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
         raise HeaderError(
             f"tensor {name!r} has the dtype {dtype!r}, known: {', '.join(ITEM_BYTES)}"
         )
-    if not isinstance(shape, list) or not all(_is_size(size) for size in shape):
+    if not isinstance(shape, tuple):
         raise HeaderError(f"tensor {name!r} has a shape that is no list of sizes")
-    if not isinstance(offsets, list) or len(offsets) != 2 or not all(map(_is_size, offsets)):
+    if not isinstance(offsets, tuple) or len(offsets) != 2:
         raise HeaderError(f"tensor {name!r} has data_offsets that are not two positions")
     begin, end = offsets
     expected = math.prod(shape) * ITEM_BYTES[dtype]
     if end - begin != expected:
         raise HeaderError(
             f"tensor {name!r} has the bytes {begin} to {end}, "
-            f"its shape {shape} of {dtype} takes {expected}"
+            f"its shape {list(shape)} of {dtype} takes {expected}"
         )
-    return TensorEntry(name, dtype, tuple(shape), base + begin, base + end)
+    return TensorEntry(sys.intern(name), sys.intern(dtype), shape, begin, end)

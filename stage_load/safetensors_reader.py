@@ -95,7 +95,7 @@ class SafetensorsReader:
             ExportDamaged: the file became shorter, or the disk failed.
         """
         view = buffer[: entry.size_bytes]
-        position = entry.begin
+        position = self._header.data_begin + entry.begin
         try:
             while view:
                 count = os.preadv(self._file.fileno(), [view[:_MOST_READ_BYTES]], position)
@@ -126,11 +126,8 @@ class SafetensorsReader:
     def _read_header(self) -> Header:
         file_bytes = os.fstat(self._file.fileno()).st_size
         length = read_length(self._file.read(LENGTH_BYTES), file_bytes)
-        text = bytearray(length)
-        view = memoryview(text)
-        while view and (count := self._file.readinto(view)):
-            view = view[count:]
-        return parse_header(bytes(text), file_bytes)
+        # Handed over without a name, so that it is gone when its text has been decoded.
+        return parse_header(self._file.read(length), file_bytes)
 
 
 def _damaged(path: Path, what: str) -> ExportDamaged:

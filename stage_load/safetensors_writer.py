@@ -11,10 +11,10 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 
 from stage_load.errors import DiskFull, LoadError, OutputNotWritable
-from stage_load.safetensors_header import TensorEntry, write_header
+from stage_load.safetensors_header import write_header
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _MOST_WRITE_BYTES = 1 << 30
@@ -145,11 +145,11 @@ class SafetensorsWriter:
             OutputNotWritable: the folder cannot be written to.
         """
         start, entries = write_header(tensors, metadata)
-        self.entries: Mapping[str, TensorEntry] = MappingProxyType({e.name: e for e in entries})
-        self._missing = set(self.entries)
+        self._missing = {entry.name: entry for entry in entries}
+        self._data_begin = len(start)
         with ExitStack() as opened:
             self._file = opened.enter_context(WholeFile(path))
-            self._file.reserve(entries[-1].end if entries else len(start))
+            self._file.reserve(len(start) + (entries[-1].end if entries else 0))
             self._file.write_at(0, start)
             opened.pop_all()
 
@@ -157,14 +157,15 @@ class SafetensorsWriter:
         """Write the bytes of one tensor, in C order.
 
         Raises:
+            KeyError: the file has no such tensor, or it has been written.
             ValueError: the number of bytes is not the tensor's.
             DiskFull: there is no room.
         """
-        entry = self.entries[name]
+        entry = self._missing[name]
         if data.nbytes != entry.size_bytes:
             raise ValueError(f"{name!r} has {data.nbytes} bytes, not {entry.size_bytes}")
-        self._file.write_at(entry.begin, data)
-        self._missing.discard(name)
+        self._file.write_at(self._data_begin + entry.begin, data)
+        del self._missing[name]
 
     def __enter__(self) -> SafetensorsWriter:
         return self

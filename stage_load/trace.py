@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from stage_load.module_kinds import module_kind
+from stage_load.safetensors_header import shared_shape
 from stage_load.torch_units import TorchModel, TorchTensor, TorchUnit
 
 RUN_ERRORS = (
@@ -68,6 +69,18 @@ def describe_failure(error: BaseException) -> str:
     return text if len(text) <= _MOST_MESSAGE else text[: _MOST_MESSAGE - 1] + "…"
 
 
+def state_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors of the state dict by name, each under all its names.
+
+    Unlike ``state_dict()`` these are the model's own tensors, not views of them.
+    """
+    return {
+        f"{path}.{own_name}" if path else own_name: tensor
+        for path, module in model.named_modules(remove_duplicate=False)
+        for own_name, tensor, _ in persistent_tensors(module)
+    }
+
+
 def _own_tensors(
     model: nn.Module,
 ) -> tuple[dict[str, TorchTensor], dict[str, str], dict[str, dict[str, TorchTensor]]]:
@@ -82,7 +95,7 @@ def _own_tensors(
             name = f"{path}.{own_name}" if path else own_name
             known = first.get(id(tensor))
             if known is None:
-                known = TorchTensor(name, tuple(tensor.shape), is_buffer)
+                known = TorchTensor(name, shared_shape(tuple(tensor.shape)), is_buffer)
                 first[id(tensor)] = tensors[name] = known
             else:
                 aliases[name] = known.name
