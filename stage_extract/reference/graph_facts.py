@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional
+from typing import Any, List, Mapping, Optional
 
 from stage_extract.graph.attributes import Shape
 from stage_extract.graph.evaluate import Evaluator
@@ -28,6 +28,12 @@ class GraphFacts:
         if operand >= len(node.inputs):
             return None
         return self._evaluator.value(node.inputs[operand])
+
+    def sizes(self, node: Node, operand: int) -> Optional[List[Optional[int]]]:
+        """Give a vector of sizes, None for each that only a run tells, or for an unknown length."""
+        if operand >= len(node.inputs):
+            return None
+        return self._evaluator.vector(node.inputs[operand])
 
     def origin(self, tensor: str) -> Optional[Node]:
         """Follow a tensor back, through ops that hand it on, to the node that makes its value."""

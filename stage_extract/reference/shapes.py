@@ -83,7 +83,7 @@ class _Axes:
 def _axes(given: DataInput) -> List[Any]:
     window, use = given.use.window, given.use
     sizes: List[Any] = _known_sizes(given)
-    roles = _window_roles(window) if window is not None else {}
+    roles = _window_roles(window) if window is not None else _usual_roles(len(sizes))
     for axis, size in enumerate(sizes):
         if size is not None:
             continue
@@ -113,6 +113,13 @@ def _window_roles(window: WindowUse) -> Dict[Optional[int], Any]:
     for at, axis in enumerate(window.spatial):
         roles[axis] = (HEIGHT, WIDTH, WIDTH)[at]
     return roles
+
+
+def _usual_roles(rank: int) -> Dict[Optional[int], Any]:
+    """Give the roles of an image's axes when nothing on its way tells them."""
+    inner = {4: (HEIGHT, WIDTH), 5: (SEQUENCE, HEIGHT, WIDTH)}.get(rank, ())
+    roles: Dict[Optional[int], Any] = dict(enumerate((BATCH, *inner, CHANNEL_COUNT)))
+    return roles if inner else {}
 
 
 def propose_shapes(

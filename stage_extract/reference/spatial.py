@@ -13,7 +13,7 @@ from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 from stage_extract.graph.graphdef import Node
 from stage_extract.graph.traverse import PASS_THROUGH
 from stage_extract.reference.graph_facts import GraphFacts
-from stage_extract.reference.usage import AXIS_KEEPING_OPS
+from stage_extract.reference.usage import AXIS_KEEPING_OPS, keeps_axes
 
 LARGEST_SIZE = 1024
 SMALLEST_SIZE = 16
@@ -181,6 +181,8 @@ def _to_space(facts: GraphFacts, node: Node, axis: int) -> Optional[_Step]:
 
 def _flatten(facts: GraphFacts, node: Node, axis: int) -> Optional[_Step]:
     """Let only those sizes through with which a reshape to [-1, features] keeps the batch."""
+    if keeps_axes(facts, node, 4):
+        return _Effect
     target = facts.constant(node, 1)
     shape = facts.static_shape(node.inputs[0])
     if target is None or target.size != 2 or target[0] != -1 or shape is None or len(shape) != 4:

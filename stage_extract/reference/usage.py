@@ -173,6 +173,8 @@ def _moved(facts: GraphFacts, node: Node, operand: int, axes: Optional[Axes]) ->
         return _Moved(axes)
     if operand != 0 or axes is None:
         return None
+    if node.op == "Reshape":
+        return _Moved(axes) if keeps_axes(facts, node, len(axes)) else None
     if node.op == "Transpose":
         order = facts.constant(node, 1)
         fits = order is not None and order.size == len(axes)
@@ -184,6 +186,15 @@ def _moved(facts: GraphFacts, node: Node, operand: int, axes: Optional[Axes]) ->
         dropped = {int(axis) % len(axes) for axis in node.attribute("squeeze_dims")}
         return _Moved(tuple(axis for at, axis in enumerate(axes) if at not in dropped))
     return None
+
+
+def keeps_axes(facts: GraphFacts, node: Node, rank: int) -> bool:
+    """Tell whether a Reshape only states anew what it gets, as in reshape(x, [-1, h, w, 3]).
+
+    Its inner sizes are then not known beforehand: they were taken from the tensor itself.
+    """
+    sizes = facts.sizes(node, 1)
+    return sizes is not None and len(sizes) == rank > 2 and None in sizes[1:]
 
 
 def _with_new_axis(axes: Axes, place: int) -> Axes:

@@ -55,6 +55,9 @@ def unet_of_depth_four():
 def unet_of_2015():
     """VALID convolutions: of the smallest sizes only 92, 108, 124 … keep every pooling even."""
     x = image(1)
+    sizes = compat.shape(x)
+    x = compat.reshape(x, compat.stack([-1, sizes[1], sizes[2], 1]))
+    x.set_shape([None, None, None, 1])
     skips = []
     for level in range(3):
         x = conv(conv(x, f"a_{level}", 2, padding="VALID"), f"b_{level}", 2, padding="VALID")
@@ -145,6 +148,11 @@ def baked_batch_in_a_reshape():
     compat.multiply(compat.reshape(x, [5, 6]), kernel("weight", 6), name="out")
 
 
+def image_without_a_window():
+    x = compat.placeholder("float32", [None, None, None, None], name="x")
+    compat.multiply(compat.image.resize_bilinear(x, [9, 7]), kernel("weight", 1), name="out")
+
+
 @pytest.mark.parametrize(
     ("build", "shape"),
     [
@@ -161,6 +169,7 @@ def baked_batch_in_a_reshape():
         pytest.param(unknown_channels, (2, 20, 30, 5), id="channels-from-the-kernel"),
         pytest.param(channels_first_image, (2, 3, 16, 18), id="axes-through-a-transposition"),
         pytest.param(image_without_batch, (16, 17, 3), id="axes-through-a-new-axis"),
+        pytest.param(image_without_a_window, (2, 16, 17, 3), id="image-by-rank"),
         pytest.param(sequence, (2, 12, 5), id="sequence-length"),
         pytest.param(image_behind_flat_input, (2, 280), id="features-from-a-reshape"),
         pytest.param(baked_batch_in_a_reshape, (5, 6), id="batch-in-a-reshape"),
