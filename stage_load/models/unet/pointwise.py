@@ -11,11 +11,12 @@ from stage_load.export_view import Node
 from stage_load.models.unet.context import Context
 from stage_load.models.unet.feature import Feature
 from stage_load.models.unet.misfit import misfit
-from stage_load.models.unet.sizes import NotComputable
-from stage_load.models.unet.steps import Rescale
+from stage_load.models.unet.sizes import Array, NotComputable
+from stage_load.models.unet.steps import PerChannel, Rescale
 
 # What an op with the constant c makes of x, as (scale, offset); by whether the map comes first.
-_EFFECTS: Mapping[tuple[str, bool], Callable[[float], tuple[float, float]]] = MappingProxyType(
+Effect = Callable[[Array], tuple[Array | float, Array | float]]
+_EFFECTS: Mapping[tuple[str, bool], Effect] = MappingProxyType(
     {
         ("Add", True): lambda c: (1.0, c),
         ("Add", False): lambda c: (1.0, c),
@@ -35,8 +36,8 @@ def pointwise(context: Context, node: Node, maps: list[Feature]) -> Feature:
     """Return what ``node`` makes of a map and a constant.
 
     Raises:
-        ModelDoesNotFit: two maps are combined (a residual or additive skip), or the other is no
-        scalar.
+        ModelDoesNotFit: two maps are combined (a residual or additive skip), or the other side is
+            more than a number or one number a channel.
     """
     if len(maps) == 2:
         raise misfit(
@@ -47,21 +48,30 @@ def pointwise(context: Context, node: Node, maps: list[Feature]) -> Feature:
     (given,) = maps
     map_first = context.feature(node.inputs[0]) is not None
     effect = _EFFECTS.get((node.op, map_first))
-    constant = _scalar(context, node.inputs[1 if map_first else 0])
+    constant = _constant(context, node.inputs[1 if map_first else 0], given)
     if effect is None or constant is None:
         raise misfit(
             node,
-            "combines a map with something else than one constant number",
+            "combines a map with something else than one constant number, or one a channel",
             "a rescaling by constants, or a bias added right after its convolution",
         )
     scale, offset = effect(constant)
-    return given.then(node.output(), Rescale(scale, offset))
+    return given.then(node.output(), Rescale(_per_channel(scale), _per_channel(offset)))
 
 
-def _scalar(context: Context, tensor: str) -> float | None:
+def _constant(context: Context, tensor: str, given: Feature) -> Array | None:
+    """Return a constant as one number or one a channel, None for anything else."""
     try:
-        value = context.sizes.value(tensor)
+        value = context.sizes.value(tensor).astype(np.float64)
     except NotComputable:
         return None
-    values = np.unique(value)
-    return float(values[0]) if values.size == 1 else None
+    if np.unique(value).size == 1:
+        return np.asarray(value.flat[0])
+    axis = -3 if given.channels_first else -1
+    along = value.shape[axis] if value.ndim >= -axis else 0
+    return value.reshape(-1) if value.size == along == given.channels else None
+
+
+def _per_channel(value: Array | float) -> PerChannel:
+    numbers = np.asarray(value).tolist()
+    return tuple(numbers) if isinstance(numbers, list) else float(numbers)

@@ -19,6 +19,8 @@ from typing import Any, ClassVar, Literal
 Pair = tuple[int, int]
 # ((top, bottom), (left, right))
 Margins = tuple[Pair, Pair]
+# One number for all channels, or one for each.
+PerChannel = float | tuple[float, ...]
 Padding = Literal["SAME", "VALID"]
 
 # tf.layers.batch_normalization: epsilon 1e-3, momentum (decay) 0.99; torch's momentum is 1 -
@@ -105,12 +107,12 @@ class Dropout:
 
 @dataclass(frozen=True)
 class Rescale:
-    """value * scale + offset, such as pixel values brought to [-1, 1]."""
+    """value * scale + offset, of all channels or (tuples) of each: pixel values to [-1, 1], say."""
 
     kind: ClassVar[str] = "rescale"
 
-    scale: float = 1.0
-    offset: float = 0.0
+    scale: PerChannel = 1.0
+    offset: PerChannel = 0.0
 
 
 @dataclass(frozen=True)

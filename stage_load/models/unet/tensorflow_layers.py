@@ -19,6 +19,7 @@ from stage_load.models.unet.steps import (
     Margins,
     Pad,
     Pair,
+    PerChannel,
     Pool,
     Resize,
     TransposedConvolution,
@@ -167,20 +168,24 @@ class TensorFlowResize(nn.Module):
 
 
 class Rescale(nn.Module):
-    """value * scale + offset; constants of the graph, not parameters."""
+    """value * scale + offset; constants of the graph, neither trained nor in the state dict."""
 
-    def __init__(self, scale: float, offset: float) -> None:
+    scale: Tensor
+    offset: Tensor
+
+    def __init__(self, scale: PerChannel, offset: PerChannel) -> None:
         super().__init__()
-        self.scale = scale
-        self.offset = offset
+        for name, value in (("scale", scale), ("offset", offset)):
+            numbers = torch.tensor(value, dtype=torch.float32).view(-1, 1, 1)
+            self.register_buffer(name, numbers, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Rescale ``x`` of any shape."""
+        """Rescale ``x`` [N, C, H, W]."""
         return x * self.scale + self.offset
 
     def extra_repr(self) -> str:
         """Show the settings in ``print(model)``."""
-        return f"scale={self.scale}, offset={self.offset}"
+        return f"scale={self.scale.flatten().tolist()}, offset={self.offset.flatten().tolist()}"
 
 
 ACTIVATIONS: Mapping[str, Callable[[float | None], nn.Module]] = MappingProxyType(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from stage_load.models.unet.assembling import read_configuration
 from stage_load.models.unet.config import DecoderLevel, EncoderLevel, UNetConfig
+from stage_load.models.unet.network import UNet
 from stage_load.models.unet.steps import (
     Activation,
     BatchNorm,
@@ -360,6 +362,17 @@ def test_scaled_input(new_graph):
     config = unet(graph, image=image)
     wanted = (Rescale(1 / 127.5, 0.0), Rescale(1.0, -1.0), Convolution(5), RELU)
     assert config.encoder[0].block == wanted
+
+
+def test_mean_of_each_channel_taken_off(new_graph):
+    graph = new_graph()
+    image = graph.node("Sub", [graph.image, graph.const([124.0, 117.0, 104.0])], 3)
+    config = unet(graph, image=image)
+    assert config.encoder[0].block[0] == Rescale(1.0, (-124.0, -117.0, -104.0))
+    module = UNet(config)
+    assert "encoder.0.block.rescale_1.offset" not in module.state_dict()
+    result = module.encoder[0].block.rescale_1(torch.zeros(1, 3, 2, 2))
+    assert result[0, :, 1, 1].tolist() == [-124.0, -117.0, -104.0]
 
 
 def test_explicit_and_separate_padding(new_graph):

@@ -135,7 +135,7 @@ def batch_statistics(graph):
 
 
 def multiplied_by_a_vector(graph):
-    net = graph.node("Mul", [graph.image, graph.const([0.1, 0.2, 0.3])], 3, "misfit")
+    net = graph.node("Mul", [graph.image, graph.const([0.1, 0.2, 0.3, 0.4])], 3, "misfit")
     return graph.conv(net, 2)
 
 
