@@ -19,8 +19,9 @@ from stage_extract import native
 FOOTER_SIZE_BYTES = 48
 MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
 
-# TensorFlow's writers close a block at 256 KiB; only a single long value makes a larger one.
-_MAX_BLOCK_SIZE_BYTES = 256 * 1024 * 1024
+# TensorFlow's writers close a block at 256 KiB, and the entries of an index are short. (The blocks
+# of a V1 checkpoint hold whole tensors; they are not read here.)
+_MAX_BLOCK_SIZE_BYTES = 64 * 1024 * 1024
 _BLOCK_TRAILER_SIZE_BYTES = 5
 _NO_COMPRESSION = 0
 _SNAPPY = 1
