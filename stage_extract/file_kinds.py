@@ -51,6 +51,8 @@ _V1 = FileKind(
     UnsupportedFormat,
     "Restore it once with TensorFlow 1.x and save it with tf.train.Saver(), which writes V2.",
 )
+# The first block of a V1 checkpoint may hold a tensor of any size, and is then not looked into.
+_V1_OR_DAMAGED = FileKind(f"{_V1.words}, or a damaged index", UnsupportedFormat, _V1.remedy)
 _SAVED_MODEL = FileKind(
     "a SavedModel",
     UnsupportedFormat,
@@ -192,7 +194,7 @@ def _table_kind(path: str) -> Optional[FileKind]:
         try:
             key, value = next(read_table(file), (None, b""))
         except SSTableError:
-            return FileKind("a damaged V1 checkpoint or index", UnsupportedFormat, "Copy it again.")
+            return _V1_OR_DAMAGED
     if key == b"" and value.startswith(b"\x0a"):
         return _V1
     return FileKind(

@@ -217,6 +217,15 @@ def test_v1_checkpoint(tmp_path, out, run_extraction):
         assert "a V1 checkpoint" in found["happened"]
 
 
+def test_v1_checkpoint_of_large_tensors(tmp_path, out, table_bytes, run_extraction):
+    # Its first block holds a whole tensor, too much to look into for a name.
+    content = table_bytes([(b"", b"x"), (b"w", b"y")], block_handle=(0, 2**28))
+    (tmp_path / "model.ckpt").write_bytes(content)
+    found = run_extraction(tmp_path / "model.ckpt", out).error
+    assert found["class"] == "UnsupportedFormat"
+    assert "a V1 checkpoint" in found["happened"]
+
+
 def test_v1_checkpoint_in_shards(tmp_path, out, run_extraction):
     shutil.move(v1_checkpoint(tmp_path), str(tmp_path / "export-00000-of-00001"))
     os.rename(str(tmp_path / "model.ckpt.meta"), str(tmp_path / "export.meta"))
