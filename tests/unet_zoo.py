@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Sequence
 
 FAMILY = "unet_zoo_family"
 STRANGERS = "unet_zoo_strangers"
+RARE = "unet_zoo_rare"
 REFUSED = "unet_zoo_refused"
 
 CHECKPOINT_NAME = "model.ckpt"
@@ -35,6 +36,7 @@ class Variant(NamedTuple):
     optimizer: str = "momentum"
     numbered: bool = True  # saved with a global step in the file name
     bare: bool = False  # neither .meta nor `checkpoint` file
+    runs: bool = True  # TensorFlow can run it on a CPU, so it can be proven
     first_misfit: str | None = None  # the node that a refusal must name
 
 
@@ -63,6 +65,12 @@ VARIANTS: dict[str, Variant] = {
     "unnamed_variables": Variant(STRANGERS, "unnamed_variables", optimizer="adam"),
     "average_pool_even_kernel": Variant(STRANGERS, "average_pool_even_kernel"),
     "scaled_input": Variant(STRANGERS, "scaled_input", optimizer="adam"),
+    "keras_cropping": Variant(RARE, "keras_cropping", optimizer="adam"),
+    "crop_or_pad": Variant(RARE, "crop_or_pad"),
+    "channels_first": Variant(RARE, "channels_first", runs=False),
+    "bilinear_resize": Variant(RARE, "bilinear_resize", optimizer="rmsprop"),
+    "strided_down": Variant(RARE, "strided_down", optimizer="adam"),
+    "mask_only": Variant(RARE, "mask_only"),
     "residual_addition": Variant(
         REFUSED, "residual_addition", fits=False, first_misfit="down0/add"
     ),
