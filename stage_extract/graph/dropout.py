@@ -7,8 +7,9 @@ x * (1 / (1 - rate)) * cast(uniform >= rate) after it.
 from __future__ import annotations
 
 import math
-from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
+from stage_extract.graph.conditions import MERGE_OPS
 from stage_extract.graph.evaluate import Evaluator
 from stage_extract.graph.graphdef import Graph, Node, node_name
 from stage_extract.graph.machinery import is_gradient
@@ -115,6 +116,38 @@ def remove_dropout(graph: Graph, evaluator: Evaluator) -> WithoutDropout:
                 leftovers.update(node_name(tensor) for tensor in product.inputs)
                 leftovers.discard(node_name(rewrite.becomes))
     return WithoutDropout(graph.with_nodes(changed), rewrites, frozenset(leftovers))
+
+
+def dropped_shares(graph: Graph) -> Dict[str, Optional[float]]:
+    """Give, for each product with a mask, the share dropped; None if it is fed at run time."""
+    evaluator = Evaluator(graph, {})
+    shares: Dict[str, Optional[float]] = {}
+    for mask in find_masks(graph):
+        keep = mask.keep(evaluator)
+        for product in products(graph, mask):
+            shares[product.name] = None if keep is None else round(1.0 - keep, 7)
+    return shares
+
+
+def marked(
+    rewrites: List[Rewrite], graph: Graph, shares: Mapping[str, Optional[float]]
+) -> List[Rewrite]:
+    """Mark the rewrites that take a dropout away: the product itself, or the tf.cond around it.
+
+    Args:
+        graph: the graph as it was saved.
+    """
+    found = []
+    for rewrite in rewrites:
+        node = graph.get(rewrite.node)
+        names = [rewrite.node]
+        if node is not None and node.op in MERGE_OPS:
+            names = [node_name(behind(graph, tensor)) for tensor in node.inputs]
+        product = next((name for name in names if name in shares), None)
+        if product is not None:
+            rewrite = rewrite._replace(is_dropout=True, rate=shares[product])
+        found.append(rewrite)
+    return found
 
 
 def products(graph: Graph, mask: Mask) -> Iterator[Node]:

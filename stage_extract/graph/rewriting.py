@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, Dict, NamedTuple, Optional
 
 
 class Rewrite(NamedTuple):
-    """One node that is replaced by one of the tensors it saw.
+    """One node for which an Identity stands from now on.
 
     Attributes:
-        node: the replaced node.
-        op: its op type.
-        becomes: the tensor that stands for the node's first output from now on.
+        node: the replaced node; its first output keeps its name.
+        op: the op type that it had.
+        becomes: the tensor that the Identity hands on.
         why: the reason, for people.
+        is_dropout: what is gone dropped elements at random.
+        rate: the share that it dropped as the graph says, None if it was fed at run time.
     """
 
     node: str
     op: str
     becomes: str
     why: str
+    is_dropout: bool = False
+    rate: Optional[float] = None
+
+    def to_json(self) -> Dict[str, Any]:
+        """Give the contract's entry of `rewrites`."""
+        entry: Dict[str, Any] = {
+            "node": self.node,
+            "op": self.op,
+            "becomes": self.becomes,
+            "why": self.why,
+        }
+        if self.is_dropout:
+            entry["rate"] = self.rate
+        return entry

@@ -99,6 +99,11 @@ class VariableTable:
             or (node.op in _CONCATENATIONS and self.origin(f"{node.name}:0") is not None)
         )
 
+    def is_rearranged(self, tensor: str) -> bool:
+        """Tell whether a tensor hands on a variable in another shape than it is stored in."""
+        origin = self.origin(tensor)
+        return origin is not None and bool(origin.reshaping)
+
     def _checkpoint_name(self, node: Node) -> Optional[str]:
         shared = node.attribute("shared_name") if node.op == "VarHandleOp" else None
         part = self._saved.slices.get(node.name)

@@ -1,0 +1,250 @@
+"""From a .meta file and the list of a checkpoint's variables to everything that graph.json says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+
+import tensorflow
+
+from stage_extract.export_format import FORMAT_NAME, FORMAT_VERSION
+from stage_extract.files import open_for_reading
+from stage_extract.graph.attributes import Shape
+from stage_extract.graph.conditions import take_branches
+from stage_extract.graph.dropout import dropped_shares, marked, remove_dropout
+from stage_extract.graph.dtypes import output_dtype
+from stage_extract.graph.endpoints import Candidate, EndpointFinder, Endpoints
+from stage_extract.graph.evaluate import Evaluator
+from stage_extract.graph.graphdef import (
+    Graph,
+    GraphUnreadable,
+    MetaGraph,
+    node_name,
+    output_index,
+    parse_meta_graph,
+    tensor_name,
+)
+from stage_extract.graph.guess import guess_layers
+from stage_extract.graph.layers.find import find_layers
+from stage_extract.graph.layers.layer import Forward, Layer
+from stage_extract.graph.layers.moving_averages import MovingAverages
+from stage_extract.graph.machinery import is_gradient, leading_only_to
+from stage_extract.graph.network import find_network
+from stage_extract.graph.prune import inference_nodes, nodes_to_json
+from stage_extract.graph.rewriting import Rewrite
+from stage_extract.graph.roles import describe_variables
+from stage_extract.graph.saved_names import find_saved_names
+from stage_extract.graph.shapes import StaticShapes
+from stage_extract.graph.switches import Switch, find_switches
+from stage_extract.graph.variables import VariableTable
+from stage_extract.jobs import ExtractOptions
+from stage_extract.reader import VariableInfo
+
+NO_META = "no .meta file beside the checkpoint"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What graph.json says, before the reference run and the skipped variables are added.
+
+    Attributes:
+        document: the object, without "skipped" and "reference".
+        warnings: sentences for the user.
+    """
+
+    document: Mapping[str, Any]
+    warnings: Tuple[str, ...] = ()
+
+    def to_json(self) -> Mapping[str, Any]:
+        """Give the object of graph.json, without "skipped" and "reference"."""
+        return self.document
+
+
+class InferenceGraph(NamedTuple):
+    """A training graph turned into its inference graph.
+
+    Attributes:
+        meta: the graph as it was saved.
+        graph: without the branches of training and without dropout.
+        switches: the values that select it.
+        rewrites: what was replaced.
+        leftovers: nodes that only the removed parts read.
+    """
+
+    meta: MetaGraph
+    graph: Graph
+    switches: List[Switch]
+    rewrites: List[Rewrite]
+    leftovers: FrozenSet[str]
+
+
+def describe(
+    meta_path: Optional[str], variables: Sequence[VariableInfo], options: ExtractOptions
+) -> Description:
+    """Describe a checkpoint's variables by its graph, or by their names where there is none.
+
+    Args:
+        meta_path: the .meta file; None if the checkpoint has none.
+        variables: what is exported.
+        options: the user's inputs and outputs, if any.
+
+    Raises:
+        EndpointNotFound: an input or output that the user names is not in the graph.
+        NotReadable: the operating system refuses the .meta file.
+    """
+    if meta_path is None:
+        return _without_graph(variables, NO_META, ())
+    with open_for_reading(meta_path) as file:
+        content = file.read()
+    try:
+        meta = parse_meta_graph(content)
+    except GraphUnreadable as error:
+        reason = f"the .meta file cannot be read: {error}"
+        warning = f"The graph is left out, {reason}. Layers are guessed from names and shapes."
+        return _without_graph(variables, reason, (warning,))
+    return _with_graph(to_inference(meta, options.inputs), variables, options)
+
+
+def to_inference(meta: MetaGraph, inputs: Sequence[str] = ()) -> InferenceGraph:
+    """Take the branches of inference and remove dropout.
+
+    Args:
+        inputs: tensors that the user calls inputs: they are no switches.
+    """
+    switches = find_switches(meta.graph, inputs)
+    values = {switch.tensor: switch.value for switch in switches}
+    taken = take_branches(meta.graph, values)
+    without = remove_dropout(taken.graph, Evaluator(taken.graph, values))
+    abandoned = leading_only_to(
+        meta.graph, lambda node: node.name in taken.removed, is_gradient
+    )
+    rewrites = marked(
+        taken.rewrites + without.rewrites, meta.graph, dropped_shares(meta.graph)
+    )
+    leftovers = frozenset(abandoned) | without.leftovers
+    return InferenceGraph(meta, without.graph, switches, rewrites, leftovers)
+
+
+def _with_graph(
+    inference: InferenceGraph, variables: Sequence[VariableInfo], options: ExtractOptions
+) -> Description:
+    meta, graph, switches = inference.meta, inference.graph, inference.switches
+    values = {switch.tensor: switch.value for switch in switches}
+    saved = find_saved_names(meta)
+    table = VariableTable(graph, saved, variables)
+    shapes = StaticShapes(graph)
+    network = find_network(graph, table, shapes, values, inference.leftovers)
+    finder = EndpointFinder(meta, graph, network, table, shapes, switches)
+    endpoints = finder.find(options.inputs, options.outputs)
+    nodes = inference_nodes(graph, endpoints.inputs, endpoints.outputs)
+    forward = Forward(nodes, table, shapes, Evaluator(graph, values))
+    layers = find_layers(forward, MovingAverages(meta, saved, variables, switches))
+    names = {node.name for node in nodes}
+    document = {
+        **_head("meta", None, meta.producer),
+        "variables": describe_variables(variables, layers, table),
+        "layers": [layer_to_json(index, layer, "graph") for index, layer in enumerate(layers)],
+        "inputs": [_endpoint(graph, shapes, tensor) for tensor in endpoints.inputs],
+        "outputs": [_endpoint(graph, shapes, tensor) for tensor in endpoints.outputs],
+        "switches": [dict(switch._asdict()) for switch in switches],
+        "candidates": _candidates(graph, shapes, endpoints),
+        "rewrites": [one.to_json() for one in inference.rewrites if one.node in names],
+        "nodes": nodes_to_json(nodes, table, shapes),
+    }
+    return Description(document, tuple(_warnings(endpoints, names, options)))
+
+
+def _without_graph(
+    variables: Sequence[VariableInfo], reason: str, warnings: Tuple[str, ...]
+) -> Description:
+    layers = guess_layers(variables)
+    document = {
+        **_head(None, reason, None),
+        "variables": describe_variables(variables, layers, None),
+        "layers": [layer_to_json(index, layer, "guessed") for index, layer in enumerate(layers)],
+        "inputs": [],
+        "outputs": [],
+        "switches": [],
+        "candidates": {"inputs": [], "outputs": []},
+        "rewrites": [],
+        "nodes": [],
+    }
+    return Description(document, warnings)
+
+
+def _head(graph: Optional[str], reason: Optional[str], producer: Optional[int]) -> Dict[str, Any]:
+    return {
+        "format": FORMAT_NAME,
+        "version": FORMAT_VERSION,
+        "source": {
+            "reader": "tensorflow",
+            "tensorflow": tensorflow.__version__,
+            "graph": graph,
+            "graph_reason": reason,
+            "checkpoint_format": "V2",
+            "producer": producer,
+        },
+    }
+
+
+def layer_to_json(index: int, layer: Layer, evidence: str) -> Dict[str, Any]:
+    """Give the contract's entry of `layers`."""
+    guessed = evidence == "guessed"
+    return {
+        "index": index,
+        "kind": layer.kind,
+        "name": layer.op if guessed else layer.scope(),
+        "op": None if guessed else layer.op,
+        "variables": dict(layer.variables),
+        "constants": dict(layer.constants),
+        "input": layer.input,
+        "op_output": layer.op_output or None,
+        "output": layer.output or None,
+        "attributes": dict(layer.attributes),
+        "activation": layer.activation,
+        "evidence": evidence,
+        "reason": layer.reason,
+    }
+
+
+def _tensor(graph: Graph, shapes: StaticShapes, tensor: str) -> Dict[str, Any]:
+    node = graph.producer(tensor)
+    shape = shapes.of(tensor)
+    return {
+        "tensor": tensor,
+        "dtype": None if node is None else output_dtype(node, output_index(tensor)),
+        "shape": None if shape is None else list(shape),
+    }
+
+
+def _endpoint(graph: Graph, shapes: StaticShapes, tensor: str) -> Dict[str, Any]:
+    return {**_tensor(graph, shapes, tensor), "name": node_name(tensor)}
+
+
+def _candidates(graph: Graph, shapes: StaticShapes, endpoints: Endpoints) -> Dict[str, Any]:
+    def listed(candidates: Sequence[Candidate]) -> List[Dict[str, Any]]:
+        return [
+            {
+                **_tensor(graph, shapes, one.tensor),
+                "chosen": one.chosen,
+                "reason": one.reason,
+            }
+            for one in candidates
+        ]
+
+    return {
+        "inputs": listed(endpoints.input_candidates),
+        "outputs": listed(endpoints.output_candidates),
+    }
+
+
+def _warnings(endpoints: Endpoints, names: Set[str], options: ExtractOptions) -> List[str]:
+    warnings = []
+    if not endpoints.outputs:
+        warnings.append("No output was found in the graph; name one with --outputs.")
+    elif not endpoints.inputs:
+        warnings.append("No input was found in the graph; name one with --inputs.")
+    unused = [name for name in options.inputs if node_name(tensor_name(name)) not in names]
+    if unused and endpoints.outputs:
+        warnings.append(f"The outputs are not computed from {', '.join(unused)}.")
+    return warnings

@@ -1,0 +1,179 @@
+"""Layers guessed from names and shapes, for a checkpoint without its graph.
+
+TensorFlow's own layers name their variables in a few ways; anything else is left alone. A rank or a
+size never decides alone between layouts of one shape: what the name does not say is the commonest.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from stage_extract.graph.layers.layer import Layer, vector_axes
+from stage_extract.reader import VariableInfo
+
+_OBJECT_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+# Last part of a name -> role; TensorFlow's layers, slim, Keras, tensorpack and hand-written models.
+_ROLE_WORDS: Mapping[str, Tuple[str, ...]] = {
+    "kernel": (
+        "kernel", "weight", "weights", "w", "filter", "filters", "depthwise_kernel",
+        "depthwise_weights", "pointwise_kernel", "pointwise_weights",
+    ),
+    "bias": ("bias", "biases", "b"),
+    "gamma": ("gamma", "scale"),
+    "beta": ("beta", "offset"),
+    "moving_mean": ("moving_mean", "mean/ema", "pop_mean", "running_mean"),
+    "moving_variance": (
+        "moving_variance", "moving_var", "variance/ema", "pop_var", "pop_variance", "running_var",
+    ),
+    "embedding": (
+        "embedding", "embeddings", "embedding_weights", "embedding_table", "embedding_matrix",
+        "word_embeddings", "position_embeddings", "token_type_embeddings", "lookup_table",
+    ),
+}  # fmt: skip
+_ROLE_OF_WORD = {word: role for role, words in _ROLE_WORDS.items() for word in words}
+_NORMALISER_ROLES = ("gamma", "beta", "moving_mean", "moving_variance")
+_TRANSPOSED_NAME = re.compile(r"transpose|deconv|up_?conv", re.I)
+_DEPTHWISE_NAME = re.compile(r"depthwise|(^|[/_])dw([/_]|$)", re.I)
+_UNNAMED = re.compile(r"(^|/)variable(_\d+)?$", re.I)
+_NUMBERS = re.compile(r"(\d+)")
+
+
+class _Named(NamedTuple):
+    info: VariableInfo
+    scope: str
+    role: Optional[str]
+
+
+def guess_layers(variables: Sequence[VariableInfo]) -> List[Layer]:
+    """Group variables to layers, in natural order of their scopes (conv2d, conv2d_1, … conv2d_10)."""
+    named = sorted((_name_role(info) for info in variables), key=lambda one: _natural(one))
+    groups: Dict[str, Dict[str, VariableInfo]] = {}
+    last_kernel: Optional[str] = None
+    for one in named:
+        role, scope = one.role, one.scope
+        if role is None and _UNNAMED.search(one.info.name):
+            role, scope = _unnamed_role(one.info, groups.get(last_kernel or "", {}), last_kernel)
+            last_kernel = scope if role == "kernel" else None
+        if role is not None:
+            groups.setdefault(scope, {}).setdefault(role, one.info)
+    layers = [_layer(scope, group) for scope, group in groups.items()]
+    return [layer for layer in layers if layer is not None]
+
+
+def _name_role(info: VariableInfo) -> _Named:
+    name = info.name
+    if name.endswith(_OBJECT_SUFFIX):
+        name = name[: -len(_OBJECT_SUFFIX)]
+    parts = name.split("/")
+    for length in (2, 1):
+        word = "/".join(parts[-length:]).lower()
+        if len(parts) >= length and word in _ROLE_OF_WORD:
+            role = _ROLE_OF_WORD[word]
+            scope = "/".join(parts[:-length])
+            if parts[-1].lower().startswith(("depthwise", "pointwise")):
+                scope = f"{scope}/{parts[-1]}" if scope else parts[-1]
+            return _Named(info, scope, role)
+    return _Named(info, name, None)
+
+
+def _natural(one: _Named) -> Tuple[Any, ...]:
+    pieces = _NUMBERS.split(one.info.name)
+    # Numbers compare as numbers; a name without one comes before the same name with one.
+    return tuple(int(piece) if index % 2 else piece for index, piece in enumerate(pieces))
+
+
+def _unnamed_role(
+    info: VariableInfo, group: Mapping[str, VariableInfo], last: Optional[str]
+) -> Tuple[Optional[str], str]:
+    """Give (role, scope) of "Variable_7": a matrix or image kernel, or the bias right behind one."""
+    if len(info.shape) in (2, 4):
+        return "kernel", info.name
+    kernel = group.get("kernel")
+    if len(info.shape) == 1 and kernel is not None and last is not None:
+        if info.shape[0] in kernel.shape[-2:]:
+            return "bias", last
+    return None, info.name
+
+
+def _layer(scope: str, group: Mapping[str, VariableInfo]) -> Optional[Layer]:
+    kind = _kind(scope, group)
+    if kind is None:
+        return None
+    axes: Dict[str, str] = {}
+    variables: Dict[str, str] = {}
+    for role, info in group.items():
+        letters = _axes(kind, role, info)
+        if letters is not None:
+            variables[role] = info.name
+            axes[info.name] = letters
+    if not variables:
+        return None
+    return Layer(
+        kind=kind,
+        op=scope,
+        variables=variables,
+        axes=axes,
+        input=None,
+        op_output="",
+        output="",
+        attributes=_attributes(kind, group),
+        nodes=frozenset(),
+    )
+
+
+def _kind(scope: str, group: Mapping[str, VariableInfo]) -> Optional[str]:
+    kernel = group.get("kernel")
+    if kernel is not None:
+        if len(kernel.shape) == 4:
+            return _convolution_kind(scope, kernel, group.get("bias"))
+        return "dense" if len(kernel.shape) == 2 else None
+    if "embedding" in group:
+        return "embedding" if len(group["embedding"].shape) == 2 else None
+    if "moving_mean" in group or ("gamma" in group and "beta" in group):
+        return "batch_norm"
+    return "bias_add" if "bias" in group else None
+
+
+def _convolution_kind(scope: str, kernel: VariableInfo, bias: Optional[VariableInfo]) -> str:
+    _, _, third, fourth = kernel.shape
+    if _DEPTHWISE_NAME.search(kernel.name):
+        return "depthwise_conv2d"
+    outputs = bias.shape[-1] if bias is not None and bias.shape else None
+    if third != fourth and outputs in (third, fourth):
+        return "conv2d_transpose" if outputs == third else "conv2d"
+    return "conv2d_transpose" if _TRANSPOSED_NAME.search(scope) else "conv2d"
+
+
+def _axes(kind: str, role: str, info: VariableInfo) -> Optional[str]:
+    if role == "kernel":
+        return {
+            "conv2d": "HWIO",
+            "conv2d_transpose": "HWOI",
+            "depthwise_conv2d": "HWCM",
+            "dense": "IO",
+        }.get(kind)
+    if role == "embedding":
+        return "VD" if kind == "embedding" else None
+    allowed = _NORMALISER_ROLES if kind == "batch_norm" else ("bias",)
+    return vector_axes(info.shape) if role in allowed else None
+
+
+def _attributes(kind: str, group: Mapping[str, VariableInfo]) -> Dict[str, Any]:
+    """Give what shapes say; all else is null, the contract's word for "not known"."""
+    if kind in ("conv2d", "conv2d_transpose", "depthwise_conv2d"):
+        keys = ("strides", "padding", "explicit_padding", "dilations", "data_format")
+        found: Dict[str, Any] = dict.fromkeys(keys)
+        found["kernel_size"] = list(group["kernel"].shape[:2])
+        if kind == "conv2d_transpose":
+            found["output_size"] = None
+        return found
+    if kind == "dense":
+        return {"transpose_b": False, "flatten": None}
+    if kind == "embedding":
+        vocabulary, dimension = group["embedding"].shape
+        return {"vocabulary": vocabulary, "dimension": dimension}
+    if kind == "bias_add":
+        return {"data_format": None}
+    keys = ("epsilon", "effective_epsilon", "decay", "fused", "is_training", "data_format")
+    return {**dict.fromkeys(keys), "decay_reason": "there is no graph"}

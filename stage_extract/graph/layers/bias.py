@@ -1,0 +1,95 @@
+"""Biases: part of the layer whose result they are added to, or layers of their own."""
+
+from __future__ import annotations
+
+from typing import Dict, Mapping, Optional, Tuple
+
+from stage_extract.graph.graphdef import Node
+from stage_extract.graph.layers.layer import Forward, Layer, merge
+
+BIAS_OPS = frozenset(("Add", "AddV2", "BiasAdd", "BiasAddV1"))
+_KINDS_WITH_BIAS = frozenset(("conv2d", "conv2d_transpose", "dense", "depthwise_conv2d"))
+
+
+def attach_or_make(
+    forward: Forward, node: Node, by_output: Mapping[str, Layer]
+) -> Optional[Layer]:
+    """Match the addition of a variable.
+
+    Args:
+        by_output: the layers so far, by their results before a bias.
+
+    Returns:
+        The layer whose result the node reads, now with its bias, or a bias_add layer; None if the
+        node adds no vector of channels.
+    """
+    found = _bias_and_data(forward, node)
+    if found is None:
+        return None
+    variable, axes, data = found
+    layer = by_output.get(data)
+    if layer is not None and layer.kind in _KINDS_WITH_BIAS and "bias" not in layer.variables:
+        if _fits(forward, node, layer, variable, axes):
+            return _with_bias(layer, node, variable, axes)
+    if not _is_along_channels(forward, node, axes):
+        return None
+    return _bias_add(node, variable, axes, data)
+
+
+def _bias_and_data(forward: Forward, node: Node) -> Optional[Tuple[str, str, str]]:
+    if node.op not in BIAS_OPS or len(node.inputs) != 2:
+        return None
+    operands = (1,) if node.op.startswith("BiasAdd") else (1, 0)
+    for operand in operands:
+        vector = forward.vector(node.inputs[operand])
+        if vector is not None and forward.table.origin(node.inputs[1 - operand]) is None:
+            return vector[0], vector[1], forward.operand(node, 1 - operand)
+    return None
+
+
+def _fits(forward: Forward, node: Node, layer: Layer, variable: str, axes: str) -> bool:
+    size = max(forward.table.info[variable].shape)
+    kernel = layer.variables["kernel"]
+    letters, sizes = layer.axes[kernel], forward.table.info[kernel].shape
+    by_letter: Dict[str, int] = dict(zip(letters, sizes))
+    outputs = by_letter.get("O") or by_letter["C"] * by_letter["M"]
+    if layer.attributes.get("data_format") == "NCHW" and not node.op.startswith("BiasAdd"):
+        # A plain vector would be added along the width.
+        rearranged = any(forward.table.is_rearranged(tensor) for tensor in node.inputs)
+        return size == outputs and (axes == "1C11" or rearranged)
+    return size == outputs and _is_along_channels(forward, node, axes)
+
+
+def _is_along_channels(forward: Forward, node: Node, axes: str) -> bool:
+    """Tell whether a broadcast addition adds along the last axis, as a bias does."""
+    if node.op.startswith("BiasAdd"):
+        return True
+    rank = forward.shapes.rank(f"{node.name}:0")
+    if axes == "1C11":
+        return rank in (4, None)
+    return rank is None or rank >= len(axes)
+
+
+def _with_bias(layer: Layer, node: Node, variable: str, axes: str) -> Layer:
+    changes = {
+        "variables": merge(layer.variables, {"bias": variable}),
+        "axes": merge(layer.axes, {variable: axes}),
+        "output": f"{node.name}:0",
+        "nodes": layer.nodes | {node.name},
+    }
+    return Layer(**{**layer.__dict__, **changes})
+
+
+def _bias_add(node: Node, variable: str, axes: str, data: str) -> Layer:
+    default = "NCHW" if axes == "1C11" else "NHWC"
+    return Layer(
+        kind="bias_add",
+        op=node.name,
+        variables={"bias": variable},
+        axes={variable: axes},
+        input=data,
+        op_output=f"{node.name}:0",
+        output=f"{node.name}:0",
+        attributes={"data_format": node.attribute("data_format") or default},
+        nodes=frozenset((node.name,)),
+    )
