@@ -1,0 +1,148 @@
+"""Real conversions: TensorFlow 1.15 and torch, as plain processes and in containers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.environments import environments_folder, make_environment, recipe_for
+from orchestration.errors import LegacyPythonMissing
+from orchestration.run_paths import PROJECT
+from orchestration.runtimes.base import Stage
+from orchestration.settings import RuntimeOptions
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ZOO = REPOSITORY / "tests" / "unet_zoo.py"
+PROGRAM = [sys.executable, os.fspath(REPOSITORY / "orchestrate.py")]
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A folder to work in, with an index of exports of its own.
+
+    Attributes:
+        folder: the current folder of the program.
+        environment: variables of the program.
+    """
+
+    folder: Path
+    environment: dict[str, str]
+
+    def run(self, *arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run orchestrate.py to its end."""
+        return subprocess.run(
+            [*PROGRAM, *map(os.fspath, arguments)],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            **options,
+        )
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """Start orchestrate.py."""
+        return subprocess.Popen(
+            [*PROGRAM, *map(os.fspath, arguments)],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def manifest(self, out: str) -> dict[str, Any]:
+        """The manifest of a result."""
+        manifest: dict[str, Any] = json.loads((self.folder / out / "manifest.json").read_bytes())
+        return manifest
+
+    def names(self) -> list[str]:
+        """Names in the folder, hidden ones too."""
+        return sorted(os.listdir(self.folder))
+
+
+def _stage_python(stage: Stage) -> Path:
+    """Interpreter of the local runtime's environment, made if need be."""
+    try:
+        recipe = recipe_for(stage, "cpu")
+        return make_environment(recipe, RuntimeOptions(), os.environ, lambda line: None)
+    except LegacyPythonMissing as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"{error.happened} {error.remedy}")
+
+
+@pytest.fixture(scope="session")
+def extract_python() -> Path:
+    """CPython 3.7 with TensorFlow 1.15."""
+    return _stage_python("extract")
+
+
+@pytest.fixture(scope="session")
+def load_python() -> Path:
+    """CPython 3.11 with torch."""
+    return _stage_python("load")
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("local", id="local"),
+        pytest.param("docker", id="docker", marks=pytest.mark.docker),
+    ]
+)
+def runtime(request: pytest.FixtureRequest) -> str:
+    """Name of the runtime to run with; the local one's environments are ready."""
+    if request.param == "local":
+        request.getfixturevalue("extract_python")
+        request.getfixturevalue("load_python")
+    return str(request.param)
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Workplace:
+    """A workplace with the environments of this machine, and nothing in its index of exports."""
+    cache = tmp_path / "cache" / PROJECT
+    cache.mkdir(parents=True)
+    (cache / "environments").symlink_to(environments_folder(os.environ))
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return Workplace(folder, {**os.environ, "XDG_CACHE_HOME": os.fspath(tmp_path / "cache")})
+
+
+@pytest.fixture(scope="session")
+def zoo(
+    extract_python: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Path]]:
+    """Folder of a small UNet that TensorFlow 1.15 built and saved; each is made once."""
+    root = tmp_path_factory.mktemp("zoo")
+
+    def folder_of(name: str) -> Path:
+        folder = root / name
+        if not folder.exists():
+            subprocess.run(
+                [extract_python, ZOO, name, folder],
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+                check=True,
+                capture_output=True,
+            )
+        return folder
+
+    yield folder_of
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def checkpoint(zoo: Callable[[str], Path], workplace: Workplace) -> Path:
+    """A copy of a small UNet's checkpoint, to be spoilt at will; its prefix is model.ckpt."""
+    folder = workplace.folder / "ckpt"
+    shutil.copytree(zoo("upconvcat"), folder)
+    return folder
