@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from stage_extract.reference.draws import FLOAT_DTYPES, Drawn, Recipe, draw_inputs, recipes
+from stage_extract.reference.finite import is_finite
 from stage_extract.reference.graph_facts import GraphFacts
 from stage_extract.reference.plan import ReferencePlan
 from stage_extract.reference.result import ReferenceUnavailable
@@ -24,14 +25,16 @@ class Attempt:
     Attributes:
         drawn: values of the data inputs, by name.
         feeds: the same and the switches, as TensorFlow is fed.
-        measured: shape and finiteness of every tensor that has a value.
+        measured: shape and type of every tensor that has a value.
         failures: why TensorFlow gives no value for a layer's tensor, by name.
+        is_finite: no output holds NaN or infinity.
     """
 
     drawn: Mapping[str, Drawn]
     feeds: Mapping[str, Any]
     measured: Mapping[str, Measured]
     failures: Mapping[str, str]
+    is_finite: bool
 
 
 def find_attempt(
@@ -68,7 +71,7 @@ def find_attempt(
             if error.is_final:
                 break
             continue
-        if trials.is_finite(attempt) or not any(one.dtype in FLOAT_DTYPES for one in inputs):
+        if attempt.is_finite or not any(one.dtype in FLOAT_DTYPES for one in inputs):
             return attempt
         positive = draw_inputs(inputs, shapes, seed, recipe._replace(is_positive=True))
         return trials.finite_or(attempt, positive)
@@ -100,23 +103,19 @@ class _Trials:
             RunFailed: the outputs cannot be computed.
         """
         feeds = {**self._plan.switches, **{name: one.values for name, one in drawn.items()}}
-        everything = [*self._plan.outputs, *self._layer_tensors]
+        failures = {}
         try:
-            return Attempt(drawn, feeds, self._session.measure(feeds, everything), {})
+            known, outputs = self._session.measure(feeds, self._layer_tensors, self._plan.outputs)
         except RunFailed:
             # One layer without a value (in a branch that is not taken) must not cost the rest.
-            measured = self._session.measure(feeds, self._plan.outputs)
-        failures = {}
-        for tensor in self._layer_tensors:
-            try:
-                measured.update(self._session.measure(feeds, [tensor]))
-            except RunFailed as error:
-                failures[tensor] = f"TensorFlow gives it no value here: {error}"
-        return Attempt(drawn, feeds, measured, failures)
-
-    def is_finite(self, attempt: Attempt) -> bool:
-        """Tell whether no output holds NaN or infinity."""
-        return all(attempt.measured[output].finite for output in self._plan.outputs)
+            known, outputs = self._session.measure(feeds, [], self._plan.outputs)
+            for tensor in self._layer_tensors:
+                try:
+                    known.update(self._session.measure(feeds, [tensor])[0])
+                except RunFailed as error:
+                    failures[tensor] = f"TensorFlow gives it no value here: {error}"
+        finite = all(is_finite(value) for value in outputs.values())
+        return Attempt(drawn, feeds, known, failures, finite)
 
     def finite_or(self, attempt: Attempt, positive: Mapping[str, Drawn]) -> Attempt:
         """Give the run on inputs without negative numbers if that one is finite, else the first.
@@ -127,7 +126,7 @@ class _Trials:
             other = self.run(positive)
         except RunFailed:
             return attempt
-        return other if self.is_finite(other) else attempt
+        return other if other.is_finite else attempt
 
 
 def _told_shapes(drawn: Mapping[str, Drawn]) -> str:

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence
+from dataclasses import replace
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Set
 
 from stage_extract.dtypes import BY_NAME
 from stage_extract.export_format import HEADER_METADATA
 from stage_extract.graph.graphdef import GraphUnreadable, MetaGraph, node_name, parse_meta_graph
 from stage_extract.jobs import ExtractOptions
-from stage_extract.reference.attempts import Attempt, find_attempt
+from stage_extract.reference.attempts import find_attempt
 from stage_extract.reference.graph_facts import GraphFacts
 from stage_extract.reference.loops import loop_frames
 from stage_extract.reference.operators import register_ops
 from stage_extract.reference.plan import ReferencePlan, make_plan
 from stage_extract.reference.randomness import random_op_before
 from stage_extract.reference.recording import (
-    NOT_FINITE,
     NotRepeatable,
     Selection,
     choose_tensors,
     write_recording,
 )
-from stage_extract.reference.result import Feed, ReferenceResult, ReferenceUnavailable, absent
+from stage_extract.reference.result import (
+    Feed,
+    LayerRecord,
+    ReferenceResult,
+    ReferenceUnavailable,
+    absent,
+)
 from stage_extract.reference.session import ImportedGraph, ReferenceSession
 from stage_extract.reference.subgraph import Subgraph, cut_subgraph
 from stage_extract.reference.variables import checkpoint_variables, variable_sources
+
+NOT_FINITE = "it holds NaN or infinity"
 
 
 class OpenGraph(NamedTuple):
@@ -138,7 +146,7 @@ def _record(
     attempt = find_attempt(graph.session, facts, plan, layer_tensors, options.seed)
     selection = choose_tensors(plan, attempt, graph.unrecordable, options.reference_mb)
     try:
-        write_recording(
+        not_finite = write_recording(
             out_path, graph.session, attempt, selection, _forward(plan), HEADER_METADATA
         )
     except NotRepeatable as error:
@@ -147,47 +155,49 @@ def _record(
             f"two runs on the same input differ at '{error.tensor}': {culprit}",
             deterministic=False,
         )
-    return _result(plan, attempt, selection, options)
-
-
-def _forward(plan: ReferencePlan) -> List[str]:
-    """Give the recorded tensors in forward order: layers first, since outputs come after them."""
-    return list(dict.fromkeys([*(layer.tensor for layer in plan.layers), *plan.outputs]))
-
-
-def _result(
-    plan: ReferencePlan, attempt: Attempt, selection: Selection, options: ExtractOptions
-) -> ReferenceResult:
-    not_finite = [
-        tensor
-        for tensor in _forward(plan)
-        if tensor in attempt.measured and not attempt.measured[tensor].finite
-    ]
-    bad_outputs = [tensor for tensor in plan.outputs if tensor in not_finite]
-    warnings = []
-    if not_finite:
-        warnings.append(
-            f"The reference run holds NaN or infinity, first in '{not_finite[0]}'; "
-            f"it is recorded as TensorFlow computed it."
-        )
-    missing = [record for record in selection.records if not record.recorded]
-    if missing:
-        warnings.append(
-            f"{len(missing)} of {len(selection.records)} layer tensors are not in the reference; "
-            f"the first, '{missing[0].tensor}': {missing[0].reason}."
-        )
     feeds = [
         Feed(name, one.values.dtype.name, tuple(one.values.shape), one.how)
         for name, one in attempt.drawn.items()
     ]
+    bad_outputs = [tensor for tensor in plan.outputs if tensor in not_finite]
     return ReferenceResult(
         state="recorded",
         reason=f"output '{bad_outputs[0]}': {NOT_FINITE}" if bad_outputs else None,
         seed=options.seed,
         feeds=feeds,
         outputs=list(plan.outputs),
-        layers=selection.records,
+        layers=_with_notes(selection.records, not_finite),
         deterministic=True,
         size_bytes=selection.size_bytes,
-        warnings=warnings,
+        warnings=_warnings(plan, selection, not_finite),
     )
+
+
+def _forward(plan: ReferencePlan) -> List[str]:
+    """Give the recorded tensors in forward order: of a layer its main op first, outputs last."""
+    layers = sorted(reversed(plan.layers), key=lambda layer: layer.layer)
+    return list(dict.fromkeys([*(layer.tensor for layer in layers), *plan.outputs]))
+
+
+def _with_notes(records: Sequence[LayerRecord], not_finite: Set[str]) -> List[LayerRecord]:
+    return [
+        replace(one, reason=NOT_FINITE) if one.recorded and one.tensor in not_finite else one
+        for one in records
+    ]
+
+
+def _warnings(plan: ReferencePlan, selection: Selection, not_finite: Set[str]) -> List[str]:
+    warnings = []
+    if not_finite:
+        first = next(tensor for tensor in _forward(plan) if tensor in not_finite)
+        warnings.append(
+            f"The reference run holds NaN or infinity, first in '{first}'; "
+            f"it is recorded as TensorFlow computed it."
+        )
+    missing = [one for one in selection.records if not one.recorded]
+    if missing:
+        warnings.append(
+            f"{len(missing)} of {len(selection.records)} layer tensors are not in the reference; "
+            f"the first, '{missing[0].tensor}': {missing[0].reason}."
+        )
+    return warnings

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Set
 
 import numpy
 
 from stage_extract.dtypes import BY_NAME
 from stage_extract.reference.attempts import Attempt
-from stage_extract.reference.plan import LayerTensor, ReferencePlan
+from stage_extract.reference.finite import is_finite
+from stage_extract.reference.plan import ReferencePlan
 from stage_extract.reference.result import LayerRecord, ReferenceUnavailable
 from stage_extract.reference.session import Measured, ReferenceSession
 from stage_extract.safetensors_writer import TensorEntry, write_safetensors
@@ -16,7 +17,6 @@ from stage_extract.safetensors_writer import TensorEntry, write_safetensors
 MEGABYTE = 10**6
 # Fetched at once, and held twice while both runs are compared.
 FETCH_GROUP_BYTES = 32 * 2**20
-NOT_FINITE = "it holds NaN or infinity"
 
 
 class NotRepeatable(Exception):
@@ -57,7 +57,7 @@ def choose_tensors(
     """
     taken: Dict[str, TensorEntry] = {}
     for name, one in attempt.drawn.items():
-        measured = Measured(tuple(one.values.shape), one.values.dtype.name, True)
+        measured = Measured(tuple(one.values.shape), one.values.dtype.name)
         taken[name] = _entry(name, measured)
     for name in plan.outputs:
         taken.setdefault(name, _entry(name, attempt.measured[name]))
@@ -79,7 +79,7 @@ def choose_tensors(
             else:
                 taken[layer.tensor] = entry
                 room -= entry.size_bytes
-        records.append(_record(layer, reason, attempt))
+        records.append(LayerRecord(layer.layer, layer.tensor, reason is None, reason))
     entries = [taken[name] for name in sorted(taken)]
     return Selection(entries, records, sum(entry.size_bytes for entry in entries))
 
@@ -91,14 +91,6 @@ def _entry(name: str, measured: Measured) -> TensorEntry:
     return TensorEntry(name, dtype, measured.shape, measured.size_bytes)
 
 
-def _record(layer: LayerTensor, reason: Any, attempt: Attempt) -> LayerRecord:
-    if reason is not None:
-        return LayerRecord(layer.layer, layer.tensor, False, reason)
-    measured = attempt.measured.get(layer.tensor)
-    note = NOT_FINITE if measured is not None and not measured.finite else None
-    return LayerRecord(layer.layer, layer.tensor, True, note)
-
-
 def write_recording(
     path: str,
     session: ReferenceSession,
@@ -106,7 +98,7 @@ def write_recording(
     selection: Selection,
     forward: Sequence[str],
     metadata: Mapping[str, str],
-) -> None:
+) -> Set[str]:
     """Run the graph twice for every recorded tensor, compare, and write the file.
 
     Args:
@@ -117,12 +109,16 @@ def write_recording(
         forward: all tensors in forward order, to name the first that differs.
         metadata: for the header.
 
+    Returns:
+        The recorded tensors that hold NaN or infinity.
+
     Raises:
         NotRepeatable: two runs differ; nothing is left at `path`.
         DiskFull, OutputNotWritable, TensorNameReserved: from writing.
     """
     fetcher = _RepeatedFetch(session, attempt, selection.entries, forward)
     write_safetensors(path, selection.entries, metadata, fetcher.pieces)
+    return fetcher.not_finite
 
 
 class _RepeatedFetch:
@@ -140,6 +136,7 @@ class _RepeatedFetch:
         self._order = {name: place for place, name in enumerate(forward)}
         self._waiting = [entry for entry in entries if entry.name not in attempt.drawn]
         self._held: Dict[str, Any] = {name: one.values for name, one in attempt.drawn.items()}
+        self.not_finite: Set[str] = set()
 
     def pieces(self, name: str) -> Iterator[memoryview]:
         """Give the bytes of one tensor, which is then no longer held."""
@@ -162,6 +159,7 @@ class _RepeatedFetch:
         different = [name for name in names if not _same_bits(values[name], again[name])]
         if different:
             raise NotRepeatable(min(different, key=lambda name: self._order.get(name, 0)))
+        self.not_finite.update(name for name in names if not is_finite(values[name]))
         self._held.update(values)
 
 

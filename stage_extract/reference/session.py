@@ -53,12 +53,10 @@ class Measured(NamedTuple):
     Attributes:
         shape: its sizes.
         dtype: numpy's name of its type.
-        finite: false if it holds NaN or infinity.
     """
 
     shape: Tuple[int, ...]
     dtype: str
-    finite: bool
 
     @property
     def size_bytes(self) -> int:
@@ -130,7 +128,6 @@ class ReferenceSession:
     ) -> None:
         self._imported = imported
         self._shapes: Dict[str, Any] = {}
-        self._finite: Dict[str, Any] = {}
         self._add_probes(tensors)
         groups = add_restore_ops(imported.graph, prefix, sources)
         os.environ.update(PORTABLE_KERNELS)
@@ -148,25 +145,33 @@ class ReferenceSession:
     ) -> None:
         self._session.close()
 
-    def measure(self, feeds: Mapping[str, Any], tensors: Sequence[str]) -> Dict[str, Measured]:
-        """Run the graph for some tensors without taking their values out of TensorFlow.
+    def measure(
+        self, feeds: Mapping[str, Any], tensors: Sequence[str], outputs: Sequence[str] = ()
+    ) -> Tuple[Dict[str, Measured], Dict[str, Any]]:
+        """Run the graph once for the shapes of some tensors and the values of others.
+
+        Args:
+            feeds: values by name.
+            tensors: their values stay inside of TensorFlow.
+            outputs: their values are given as well.
+
+        Returns:
+            What is known of all of them, and the values of the outputs.
 
         Raises:
             RunFailed: TensorFlow refuses the inputs, or a tensor has no value.
         """
-        fetches = {
-            "shapes": {tensor: self._shapes[tensor] for tensor in tensors},
-            "finite": {tensor: self._finite[tensor] for tensor in tensors},
+        shapes = [self._shapes[tensor] for tensor in tensors]
+        values = [self._imported.tensor(tensor) for tensor in outputs]
+        found_shapes, found_values = self._run([shapes, values], feeds)
+        known = {
+            tensor: Measured(tuple(int(size) for size in shape), self._imported.dtype(tensor))
+            for tensor, shape in zip(tensors, found_shapes)
         }
-        values = self._run(fetches, feeds)
-        return {
-            tensor: Measured(
-                tuple(int(size) for size in values["shapes"][tensor]),
-                self._imported.dtype(tensor),
-                bool(values["finite"][tensor]),
-            )
-            for tensor in tensors
-        }
+        fetched = dict(zip(outputs, found_values))
+        for tensor, value in fetched.items():
+            known[tensor] = Measured(tuple(value.shape), self._imported.dtype(tensor))
+        return known, fetched
 
     def fetch(self, feeds: Mapping[str, Any], tensors: Sequence[str]) -> Dict[str, Any]:
         """Give the values of some tensors from one run.
@@ -185,7 +190,6 @@ class ReferenceSession:
                 self._shapes[name] = tensorflow.raw_ops.Shape(
                     input=tensor, out_type=tensorflow.int64
                 )
-                self._finite[name] = _all_finite(tensor)
 
     def _restore(self, groups: Sequence[List[Any]]) -> None:
         for group in groups:
@@ -203,15 +207,6 @@ class ReferenceSession:
             return self._session.run(fetches, named)
         except tensorflow.errors.OpError as error:
             raise RunFailed(_told(error), _is_final(error)) from error
-
-
-def _all_finite(tensor: Any) -> Any:
-    if not tensor.dtype.base_dtype.is_floating:
-        # Depends on the tensor all the same, so that measuring it runs it.
-        return tensorflow.raw_ops.GreaterEqual(
-            x=tensorflow.raw_ops.Size(input=tensor), y=tensorflow.constant(0)
-        )
-    return tensorflow.reduce_all(tensorflow.math.is_finite(tensor))
 
 
 def _session_config() -> Any:
