@@ -137,8 +137,8 @@ def _cells(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
 
 def _text(path: Path) -> str:
     try:
-        # A spreadsheet may put a byte order mark in front.
-        return path.read_text(encoding="utf-8-sig", errors="strict")
+        # A spreadsheet may put a byte order mark in front. Line ends within a cell are its own.
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise _invalid(path, [f"cannot be opened: {error.strerror}"]) from error
     except UnicodeDecodeError as error:

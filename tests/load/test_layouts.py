@@ -1,0 +1,264 @@
+"""Layout rules against what TensorFlow 1.15 itself computed (golden/make_layouts.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from stage_load.contract import definition_path
+from stage_load.layouts import batch_norm
+from stage_load.layouts.registry import FAMILIES, REFUSALS, find_rule
+from stage_load.layouts.rule import AS_IS, Rule, RuleError
+
+GOLDEN = Path(__file__).parent / "golden" / "layouts.npz"
+Arrays = Mapping[str, Any]
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, dict[str, Any]]:
+    cases: dict[str, dict[str, Any]] = {}
+    with np.load(GOLDEN) as file:
+        for key in file.files:
+            case, _, name = key.partition(".")
+            cases.setdefault(case, {})[name] = file[key]
+    return cases
+
+
+def image(array: Any) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(0, 3, 1, 2)))
+
+
+def from_image(tensor: torch.Tensor) -> Any:
+    return tensor.numpy().transpose(0, 2, 3, 1)
+
+
+def converted(
+    arrays: Arrays, kind: str, role: str, axes: str, attributes: Arrays | None = None
+) -> torch.Tensor:
+    array = arrays[role]
+    rule = find_rule(kind, role, axes, attributes or {}, array.ndim)
+    return torch.from_numpy(rule.apply(array))
+
+
+def conv2d(arrays: Arrays) -> Any:
+    return from_image(F.conv2d(image(arrays["x"]), converted(arrays, "conv2d", "kernel", "HWIO")))
+
+
+def depthwise(arrays: Arrays) -> Any:
+    x = image(arrays["x"])
+    kernel = converted(arrays, "depthwise_conv2d", "kernel", "HWCM")
+    return from_image(F.conv2d(x, kernel, groups=x.shape[1]))
+
+
+def transpose(arrays: Arrays) -> Any:
+    kernel = converted(arrays, "conv2d_transpose", "kernel", "HWOI")
+    return from_image(F.conv_transpose2d(image(arrays["x"]), kernel, stride=2))
+
+
+def dense(arrays: Arrays) -> Any:
+    return F.linear(torch.from_numpy(arrays["x"]), converted(arrays, "dense", "kernel", "IO"))
+
+
+def dense_transpose_b(arrays: Arrays) -> Any:
+    return F.linear(torch.from_numpy(arrays["x"]), converted(arrays, "dense", "kernel", "OI"))
+
+
+def dense_after_flatten(arrays: Arrays) -> Any:
+    flatten = {"node": "flatten", "shape": [None, *arrays["x"].shape[1:]], "data_format": "NHWC"}
+    kernel = converted(arrays, "dense", "kernel", "IO", {"flatten": flatten})
+    return F.linear(image(arrays["x"]).flatten(1), kernel)
+
+
+def bias_add(arrays: Arrays) -> Any:
+    bias = converted(arrays, "bias_add", "bias", "C")
+    return from_image(image(arrays["x"]) + bias[:, None, None])
+
+
+def batch_norm_with(epsilon: float, effective_epsilon: float) -> Callable[[Arrays], Any]:
+    def compute(arrays: Arrays) -> Any:
+        roles = ("moving_mean", "moving_variance", "gamma", "beta")
+        values = [converted(arrays, "batch_norm", role, "C") for role in roles]
+        settings = batch_norm.settings({"epsilon": epsilon, "effective_epsilon": effective_epsilon})
+        return from_image(F.batch_norm(image(arrays["x"]), *values, eps=settings["eps"]))
+
+    return compute
+
+
+def embedding(arrays: Arrays) -> Any:
+    table = converted(arrays, "embedding", "embedding", "VD")
+    return F.embedding(torch.from_numpy(arrays["x"]), table)
+
+
+@pytest.mark.parametrize(
+    ("case", "compute"),
+    [
+        pytest.param("conv2d", conv2d, id="conv2d"),
+        # From here on "square" means: a wrong transpose would keep the shape.
+        pytest.param("conv2d_square", conv2d, id="conv2d-square"),
+        pytest.param("depthwise_conv2d", depthwise, id="depthwise"),
+        pytest.param("depthwise_conv2d_square", depthwise, id="depthwise-square"),
+        pytest.param("conv2d_transpose", transpose, id="conv2d-transpose"),
+        pytest.param("conv2d_transpose_square", transpose, id="conv2d-transpose-square"),
+        pytest.param("dense", dense, id="dense"),
+        pytest.param("dense_square", dense, id="dense-square"),
+        pytest.param("dense_transpose_b", dense_transpose_b, id="dense-transpose-b"),
+        pytest.param("dense_after_flatten", dense_after_flatten, id="dense-after-nhwc-flatten"),
+        pytest.param("bias_add", bias_add, id="bias"),
+        pytest.param("batch_norm", batch_norm_with(1e-3, 1e-3), id="batch-norm"),
+        # TensorFlow's fused kernel never goes below 1.001e-5.
+        pytest.param("batch_norm_clamped", batch_norm_with(1e-7, 1.001e-5), id="epsilon-clamped"),
+        pytest.param("embedding", embedding, id="embedding"),
+    ],
+)
+def test_torch_computes_what_tensorflow_computed(golden, case, compute):
+    expected = golden[case]["y"]
+    actual = np.asarray(compute(golden[case]))
+    assert actual.shape == expected.shape
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
+def test_clamped_epsilon_matters(golden):
+    """Without the clamp the same numbers would be wrong: the case above proves something."""
+    arrays = golden["batch_norm_clamped"]
+    wrong = batch_norm_with(1e-7, 1e-7)(arrays)
+    assert np.abs(wrong - arrays["y"]).max() > 0.05 * np.abs(arrays["y"]).max()
+
+
+@pytest.mark.parametrize(
+    ("kind", "role", "axes", "attributes", "shape", "expected", "text"),
+    [
+        pytest.param("conv2d", "kernel", "HWIO", {}, (2, 3, 4, 5), (5, 4, 2, 3), "HWIO->OIHW", id="conv2d"),
+        pytest.param(
+            "depthwise_conv2d", "kernel", "HWCM", {}, (2, 3, 4, 5), (20, 1, 2, 3), "HWCM->(CM)1HW",
+            id="depthwise",
+        ),
+        pytest.param(
+            "conv2d_transpose", "kernel", "HWOI", {}, (2, 3, 4, 5), (5, 4, 2, 3), "HWOI->IOHW",
+            id="conv2d-transpose",
+        ),
+        pytest.param("dense", "kernel", "IO", {}, (2, 3), (3, 2), "IO->OI", id="dense"),
+        pytest.param("dense", "kernel", "OI", {}, (2, 3), (2, 3), "OI->OI", id="dense-transpose-b"),
+        pytest.param(
+            "dense", "kernel", "IO", {"flatten": {"shape": [None, 2, 3, 4], "data_format": "NHWC"}},
+            (24, 5), (5, 24), "(HWC)O->O(CHW) H=2 W=3 C=4", id="dense-after-flatten",
+        ),
+        pytest.param(
+            "dense", "kernel", "OI", {"flatten": {"shape": [None, 2, 3, 4], "data_format": "NHWC"}},
+            (5, 24), (5, 24), "O(HWC)->O(CHW) H=2 W=3 C=4", id="dense-after-flatten-transpose-b",
+        ),
+        # One unknown size follows from the number of rows.
+        pytest.param(
+            "dense", "kernel", "IO",
+            {"flatten": {"shape": [None, None, 3, 4], "data_format": "NHWC"}},
+            (24, 5), (5, 24), "(HWC)O->O(CHW) W=3 C=4", id="dense-after-flatten-one-size-unknown",
+        ),
+        pytest.param(
+            "dense", "kernel", "IO", {"flatten": {"shape": [None, 4, 2, 3], "data_format": "NCHW"}},
+            (24, 5), (5, 24), "IO->OI", id="dense-after-nchw-flatten",
+        ),
+        # A flattened sequence (N, T, D) keeps its axes in torch.
+        pytest.param(
+            "dense", "kernel", "IO", {"flatten": {"shape": [None, 6, 4], "data_format": "NHWC"}},
+            (24, 5), (5, 24), "IO->OI", id="dense-after-flatten-of-a-sequence",
+        ),
+        pytest.param("conv2d", "bias", "C", {}, (5,), (5,), "C->C", id="bias"),
+        pytest.param("batch_norm", "gamma", "111C", {}, (1, 1, 1, 5), (5,), "111C->C", id="gamma-4d"),
+        pytest.param("batch_norm", "beta", "1C11", {}, (1, 5, 1, 1), (5,), "1C11->C", id="beta-nchw"),
+        pytest.param("embedding", "embedding", "VD", {}, (7, 3), (7, 3), "VD->VD", id="embedding"),
+        pytest.param("other", None, None, {}, (7,), (7,), "as is", id="other-vector"),
+        pytest.param("other", None, None, {}, (), (), "as is", id="other-scalar"),
+    ],
+)  # fmt: skip
+def test_rule(kind, role, axes, attributes, shape, expected, text):
+    rule = find_rule(kind, role, axes, attributes, len(shape))
+    assert rule.target_shape(shape) == expected
+    assert str(rule) == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "role", "axes", "attributes", "shape", "message"),
+    [
+        pytest.param("other", None, None, {}, (3, 4), "not known", id="other-matrix"),
+        pytest.param("conv3d", "kernel", "DHWIO", {}, (2, 3, 4, 5, 6), "no layout rule", id="conv3d"),
+        pytest.param("gru", "kernel", None, {}, (3, 4), "resets the state", id="gru"),
+        pytest.param("lstm", "kernel", None, {}, (3, 4), "forget_bias", id="lstm"),
+        pytest.param("mystery", None, None, {}, (3, 4), "'mystery' is not known", id="unheard-of"),
+        pytest.param("conv2d", "kernel", None, {}, (2, 3, 4, 5), "no row", id="axes-unknown"),
+        pytest.param("conv2d", "kernel", "HWIO", {}, (2, 3, 4), "wants 4 axes", id="rank"),
+        pytest.param("batch_norm", "gamma", "1C", {}, (2, 5), "axis of size 1", id="not-one"),
+        pytest.param(
+            "dense", "kernel", "IO", {"flatten": {"shape": [None, 2, 3, 4], "data_format": "NHWC"}},
+            (25, 5), "does not split an axis of size 25", id="flatten-of-other-size",
+        ),
+        pytest.param(
+            "dense", "kernel", "IO",
+            {"flatten": {"shape": [None, None, None, 4], "data_format": "NHWC"}},
+            (24, 5), "does not split an axis of size 24", id="flatten-two-sizes-unknown",
+        ),
+    ],
+)  # fmt: skip
+def test_refusal(kind, role, axes, attributes, shape, message):
+    with pytest.raises(RuleError, match=message):
+        find_rule(kind, role, axes, attributes, len(shape)).target_shape(shape)
+
+
+def test_a_recipe_needs_no_third_array():
+    """Writing into a view of the target is the same as permuting and reshaping."""
+    array = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
+    rule = Rule("HWCM", "(CM)1HW")
+    recipe = rule.recipe(array.shape)
+    target = np.zeros(recipe.target_shape, np.float32)
+    target.reshape(recipe.target_view)[...] = array.reshape(recipe.source_view).transpose(
+        recipe.permutation
+    )
+    np.testing.assert_array_equal(target, rule.apply(array))
+    assert target[2 * 5 + 3, 0, 1, 2] == array[1, 2, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("rule", "shape", "expected"),
+    [
+        pytest.param(Rule("HWIO", "OIHW"), (2, 3, 4, 5), False, id="permuted"),
+        pytest.param(Rule("HWIO", "OIHW"), (1, 1, 1, 5), True, id="only-one-axis-moves"),
+        pytest.param(Rule("111C", "C"), (1, 1, 1, 5), True, id="squeezed"),
+        pytest.param(AS_IS, (2, 3), True, id="as-is"),
+    ],
+)
+def test_is_copy(rule, shape, expected):
+    assert rule.recipe(shape).is_copy is expected
+    array = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    assert (rule.apply(array).tobytes() == array.tobytes()) is expected
+
+
+def test_the_contract_and_the_registry_know_the_same_kinds():
+    import json
+
+    contract = json.loads(definition_path(1).read_text())["op_kinds"]
+    assert set(contract) <= set(FAMILIES) | set(REFUSALS)
+    for kind, family in FAMILIES.items():
+        for role, described in contract[kind]["roles"].items():
+            known = {layout.source_axes for layout in family.layouts if layout.role == role}
+            assert known == set(described["source_axes"]), (kind, role)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        pytest.param({"epsilon": 1e-3, "decay": 0.99}, {"eps": 1e-3, "momentum": 0.01}, id="keras"),
+        pytest.param({"epsilon": 1e-3, "decay": 0.999}, {"eps": 1e-3, "momentum": 0.001}, id="contrib"),
+        # A decay that went through float32 is 0.9900000095367432.
+        pytest.param({"decay": 0.9900000095367432}, {"momentum": 0.01}, id="float32-decay"),
+        pytest.param(
+            {"epsilon": 1e-7, "effective_epsilon": 1.001e-5}, {"eps": 1.001e-5}, id="fused-clamp"
+        ),
+        pytest.param({"epsilon": None, "decay": None}, {}, id="unknown"),
+    ],
+)
+def test_batch_norm_settings(attributes, expected):
+    assert batch_norm.settings(attributes) == expected
