@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ from stage_load.contract import (
     is_variable,
 )
 from stage_load.errors import ExportDamaged
-from stage_load.export_view import ExportView, Variable, variable
+from stage_load.export_view import ExportView, Layer, Variable, variable
 from stage_load.safetensors_reader import SafetensorsReader
 
 # numpy-style names of the contract, and what the format calls them.
@@ -156,12 +156,19 @@ def _disagree(file_name: str, what: str) -> ExportDamaged:
     )
 
 
-def reference_layers(reference: Mapping[str, Any]) -> dict[int, tuple[str, str | None]]:
-    """Return layer index -> (tensor, reason why it was not recorded, or ``None``)."""
+def reference_layers(
+    reference: Mapping[str, Any], layers: Sequence[Layer]
+) -> dict[int, tuple[str, str | None]]:
+    """Return layer index -> (tensor, reason why it was not recorded, or ``None``).
+
+    A layer with a bias has two tensors, before and after its addition; the one that its torch
+    module returns is taken.
+    """
     return {
         entry["layer"]: (
             entry["tensor"],
             None if entry["recorded"] else entry["reason"] or "not recorded",
         )
         for entry in reference["layers"]
+        if entry["tensor"] == layers[entry["layer"]].output
     }

@@ -106,7 +106,7 @@ class _Run:
     _by_place: dict[tuple[str, int], LayerPlace] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._recorded = reference_layers(self.export.view.reference)
+        self._recorded = reference_layers(self.export.view.reference, self.export.view.layers)
         self._by_place = {(place.module, place.call): place for place in self.places}
 
     def watching(self, model: nn.Module) -> ExitStack:
