@@ -175,7 +175,8 @@ def _record(
 
 def _forward(plan: ReferencePlan) -> List[str]:
     """Give the recorded tensors in forward order: of a layer its main op first, outputs last."""
-    layers = sorted(reversed(plan.layers), key=lambda layer: layer.layer)
+    main_ops_first = plan.layers[::-1]
+    layers = sorted(main_ops_first, key=lambda layer: layer.layer)
     return list(dict.fromkeys([*(layer.tensor for layer in layers), *plan.outputs]))
 
 

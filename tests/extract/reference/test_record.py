@@ -7,6 +7,8 @@ import pytest
 import tensorflow
 
 from stage_extract.errors import EndpointNotFound
+from stage_extract.reference import recording
+from stage_extract.reference.session import ReferenceSession
 
 compat = tensorflow.compat.v1
 
@@ -381,3 +383,24 @@ def test_the_last_refusal_is_quoted_when_no_proposal_runs(save_graph, run_refere
 def test_no_path_of_this_machine_gets_into_a_reason(save_graph, run_reference):
     result, _ = run_reference(save_graph(channels_first), ["x:0"], ["out:0"])
     assert "/" not in result.reason.replace("gradients/", "")
+
+
+def test_values_are_fetched_in_groups_and_twice(save_graph, run_reference, monkeypatch):
+    fetched = []
+    fetch = ReferenceSession.fetch
+
+    def spy(self, feeds, tensors):
+        fetched.append(list(tensors))
+        return fetch(self, feeds, tensors)
+
+    monkeypatch.setattr(ReferenceSession, "fetch", spy)
+    # Two rows of 7 float32 fill a group; those of 3 do not fit beside them.
+    monkeypatch.setattr(recording, "FETCH_GROUP_BYTES", 60)
+    saved = save_graph(two_layers)
+    layers = ["first/BiasAdd:0"]
+    _, tensors = run_reference(saved, ["x:0"], ["second/BiasAdd:0"], layers=layers)
+    groups = [["first/BiasAdd:0"], ["second/BiasAdd:0"]]
+    assert fetched == [groups[0], groups[0], groups[1], groups[1]]
+    first, second = expected_two_layers(saved, tensors["x:0"])
+    numpy.testing.assert_allclose(tensors["first/BiasAdd:0"], first, rtol=1e-5)
+    numpy.testing.assert_allclose(tensors["second/BiasAdd:0"], second, rtol=1e-5)
