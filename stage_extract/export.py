@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from contextlib import ExitStack, closing, contextmanager
@@ -20,12 +19,12 @@ from stage_extract.export_format import (
     VARIABLES_FILE_NAME,
 )
 from stage_extract.graph.describe import Description, describe
+from stage_extract.graph_writer import write_graph
 from stage_extract.hashing import InputHasher
 from stage_extract.inspection import inspect
 from stage_extract.jobs import Job
 from stage_extract.locate import locate
 from stage_extract.optimizer_graph import optimizer_hints
-from stage_extract.output import new_file
 from stage_extract.protocol import JobEvents
 from stage_extract.reader import VariableInfo, VariableReader
 from stage_extract.reference.record import record
@@ -123,7 +122,7 @@ def _extract(
             events.warning(warning)
         with clock.phase("graph"):
             graph = _complete_graph(description, selection, reference)
-            _write_graph(os.path.join(out, GRAPH_FILE_NAME), graph)
+            write_graph(os.path.join(out, GRAPH_FILE_NAME), graph)
         with clock.phase("hash"):
             checkpoint = {**_checkpoint_summary(files), "files": hasher.result()}
         keep()
@@ -188,14 +187,6 @@ def _complete_graph(
     graph["skipped"] = [skipped.to_json() for skipped in selection.skipped]
     graph["reference"] = reference.to_json()
     return graph
-
-
-def _write_graph(path: str, graph: Mapping[str, Any]) -> None:
-    encoder = json.JSONEncoder(sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
-    with new_file(path) as file:
-        for chunk in encoder.iterencode(graph):
-            file.write(chunk.encode("utf-8"))
-        file.write(b"\n")
 
 
 def _checkpoint_summary(files: CheckpointFiles) -> Dict[str, Any]:
