@@ -1,4 +1,4 @@
-"""Writes graph.json: equal content gives equal bytes, one line for each variable, layer and node."""
+"""Writes graph.json: equal content gives equal bytes; one line a variable, layer or node."""
 
 from __future__ import annotations
 
