@@ -98,11 +98,13 @@ def _lock(stage: Stage, variant: TorchVariant | None) -> str:
 
 
 def _stage_files(folder: Path) -> list[Path]:
-    return [
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
-    ]
+    """Files of a stage, without what interpreters, checkers and editors leave beside them."""
+
+    def is_source(path: Path) -> bool:
+        parts = path.relative_to(folder).parts
+        return not any(part == "__pycache__" or part.startswith(".") for part in parts)
+
+    return [path for path in folder.rglob("*") if path.is_file() and is_source(path)]
 
 
 def _member(name: str, size_bytes: int, content: Iterable[bytes]) -> Iterator[bytes]:

@@ -90,6 +90,7 @@ def checkout(tmp_path: Path) -> Path:
         "stage_extract/__pycache__/export.cpython-37.pyc": "compiled",
         "stage_load/prove.py": "z = 1",
         "stage_load/.prove.py.swp": "an editor's",
+        "stage_load/.mypy_cache/3.11/cache.db": "a checker's",
         "orchestration/settings.py": "host",
     }
     for name, content in files.items():
