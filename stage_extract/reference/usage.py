@@ -145,7 +145,8 @@ def _window_use(
 
 def _vocabulary(facts: GraphFacts, node: Node, operand: int) -> List[int]:
     if (node.op, operand) in _TABLE_OPS:
-        table = facts.variable_shape(node.inputs[0])
+        # The handle of a resource has a shape of its own, which is not the table's.
+        table = facts.variable_shape(node.inputs[0]) or facts.static_shape(node.inputs[0])
         if table and table[0] is not None:
             return [table[0]]
     if (node.op, operand) == ("OneHot", 0):

@@ -38,13 +38,19 @@ def partitioned_embedding():
     compat.identity(compat.nn.embedding_lookup(weights, ids), name="out")
 
 
+def joined_embedding():
+    ids = compat.placeholder("int32", [None, 400], name="x")
+    weights = compat.get_variable("table", [11, 4], partitioner=compat.fixed_size_partitioner(2))
+    compat.identity(compat.nn.embedding_lookup(weights.as_tensor(), ids), name="out")
+
+
 def one_hot():
     ids = compat.placeholder("int32", [None, 400], name="x")
     compat.multiply(compat.one_hot(ids, 11), compat.reduce_sum(table(11)), name="out")
 
 
 @pytest.mark.parametrize(
-    "build", [embedding, embedding_of_a_resource, embedding_after_casts, one_hot]
+    "build", [embedding, embedding_of_a_resource, embedding_after_casts, joined_embedding, one_hot]
 )
 def test_integers_stay_inside_the_vocabulary(save_graph, run_reference, build):
     result, tensors = run_reference(save_graph(build), ["x:0"], ["out:0"])
