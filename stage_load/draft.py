@@ -121,7 +121,7 @@ class Draft:
         variable = self._export.variables[name]
         if not variable.layers and owner.kind is None:
             return AS_IS
-        return rule_of(self._export, variable)
+        return rule_of(self._export, variable, owner.kind)
 
     def _add_constants(self, pair: UnitPair) -> None:
         family = FAMILIES.get(pair.tf.kind)

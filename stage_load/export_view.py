@@ -10,7 +10,7 @@ Nodes that hand their input on unchanged (``PASS_THROUGH_OPS``) are skipped by `
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -213,12 +213,6 @@ class ExportView:
     def layer_of_output(self, tensor: str) -> Layer | None:
         """Return the layer whose ``output`` is ``tensor`` (pass-through nodes skipped)."""
         return self._layer_by_output.get(self.source(tensor))
-
-    def layer_roles(self) -> Iterator[tuple[Layer, str, Variable]]:
-        """Yield ``(layer, role, variable)`` for every variable that a layer uses, forward order."""
-        for layer in self.layers:
-            for role, name in layer.variables.items():
-                yield layer, role, self.variables[name]
 
     @cached_property
     def _consumers(self) -> Mapping[str, tuple[Node, ...]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from stage_load.errors import LayoutUnknown, TensorsDoNotFit
-from stage_load.export_view import ExportView
+from stage_load.export_view import ExportView, Variable
 from stage_load.layouts.rule import Constant, Rule, RuleError
 from stage_load.mapping import Row
 from stage_load.names import NameIndex
@@ -16,6 +16,9 @@ from stage_load.tf_units import rule_of
 from stage_load.torch_units import TorchModel
 
 Shape = tuple[int, ...]
+
+
+WITHOUT_RULE = "without a layout rule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,39 +33,38 @@ def check_plan(export: ExportView, model: TorchModel, plan: Plan) -> None:
     """Check that every torch tensor is filled, once and in its shape, and no variable is left over.
 
     Raises:
-        LayoutUnknown: variables have no layout rule; lists all of them.
-        TensorsDoNotFit: lists every missing, unexpected, misshapen and doubly filled tensor.
+        LayoutUnknown: variables have no layout rule, and perhaps there is more.
+        TensorsDoNotFit: tensors are missing, unexpected, misshapen or filled twice.
+            Either error lists everything that does not fit.
     """
-    if plan.refusals:
-        raise _layout_unknown(plan)
     groups = {
+        WITHOUT_RULE: _without_rule(export, plan),
         "missing in the checkpoint": _missing(export, model, plan),
         "unexpected in the checkpoint": _unexpected(export, model, plan),
         "misshapen": [m for row in plan.rows if (m := _misshapen(row)) is not None],
         "claimed twice": [_conflict(row) for row in plan.conflicts],
     }
     if any(groups.values()):
-        raise _tensors_do_not_fit(groups)
+        raise _error(groups)
 
 
-def _layout_unknown(plan: Plan) -> LayoutUnknown:
-    lines = [f"  {name}: {reason}" for name, reason in sorted(plan.refusals.items())]
-    return LayoutUnknown(
-        "\n".join((f"{len(lines)} variables have no layout rule:", *lines)),
-        "Expected operations whose layout is known.",
-        "Give their rule in a mapping file (--map), or leave them out there with the rule 'skip'.",
-    )
-
-
-def _tensors_do_not_fit(groups: dict[str, list[Misfit]]) -> TensorsDoNotFit:
+def _error(groups: dict[str, list[Misfit]]) -> TensorsDoNotFit | LayoutUnknown:
     counts = ", ".join(f"{len(misfits)} {title}" for title, misfits in groups.items() if misfits)
     lines = [f"The checkpoint does not fit the model: {counts}."]
     for title, misfits in groups.items():
         if misfits:
             lines.append(f"{title.capitalize()}:")
             lines += [f"  {misfit.name} {misfit.text}" for misfit in sorted(misfits, key=_by_name)]
+    happened = "\n".join(lines)
+    if groups[WITHOUT_RULE]:
+        return LayoutUnknown(
+            happened,
+            "Expected operations whose layout is known.",
+            "Give the rules in a mapping file (--map), such as 'HWIO->OIHW', or 'skip' there what "
+            "the model does not need.",
+        )
     return TensorsDoNotFit(
-        "\n".join(lines),
+        happened,
         "Expected one variable for each tensor of the model, of the same shape.",
         "Choose or correct the model, or say what belongs together in a mapping file (--map).",
     )
@@ -83,8 +85,7 @@ def _missing(export: ExportView, model: TorchModel, plan: Plan) -> list[Misfit]:
 
 
 def _unexpected(export: ExportView, model: TorchModel, plan: Plan) -> list[Misfit]:
-    placed = {row.tf_name for row in plan.rows} | {row.tf_name for row in plan.conflicts}
-    over = [v for v in export.variables.values() if v.layers and v.name not in placed]
+    over = [v for v in _left_over(export, plan) if _torch_shape(export, v.name) is not None]
     if not over:
         return []
     filled = {row.torch_name for row in plan.rows}
@@ -96,6 +97,25 @@ def _unexpected(export: ExportView, model: TorchModel, plan: Plan) -> list[Misfi
         Misfit(v.name, f"{list(v.shape)}{nearest.hint(v.name, _torch_shape(export, v.name))}")
         for v in over
     ]
+
+
+def _without_rule(export: ExportView, plan: Plan) -> list[Misfit]:
+    reasons = dict(plan.refusals)
+    for variable in _left_over(export, plan):
+        try:
+            rule_of(export, variable).recipe(variable.shape)
+        except RuleError as error:
+            reasons.setdefault(variable.name, str(error))
+    return [
+        Misfit(name, f"{list(export.variables[name].shape)}: {reason}")
+        for name, reason in reasons.items()
+    ]
+
+
+def _left_over(export: ExportView, plan: Plan) -> list[Variable]:
+    """Return the variables that the graph reads and that have no place."""
+    placed = {row.tf_name for row in (*plan.rows, *plan.conflicts)} | set(plan.refusals)
+    return [v for v in export.variables.values() if v.layers and v.name not in placed]
 
 
 def _free_variables(export: ExportView, plan: Plan) -> list[str]:

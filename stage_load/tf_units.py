@@ -67,17 +67,26 @@ def other_kinds(export: ExportView, unit: TfUnit) -> Iterable[TfUnit]:
             yield _unit(export, layers, kind)
 
 
-def rule_of(export: ExportView, variable: Variable) -> Rule:
+def rule_of(export: ExportView, variable: Variable, module_kind: str | None = None) -> Rule:
     """Return the rule of one variable from the first layer that reads it.
+
+    Args:
+        export: the graph.
+        variable: one of its variables.
+        module_kind: kind of the torch module that the variable is meant for, if it is known; it
+            decides where the layer's own kind is a guess.
 
     Raises:
         RuleError: no layer reads it, or the layer's kind has no rule.
     """
     for index in variable.layers:
         layer = export.layers[index]
+        kind = layer.kind
+        if layer.evidence == "guessed" and {kind, module_kind} <= set(_FOUR_AXIS_KINDS):
+            kind = module_kind or kind
         for role, name in layer.variables.items():
             if name == variable.name:
-                return _rule(layer, layer.kind, role, variable)
+                return _rule(layer, kind, role, variable)
     return find_rule(OTHER, None, None, {}, len(variable.shape))
 
 

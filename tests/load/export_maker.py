@@ -101,7 +101,7 @@ class ExportMaker:
                 self.variable(
                     variable,
                     value,
-                    role=role,
+                    role=None if kind == "other" else role,
                     op_kind=kind,
                     source_axes=source_axes,
                     order=len(self.variables),

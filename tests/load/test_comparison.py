@@ -26,24 +26,45 @@ def array(*values, dtype=np.float32):
         pytest.param(array(INF, 1), array(INF, 1), True, None, id="infinity"),
         pytest.param(array(INF, 1), array(-INF, 1), False, "different places", id="other-infinity"),
         pytest.param(array(INF, 1), array(NAN, 1), False, "different places", id="infinity-nan"),
-        pytest.param(array(INF, 1), array(3e38, 1), False, "different places", id="infinity-finite"),
+        pytest.param(
+            array(INF, 1), array(3e38, 1), False, "different places", id="infinity-finite"
+        ),
         pytest.param(array(NAN, NAN), array(NAN, NAN), True, "zero everywhere", id="only-nan"),
         pytest.param(array(0, 0), array(0, 0), True, "zero everywhere", id="zero"),
         pytest.param(array(0, 0), array(0, 5e-5), True, "zero everywhere", id="nearly-zero"),
         pytest.param(array(0, 0), array(0, 1), False, "1 absolute", id="not-zero"),
         pytest.param(array(1e-30, 2e-30), array(1e-30, 3e-30), False, "scale", id="tiny-numbers"),
-        pytest.param(array(1, 2), array(1, 2, 3), False, r"shape \[3\] in torch, \[2\]", id="shape"),
-        pytest.param(array(1, 2, dtype=np.int64), array(1, 2, dtype=np.int32), True, "exactly", id="whole"),
         pytest.param(
-            array(1, 200000, dtype=np.int64), array(1, 200001, dtype=np.int64), False,
-            "1 of 2 whole numbers", id="whole-differ",
+            array(1, 2), array(1, 2, 3), False, r"shape \[3\] in torch, \[2\]", id="shape"
         ),
-        pytest.param(array(True, False, dtype=bool), array(True, True, dtype=bool), False, "1 of 2", id="bool"),
-        pytest.param(array(1 + 2j, dtype=np.complex64), array(1 + 3j, dtype=np.complex64), False, "scale", id="complex"),
+        pytest.param(
+            array(1, 2, dtype=np.int64), array(1, 2, dtype=np.int32), True, "exactly", id="whole"
+        ),
+        pytest.param(
+            array(1, 200000, dtype=np.int64),
+            array(1, 200001, dtype=np.int64),
+            False,
+            "1 of 2 whole numbers",
+            id="whole-differ",
+        ),
+        pytest.param(
+            array(True, False, dtype=bool),
+            array(True, True, dtype=bool),
+            False,
+            "1 of 2",
+            id="bool",
+        ),
+        pytest.param(
+            array(1 + 2j, dtype=np.complex64),
+            array(1 + 3j, dtype=np.complex64),
+            False,
+            "scale",
+            id="complex",
+        ),
         pytest.param(np.zeros((0, 3)), np.zeros((0, 3)), True, "both are empty", id="empty"),
         pytest.param(np.float32(2), np.float32(2), True, None, id="scalar"),
     ],
-)  # fmt: skip
+)
 def test_verdict(expected, actual, agrees, reason):
     found = compare(np.asarray(expected), np.asarray(actual), 1e-4)
     assert found.agrees is agrees

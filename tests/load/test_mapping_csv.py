@@ -65,27 +65,44 @@ def test_no_cell_is_a_formula(name):
     ("text", "expected"),
     [
         pytest.param("tf_name,torch_name\na,b\n", ("a", "b", None, None), id="two-columns"),
-        pytest.param("torch_name,note,tf_name\nb,hello,a\n", ("a", "b", None, None), id="other-order"),
-        pytest.param("\ufefftf_name,torch_name\na,b\n", ("a", "b", None, None), id="byte-order-mark"),
+        pytest.param(
+            "torch_name,note,tf_name\nb,hello,a\n", ("a", "b", None, None), id="other-order"
+        ),
+        pytest.param(
+            "\ufefftf_name,torch_name\na,b\n", ("a", "b", None, None), id="byte-order-mark"
+        ),
         pytest.param("tf_name,torch_name\n,\n\na,b\n", ("a", "b", None, None), id="blank-line"),
-        pytest.param("tf_name,torch_name,rule\na,b,HWIO->OIHW\n", ("a", "b", Rule("HWIO", "OIHW"), None), id="rule"),
+        pytest.param(
+            "tf_name,torch_name,rule\na,b,HWIO->OIHW\n",
+            ("a", "b", Rule("HWIO", "OIHW"), None),
+            id="rule",
+        ),
         pytest.param(
             "tf_name,torch_name,rule\na,b,(HWC)O->O(CHW) H=2 W=3 C=4\n",
             ("a", "b", Rule("(HWC)O", "O(CHW)", (("H", 2), ("W", 3), ("C", 4))), None),
             id="rule-with-sizes",
         ),
-        pytest.param("tf_name,torch_name,rule\n,b,constant 1.5\n", (None, "b", Constant(1.5), None), id="constant"),
         pytest.param(
-            'tf_name,torch_name,rule\n,b,"constant [1, 2.5]"\n', (None, "b", Constant((1.0, 2.5)), None),
+            "tf_name,torch_name,rule\n,b,constant 1.5\n",
+            (None, "b", Constant(1.5), None),
+            id="constant",
+        ),
+        pytest.param(
+            'tf_name,torch_name,rule\n,b,"constant [1, 2.5]"\n',
+            (None, "b", Constant((1.0, 2.5)), None),
             id="constants",
         ),
         pytest.param("tf_name,torch_name,rule\n,b,kept\n", (None, "b", Kept(), None), id="kept"),
         pytest.param("tf_name,torch_name,rule\na,,skip\n", ("a", None, Skip(), None), id="skip"),
         pytest.param("tf_name,torch_name\na,\n", ("a", None, None, None), id="no-torch-name"),
-        pytest.param("tf_name,torch_name,tf_shape\na,b,3x4\n", ("a", "b", None, (3, 4)), id="shape"),
-        pytest.param("tf_name,torch_name,tf_shape\na,b,scalar\n", ("a", "b", None, ()), id="scalar"),
+        pytest.param(
+            "tf_name,torch_name,tf_shape\na,b,3x4\n", ("a", "b", None, (3, 4)), id="shape"
+        ),
+        pytest.param(
+            "tf_name,torch_name,tf_shape\na,b,scalar\n", ("a", "b", None, ()), id="scalar"
+        ),
     ],
-)  # fmt: skip
+)
 def test_read(text, expected, tmp_path):
     path = tmp_path / "mapping.csv"
     path.write_text(text, encoding="utf-8")
@@ -101,20 +118,44 @@ def test_read(text, expected, tmp_path):
         pytest.param(b"tf_name,torch_name\n\xff,b\n", "not UTF-8", id="not-utf-8"),
         pytest.param(b'tf_name,torch_name\n"a,b\n', "not CSV", id="open-quote"),
         pytest.param(b"tf_name,torch_name\na,b,c,d\n", "line 2: more cells", id="more-cells"),
-        pytest.param(b"tf_name,torch_name,rule\na,b,transpose\n", "line 2: 'transpose' is no rule", id="no-rule"),
-        pytest.param(b"tf_name,torch_name,rule\na,b,HWIO->OIH\n", "do not have the same axes", id="axes-lost"),
-        pytest.param(b"tf_name,torch_name,rule\na,b,HHIO->OIHH\n", "names an axis twice", id="axis-twice"),
-        pytest.param(b"tf_name,torch_name,rule\na,b,hwio->oihw\n", "capital letters", id="small-letters"),
-        pytest.param(b"tf_name,torch_name,rule\na,b,(HW)O->O(HW) H=0\n", "no size of an axis", id="size-zero"),
-        pytest.param(b"tf_name,torch_name,rule\na,b,skip\n", "leaves a variable out", id="skip-with-target"),
-        pytest.param(b"tf_name,torch_name,rule\na,,IO->OI\n", "needs a torch_name", id="rule-without-target"),
-        pytest.param(b"tf_name,torch_name,rule\na,b,kept\n", "takes no variable", id="kept-with-variable"),
-        pytest.param(b"tf_name,torch_name,rule\n,b,IO->OI\n", "without a tf_name", id="rule-without-variable"),
-        pytest.param(b"tf_name,torch_name,rule\n,b,constant x\n", "neither a number", id="constant-no-number"),
+        pytest.param(
+            b"tf_name,torch_name,rule\na,b,transpose\n",
+            "line 2: 'transpose' is no rule",
+            id="no-rule",
+        ),
+        pytest.param(
+            b"tf_name,torch_name,rule\na,b,HWIO->OIH\n", "do not have the same axes", id="axes-lost"
+        ),
+        pytest.param(
+            b"tf_name,torch_name,rule\na,b,HHIO->OIHH\n", "names an axis twice", id="axis-twice"
+        ),
+        pytest.param(
+            b"tf_name,torch_name,rule\na,b,hwio->oihw\n", "capital letters", id="small-letters"
+        ),
+        pytest.param(
+            b"tf_name,torch_name,rule\na,b,(HW)O->O(HW) H=0\n", "no size of an axis", id="size-zero"
+        ),
+        pytest.param(
+            b"tf_name,torch_name,rule\na,b,skip\n", "leaves a variable out", id="skip-with-target"
+        ),
+        pytest.param(
+            b"tf_name,torch_name,rule\na,,IO->OI\n", "needs a torch_name", id="rule-without-target"
+        ),
+        pytest.param(
+            b"tf_name,torch_name,rule\na,b,kept\n", "takes no variable", id="kept-with-variable"
+        ),
+        pytest.param(
+            b"tf_name,torch_name,rule\n,b,IO->OI\n", "without a tf_name", id="rule-without-variable"
+        ),
+        pytest.param(
+            b"tf_name,torch_name,rule\n,b,constant x\n", "neither a number", id="constant-no-number"
+        ),
         pytest.param(b"tf_name,torch_name,tf_shape\na,b,3*4\n", "no shape such as", id="no-shape"),
-        pytest.param(b"tf_name,torch_name\na,b\nc,b\n", "line 3: 'b' is filled by line 2", id="filled-twice"),
+        pytest.param(
+            b"tf_name,torch_name\na,b\nc,b\n", "line 3: 'b' is filled by line 2", id="filled-twice"
+        ),
     ],
-)  # fmt: skip
+)
 def test_refused(content, message, tmp_path):
     path = tmp_path / "mapping.csv"
     path.write_bytes(content)

@@ -4,14 +4,12 @@ Run it with CPython 3.7 and TensorFlow 1.15.5 from this folder. The file is comm
 tests need neither.
 """
 
-from __future__ import absolute_import, division, print_function
-
 import os
 
 import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-import tensorflow as tf  # noqa: E402
+import tensorflow as tf
 
 RANDOM = np.random.RandomState(7)
 
