@@ -12,7 +12,6 @@ from stage_extract.selection import Skipped
 # Parts of graph.json that are shown as they are.
 _SHOWN_AS_IS = (
     "source",
-    "layers",
     "inputs",
     "outputs",
     "candidates",
@@ -45,6 +44,7 @@ def inspect(
     return {
         "checkpoint": dict(checkpoint),
         **{key: document[key] for key in _SHOWN_AS_IS},
+        "layers": list(document["layers"]),
         "variables": variables,
         "skipped": left_out,
         "totals": {"variables": _totals(variables), "skipped": _totals(left_out)},

@@ -14,7 +14,7 @@ from stage_extract.dtypes import ELEMENT_TYPES
 # -1 of a TensorShapeProto becomes None, an unknown rank is None for the whole.
 Shape = Optional[Tuple[Optional[int], ...]]
 
-# A constant that is larger than this stays a NodeDef: it is data of the model, not a setting of an op.
+# A larger constant stays a NodeDef: it is data of the model, not a setting of an op.
 MAX_CONSTANT_ELEMENTS = 65536
 
 # DT_FLOAT_REF and the like are the plain type plus this (tensorflow/core/framework/types.proto).
@@ -22,7 +22,7 @@ _REFERENCE_OFFSET = 100
 
 
 def dtype_name(number: int) -> str:
-    """Give numpy's name of a TensorFlow DataType number; "unknown_N" for a number out of the table."""
+    """Give numpy's name of a DataType number of TensorFlow, "unknown_N" if there is none."""
     plain = number - _REFERENCE_OFFSET if number > _REFERENCE_OFFSET else number
     element = ELEMENT_TYPES.get(plain)
     return element.name if element is not None else f"unknown_{number}"
@@ -36,7 +36,7 @@ def shape_value(proto: tensor_shape_pb2.TensorShapeProto) -> Shape:
 
 
 def plain_value(attribute: attr_value_pb2.AttrValue) -> Any:
-    """Give an attribute as a Python value that JSON can hold; a tensor as None (see `tensor_value`)."""
+    """Give an attribute as a Python value; a tensor as None, see `tensor_value`."""
     kind = attribute.WhichOneof("value")
     if kind is None or kind == "tensor":
         return None
@@ -74,9 +74,9 @@ def text(value: Union[bytes, str]) -> str:
 
 
 def shortest_float(value: float) -> float:
-    """Give the shortest decimal that stands for the same float32 (0.001, not 0.0010000000474974513).
+    """Give the shortest decimal that stands for the same float32: 0.001, not 0.00100000004749….
 
-    Attributes and most constants are stored in single precision; their authors wrote the short form.
+    Attributes and most constants are stored in single precision; authors wrote the short form.
     """
     if not math.isfinite(value):
         return value

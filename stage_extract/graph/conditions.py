@@ -1,7 +1,7 @@
 """tf.cond of TensorFlow 1 (Switch and Merge), resolved to the branch that is taken.
 
-The executor's own rule decides: the output of a Switch that is not taken is dead, whatever has a dead
-input is dead, and a Merge hands on the one input that is alive.
+The executor's own rule decides: the output of a Switch that is not taken is dead, whatever has a
+dead input is dead, and a Merge hands on the one input that is alive.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _untaken_readers(graph: Graph, name: str, dead: Deadness) -> Iterator[Tuple[
 
 
 def _live_inputs(graph: Graph, merge: Node, dead: Deadness) -> List[str]:
-    """Give the inputs that can arrive; what a loop sends back arrives only if the loop is entered."""
+    """Give the inputs that can arrive; a loop sends something back only if it was entered."""
     return [
         tensor
         for tensor in merge.inputs

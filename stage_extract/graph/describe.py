@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 import tensorflow
 
 from stage_extract.export_format import FORMAT_NAME, FORMAT_VERSION
 from stage_extract.files import open_for_reading
-from stage_extract.graph.attributes import Shape
 from stage_extract.graph.conditions import take_branches
 from stage_extract.graph.dropout import dropped_shares, marked, remove_dropout
 from stage_extract.graph.dtypes import output_dtype
 from stage_extract.graph.endpoints import Candidate, EndpointFinder, Endpoints
+from stage_extract.graph.entries import LazyEntries
 from stage_extract.graph.evaluate import Evaluator
 from stage_extract.graph.graphdef import (
     Graph,
@@ -115,12 +116,8 @@ def to_inference(meta: MetaGraph, inputs: Sequence[str] = ()) -> InferenceGraph:
     values = {switch.tensor: switch.value for switch in switches}
     taken = take_branches(meta.graph, values)
     without = remove_dropout(taken.graph, Evaluator(taken.graph, values))
-    abandoned = leading_only_to(
-        meta.graph, lambda node: node.name in taken.removed, is_gradient
-    )
-    rewrites = marked(
-        taken.rewrites + without.rewrites, meta.graph, dropped_shares(meta.graph)
-    )
+    abandoned = leading_only_to(meta.graph, lambda node: node.name in taken.removed, is_gradient)
+    rewrites = marked(taken.rewrites + without.rewrites, meta.graph, dropped_shares(meta.graph))
     leftovers = frozenset(abandoned) | without.leftovers
     return InferenceGraph(meta, without.graph, switches, rewrites, leftovers)
 
@@ -143,7 +140,7 @@ def _with_graph(
     document = {
         **_head("meta", None, meta.producer),
         "variables": describe_variables(variables, layers, table),
-        "layers": [layer_to_json(index, layer, "graph") for index, layer in enumerate(layers)],
+        "layers": LazyEntries(layers, partial(layer_to_json, evidence="graph")),
         "inputs": [_endpoint(graph, shapes, tensor) for tensor in endpoints.inputs],
         "outputs": [_endpoint(graph, shapes, tensor) for tensor in endpoints.outputs],
         "switches": [dict(switch._asdict()) for switch in switches],
@@ -161,7 +158,7 @@ def _without_graph(
     document = {
         **_head(None, reason, None),
         "variables": describe_variables(variables, layers, None),
-        "layers": [layer_to_json(index, layer, "guessed") for index, layer in enumerate(layers)],
+        "layers": LazyEntries(layers, partial(layer_to_json, evidence="guessed")),
         "inputs": [],
         "outputs": [],
         "switches": [],

@@ -173,7 +173,9 @@ def _rewrite(graph: Graph, mask: Mask, product: Node, evaluator: Evaluator) -> O
     data = _unscaled(graph, behind(graph, scaled[0]), mask, evaluator)
     if keep is not None and _equal(keep, 1.0):
         becomes = scaled[0] if data is None else data
-        return Rewrite(product.name, product.op, becomes, "dropout keeps everything (keep_prob 1.0)")
+        return Rewrite(
+            product.name, product.op, becomes, "dropout keeps everything (keep_prob 1.0)"
+        )
     if data is None:
         return None
     share = "a keep_prob computed in the graph" if keep is None else f"keep_prob {keep:g}"
@@ -218,7 +220,9 @@ def _is_inverse_of_keep(graph: Graph, tensor: str, mask: Mask, evaluator: Evalua
     node = graph.producer(behind(graph, tensor))
     if node is None or node.op not in _DIVISION_OPS:
         return False
-    return evaluator.scalar(node.inputs[0]) == 1 and _is_keep(graph, node.inputs[1], mask, evaluator)
+    return evaluator.scalar(node.inputs[0]) == 1 and _is_keep(
+        graph, node.inputs[1], mask, evaluator
+    )
 
 
 def _equal(left: float, right: float) -> bool:

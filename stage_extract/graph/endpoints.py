@@ -6,6 +6,7 @@ import difflib
 from typing import Dict, Iterable, List, NamedTuple, Sequence, Set, Tuple
 
 from stage_extract.errors import EndpointNotFound
+from stage_extract.graph.dtypes import output_dtype
 from stage_extract.graph.graphdef import (
     Graph,
     MetaGraph,
@@ -14,7 +15,6 @@ from stage_extract.graph.graphdef import (
     output_index,
     tensor_name,
 )
-from stage_extract.graph.dtypes import output_dtype
 from stage_extract.graph.heads import Head, HeadFinder, Rejected, only_last
 from stage_extract.graph.hints import Hints, find_hints
 from stage_extract.graph.network import Network, is_pipeline, is_random
@@ -123,7 +123,7 @@ class EndpointFinder:
             if self._graph.producer(tensor) is not None
         }
         if wanted:
-            chosen = {tensor: "named by the user" for tensor in wanted}
+            chosen = dict.fromkeys(wanted, "named by the user")
         elif named and self._are_plausible(named):
             chosen = {tensor: f"named in {where}" for tensor, where in named.items()}
         else:
@@ -146,9 +146,7 @@ class EndpointFinder:
         rejected: List[Rejected] = []
         heads, earlier = only_last(self._graph, heads, self._network, finder.compared())
         heads, readings = choose_readings(self._graph, heads, self._network)
-        heads, towers = choose_towers(
-            self._graph, heads, self._network, self._table, self._shapes
-        )
+        heads, towers = choose_towers(self._graph, heads, self._network, self._table, self._shapes)
         for group in (earlier, readings, towers, finder.rejected):
             rejected.extend(group)
         return heads, rejected
@@ -156,7 +154,7 @@ class EndpointFinder:
     def _find_inputs(
         self, outputs: Sequence[str], fed: Sequence[str], hints: Hints
     ) -> Tuple[List[str], List[Candidate]]:
-        reasons: Dict[str, str] = {tensor: "named by the user" for tensor in fed}
+        reasons: Dict[str, str] = dict.fromkeys(fed, "named by the user")
         named = {name: where for name, where in hints.inputs.items() if name not in reasons}
         if not fed:
             reasons.update((tensor, f"named in {where}") for tensor, where in named.items())
@@ -185,7 +183,7 @@ class EndpointFinder:
         return self._entries(order, strong)
 
     def _entries(self, order: Sequence[Node], sources: List[str]) -> List[str]:
-        """Give, instead of what a pipeline delivers in many pieces or as text, what the layers read."""
+        """Give what the layers read where a pipeline delivers many pieces, or text."""
         piped = {tensor for tensor in sources if self._is_piece(tensor)}
         if not piped:
             return sources

@@ -1,4 +1,4 @@
-"""What a graph computes without being run: small tensors that follow from constants and switches."""
+"""What is known of a graph without running it: small tensors made of constants and switches."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class Evaluator:
         return self._known[tensor]
 
     def scalar(self, tensor: str) -> Any:
-        """Give the value of a tensor of one element as a Python value, None if unknown or larger."""
+        """Give the value of a tensor of one element as a Python value, else None."""
         value = self.value(tensor)
         if value is None or value.size != 1 or value.dtype == object:
             return None
@@ -137,7 +137,7 @@ class Evaluator:
         return item
 
     def vector(self, tensor: str) -> Optional[List[Optional[int]]]:
-        """Give a vector of sizes of which some elements may be unknown (None), as shapes often are."""
+        """Give a vector of sizes; those that are not known before the run are None."""
         value = self.value(tensor)
         if value is not None:
             sizes = value.ndim == 1 and numpy.issubdtype(value.dtype, numpy.integer)
@@ -191,17 +191,21 @@ def _squeeze(node: Node, operands: Sequence[Array]) -> Array:
 
 
 def _strided_slice(node: Node, operands: Sequence[Array]) -> Optional[Array]:
-    """Slice one axis, without ellipsis or new axes: what graphs do to shapes."""
+    """Slice leading axes, without ellipsis or new axes: what graphs do to shapes and paddings."""
     value, begin, end, stride = operands
-    masks = {key: node.attribute(key) or 0 for key in ("begin_mask", "end_mask", "shrink_axis_mask")}
-    others = (node.attribute("ellipsis_mask") or 0) + (node.attribute("new_axis_mask") or 0)
-    if begin.shape != (1,) or others:
+    if (node.attribute("ellipsis_mask") or 0) or (node.attribute("new_axis_mask") or 0):
         return None
-    if masks["shrink_axis_mask"]:
-        return value[int(begin[0])]
-    first = None if masks["begin_mask"] else int(begin[0])
-    last = None if masks["end_mask"] else int(end[0])
-    return value[first : last : int(stride[0])]
+    masks = [node.attribute(f"{key}_mask") or 0 for key in ("begin", "end", "shrink_axis")]
+    index: List[Any] = []
+    for axis in range(len(begin)):
+        open_begin, open_end, shrinks = (mask >> axis & 1 for mask in masks)
+        if shrinks:
+            index.append(int(begin[axis]))
+        else:
+            first = None if open_begin else int(begin[axis])
+            last = None if open_end else int(end[axis])
+            index.append(slice(first, last, int(stride[axis])))
+    return value[tuple(index)]
 
 
 _NUMPY_TYPES = frozenset(

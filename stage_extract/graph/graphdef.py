@@ -1,7 +1,7 @@
 """A MetaGraphDef as a light graph of immutable nodes, parsed without registering any op.
 
-`import_meta_graph` refuses graphs with ops that this TensorFlow does not know; a protocol buffer can
-always be read.
+`import_meta_graph` refuses graphs with ops that this TensorFlow does not know; a protocol buffer
+can always be read.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def parse_meta_graph(content: bytes) -> MetaGraph:
     """Read the bytes of a .meta file.
 
     Raises:
-        GraphUnreadable: they are no MetaGraphDef, or one without nodes, or with two nodes of one name.
+        GraphUnreadable: they are no MetaGraphDef, it has no nodes, or two of one name.
     """
     proto = meta_graph_pb2.MetaGraphDef()
     try:

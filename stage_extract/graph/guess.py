@@ -7,6 +7,7 @@ size never decides alone between layouts of one shape: what the name does not sa
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from stage_extract.graph.layers.layer import Layer, vector_axes
@@ -36,6 +37,7 @@ _NORMALISER_ROLES = ("gamma", "beta", "moving_mean", "moving_variance")
 _TRANSPOSED_NAME = re.compile(r"transpose|deconv|up_?conv", re.I)
 _DEPTHWISE_NAME = re.compile(r"depthwise|(^|[/_])dw([/_]|$)", re.I)
 _UNNAMED = re.compile(r"(^|/)variable(_\d+)?$", re.I)
+_DENSE_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({"transpose_b": False, "flatten": None})
 _NUMBERS = re.compile(r"(\d+)")
 
 
@@ -46,7 +48,14 @@ class _Named(NamedTuple):
 
 
 def guess_layers(variables: Sequence[VariableInfo]) -> List[Layer]:
-    """Group variables to layers, in natural order of their scopes (conv2d, conv2d_1, … conv2d_10)."""
+    """Group variables to layers, in natural order: conv2d, conv2d_1, … conv2d_10."""
+    groups = _group_by_scope(variables)
+    # Taken apart while the layers are made: both at once would take twice the memory.
+    layers = (_layer(scope, groups.pop(scope)) for scope in list(groups))
+    return [layer for layer in layers if layer is not None]
+
+
+def _group_by_scope(variables: Sequence[VariableInfo]) -> Dict[str, Dict[str, VariableInfo]]:
     named = sorted((_name_role(info) for info in variables), key=lambda one: _natural(one))
     groups: Dict[str, Dict[str, VariableInfo]] = {}
     last_kernel: Optional[str] = None
@@ -57,8 +66,7 @@ def guess_layers(variables: Sequence[VariableInfo]) -> List[Layer]:
             last_kernel = scope if role == "kernel" else None
         if role is not None:
             groups.setdefault(scope, {}).setdefault(role, one.info)
-    layers = [_layer(scope, group) for scope, group in groups.items()]
-    return [layer for layer in layers if layer is not None]
+    return groups
 
 
 def _name_role(info: VariableInfo) -> _Named:
@@ -86,14 +94,13 @@ def _natural(one: _Named) -> Tuple[Any, ...]:
 def _unnamed_role(
     info: VariableInfo, group: Mapping[str, VariableInfo], last: Optional[str]
 ) -> Tuple[Optional[str], str]:
-    """Give (role, scope) of "Variable_7": a matrix or image kernel, or the bias right behind one."""
+    """Give (role, scope) of "Variable_7": a kernel, or the bias right behind one."""
     if len(info.shape) in (2, 4):
         return "kernel", info.name
     kernel = group.get("kernel")
-    if len(info.shape) == 1 and kernel is not None and last is not None:
-        if info.shape[0] in kernel.shape[-2:]:
-            return "bias", last
-    return None, info.name
+    if kernel is None or last is None or len(info.shape) != 1:
+        return None, info.name
+    return ("bias", last) if info.shape[0] in kernel.shape[-2:] else (None, info.name)
 
 
 def _layer(scope: str, group: Mapping[str, VariableInfo]) -> Optional[Layer]:
@@ -159,7 +166,7 @@ def _axes(kind: str, role: str, info: VariableInfo) -> Optional[str]:
     return vector_axes(info.shape) if role in allowed else None
 
 
-def _attributes(kind: str, group: Mapping[str, VariableInfo]) -> Dict[str, Any]:
+def _attributes(kind: str, group: Mapping[str, VariableInfo]) -> Mapping[str, Any]:
     """Give what shapes say; all else is null, the contract's word for "not known"."""
     if kind in ("conv2d", "conv2d_transpose", "depthwise_conv2d"):
         keys = ("strides", "padding", "explicit_padding", "dilations", "data_format")
@@ -169,11 +176,11 @@ def _attributes(kind: str, group: Mapping[str, VariableInfo]) -> Dict[str, Any]:
             found["output_size"] = None
         return found
     if kind == "dense":
-        return {"transpose_b": False, "flatten": None}
+        return _DENSE_ATTRIBUTES
     if kind == "embedding":
         vocabulary, dimension = group["embedding"].shape
         return {"vocabulary": vocabulary, "dimension": dimension}
     if kind == "bias_add":
         return {"data_format": None}
-    keys = ("epsilon", "effective_epsilon", "decay", "fused", "is_training", "data_format")
-    return {**dict.fromkeys(keys), "decay_reason": "there is no graph"}
+    unknown = ("epsilon", "effective_epsilon", "decay", "fused", "is_training", "data_format")
+    return {**dict.fromkeys(unknown), "decay_reason": "there is no graph"}

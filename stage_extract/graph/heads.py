@@ -56,11 +56,10 @@ class HeadFinder:
         self._graph = graph
         self._network = network
         self._shapes = shapes
-        self._sigmoid_losses = {
-            loss.logits: loss.inside
-            for loss in find_sigmoid_losses(graph)
-            if node_name(loss.logits) in network.forward
-        }
+        self._sigmoid_losses: Dict[str, Set[str]] = {}
+        for loss in find_sigmoid_losses(graph):
+            if node_name(loss.logits) in network.forward:
+                self._sigmoid_losses.setdefault(loss.logits, set()).update(loss.inside)
         self.rejected: List[Rejected] = []
         self._body = self._model_nodes()
         self._losses = LossReader(graph, shapes, self._is_derived, self._is_inner)
@@ -147,9 +146,7 @@ class HeadFinder:
         if node.name in self._network.going_on:
             return
         read = {
-            use.tensor
-            for use in self._graph.successors(node.name)
-            if use.node.name in self._body
+            use.tensor for use in self._graph.successors(node.name) if use.node.name in self._body
         }
         if node.op in _DIVIDING_OPS:
             count = node.attribute("num") or node.attribute("num_split") or 1
@@ -178,7 +175,7 @@ class HeadFinder:
                 yield Head(judged, why, True)
 
     def _judges(self, use: Use) -> bool:
-        """Tell whether a reader of a last tensor is a loss: it sees labels, or it makes a scalar."""
+        """Tell whether a reader of a last tensor is a loss: it sees labels or makes a scalar."""
         name = use.node.name
         return (
             name not in self._network.forward

@@ -16,7 +16,8 @@ _OWN_COLLECTION = re.compile(
     r"|biases|weights|moving_average_variables|eval_step|model_variables|__.*|.*_loss(es)?)$"
 )
 _OUTPUT_WORD = re.compile(
-    r"(^|_)(pred\w*|logits?|outputs?|prob\w*|scores?|result|softmax|infer\w*|y_hat|yhat)(_|\d|$)", re.I
+    r"(^|_)(pred\w*|logits?|outputs?|prob\w*|scores?|result|softmax|infer\w*|y_hat|yhat)(_|\d|$)",
+    re.I,
 )
 
 
@@ -47,7 +48,9 @@ def find_hints(meta: MetaGraph) -> Hints:
     return hints
 
 
-def _read_endpoints(meta: MetaGraph, infos: Mapping[str, Any], where: str, found: Dict[str, str]) -> None:
+def _read_endpoints(
+    meta: MetaGraph, infos: Mapping[str, Any], where: str, found: Dict[str, str]
+) -> None:
     for key in sorted(infos):
         tensor = tensor_name(infos[key].name)
         if infos[key].name and meta.graph.producer(tensor) is not None:

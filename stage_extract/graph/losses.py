@@ -27,6 +27,8 @@ _LOSS_UNARY_OPS = frozenset(
      "Square")
 )  # fmt: skip
 _REDUCTIONS = frozenset(("Max", "Mean", "Min", "Sum"))
+# The best of several values is read off for each example.
+_EXTREMES = frozenset(("Max", "Min"))
 _COMBINING_OPS = frozenset(
     ("Add", "AddN", "AddV2", "Div", "Maximum", "Minimum", "Mul", "RealDiv", "Select", "Sub")
 )
@@ -81,31 +83,61 @@ class LossReader:
             else:
                 closed = node.op in _DIFFERENCES and self._compares_data(node)
                 for operand in operands:
-                    if closed:
-                        found.append(self._unflattened(operand))
+                    if closed and not self._is_lossy(operand):
+                        found.append(self._unflattened(self._unscaled(operand)))
                     else:
                         pending.append((operand, True))
         return list(dict.fromkeys(found))
 
     def _steps(self, node: Node, after_loss: bool) -> Optional[List[str]]:
         """Give the operands to go on to, None if the node's own output is what is judged."""
-        if self._inner(node):
+        if self._inner(node) or self._is_normalised(node):
             return None
         operands = [tensor for tensor in node.inputs if self._derived(tensor)]
         if not operands:
             return None
-        if node.op in _LOSS_UNARY_OPS or node.op in PASS_THROUGH and after_loss:
+        if node.op in _LOSS_UNARY_OPS or (node.op in PASS_THROUGH and after_loss):
             return operands
+        if node.op in _EXTREMES and self._is_one_per_example(node):
+            return operands
+        lossy = any(self._is_lossy(operand) for operand in operands)
         if node.op in _REDUCTIONS:
-            inside = self._graph.producer(behind(self._graph, operands[0]))
-            lossy = inside is not None and self._is_lossy(inside)
             return operands if lossy and self._is_one_per_example(node) else None
         if node.op in _DIFFERENCES:
-            return operands if after_loss or self._has_lossy_operand(operands) else None
+            return operands if after_loss or lossy else None
         if node.op in _COMBINING_OPS:
             clipped = after_loss and len(operands) == 1
-            return operands if clipped or self._has_lossy_operand(operands) else None
+            return operands if clipped or lossy else None
         return None
+
+    def _is_normalised(self, node: Node) -> bool:
+        """Tell whether a node divides values by their own norm or sum: l2_normalize, softmax."""
+        if node.op not in ("Div", "Mul", "RealDiv") or len(node.inputs) != 2:
+            return False
+        if not all(self._derived(tensor) for tensor in node.inputs):
+            return False
+        first = self._graph.producer(node.inputs[0])
+        if node.op != "Mul" and first is not None and first.op == "Exp":
+            return True
+        result = self._shapes.of(f"{node.name}:0")
+        sizes = [self._shapes.of(tensor) for tensor in node.inputs]
+        if not result or any(not size for size in sizes):
+            return False
+        return any(size is not None and size[-1] == 1 != result[-1] for size in sizes)
+
+    def _unscaled(self, tensor: str) -> str:
+        """Give x of 1 + x, 2 * x and the like."""
+        for _ in range(_MAX_STEPS):
+            node = self._graph.producer(tensor)
+            if node is None or node.op not in _COMBINING_OPS or self._inner(node):
+                break
+            others = [one for one in node.inputs if not self._derived(one)]
+            if len(node.inputs) - len(others) != 1 or any(
+                self._shapes.of(one) != () for one in others
+            ):
+                break
+            tensor = next(one for one in node.inputs if self._derived(one))
+        return tensor
 
     def _compares_data(self, node: Node) -> bool:
         """Tell whether a difference is one of two tensors, not one from a constant margin."""
@@ -119,24 +151,25 @@ class LossReader:
         shape = self._shapes.of(f"{node.name}:0")
         return shape is not None and all(size == 1 for size in shape[1:])
 
-    def _is_lossy(self, node: Node) -> bool:
-        if self._inner(node):
-            return False
-        if node.op in _LOSS_UNARY_OPS or node.op == "SquaredDifference":
-            return True
-        operands = [tensor for tensor in node.inputs if self._derived(tensor)]
-        return node.op in _COMBINING_OPS and self._has_lossy_operand(operands)
-
-    def _has_lossy_operand(self, operands: Sequence[str]) -> bool:
-        for tensor in operands:
-            node = self._graph.producer(behind(self._graph, tensor))
-            if node is not None and not self._inner(node):
-                if node.op in _LOSS_UNARY_OPS or node.op == "SquaredDifference":
-                    return True
+    def _is_lossy(self, tensor: str) -> bool:
+        """Tell whether a tensor is a sum or product of what only losses are made of."""
+        pending = [tensor]
+        for _ in range(_MAX_STEPS):
+            if not pending:
+                break
+            node = self._graph.producer(behind(self._graph, pending.pop(0)))
+            if node is None or self._inner(node) or self._is_normalised(node):
+                continue
+            if node.op in _LOSS_UNARY_OPS or node.op == "SquaredDifference":
+                return True
+            if node.op in _EXTREMES and self._is_one_per_example(node):
+                return True
+            if node.op in _COMBINING_OPS or node.op in _REDUCTIONS:
+                pending.extend(one for one in node.inputs if self._derived(one))
         return False
 
     def _unflattened(self, tensor: str) -> str:
-        """Give x of reshape(x, [-1, classes]): a loss wants pixels in rows, the model gives images."""
+        """Give x of reshape(x, [-1, classes]): only a loss wants the pixels of images in rows."""
         for _ in range(_MAX_STEPS):
             node = self._graph.producer(tensor)
             if node is None or node.op != "Reshape" or not self._merges_examples(node):

@@ -1,4 +1,4 @@
-"""Which nodes of a training graph are no part of the model: gradients, optimizers, savers, summaries."""
+"""Which nodes are no part of the model: gradients, optimizers, savers, summaries."""
 
 from __future__ import annotations
 

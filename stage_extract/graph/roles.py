@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
+from stage_extract.graph.entries import LazyEntries
 from stage_extract.graph.layers.layer import Layer
 from stage_extract.graph.variables import VariableTable
 from stage_extract.reader import VariableInfo
@@ -23,39 +24,38 @@ class VariableUse(NamedTuple):
 
 def describe_variables(
     variables: Sequence[VariableInfo], layers: Sequence[Layer], table: Optional[VariableTable]
-) -> List[Dict[str, Any]]:
+) -> LazyEntries:
     """Give the contract's `variables`, sorted by name.
 
     Args:
         table: None if there is no graph; the layers are guesses then.
     """
     uses = _uses_by_variable(layers)
-    order = {name: place for place, name in enumerate(uses)}
+    order = {name: place for place, name in enumerate(uses)} if table is not None else {}
     evidence = "graph" if table is not None else "guessed"
-    entries = []
-    for info in sorted(variables, key=lambda one: one.name):
+
+    def entry(_: int, info: VariableInfo) -> Dict[str, Any]:
         mine = uses.get(info.name, [])
         partitions = table.partitions(info.name) if table is not None else None
         first = next((use for use in mine if use.role is not None), None)
-        entries.append(
-            {
-                "name": info.name,
-                "dtype": info.dtype,
-                "shape": list(info.shape),
-                "role": first.role if first is not None else None,
-                "op_kind": first.kind if first is not None else (mine[0].kind if mine else None),
-                "source_axes": first.axes if first is not None else None,
-                "layers": sorted({use.layer for use in mine}),
-                "order": order.get(info.name) if table is not None else None,
-                "trainable": table.trainable(info.name) if table is not None else None,
-                "partitions": None
-                if partitions is None
-                else {"axis": partitions.axis, "names": list(partitions.names)},
-                "evidence": evidence if mine else None,
-                "reason": _reason(info, mine, first, layers, table),
-            }
-        )
-    return entries
+        return {
+            "name": info.name,
+            "dtype": info.dtype,
+            "shape": list(info.shape),
+            "role": first.role if first is not None else None,
+            "op_kind": first.kind if first is not None else (mine[0].kind if mine else None),
+            "source_axes": first.axes if first is not None else None,
+            "layers": sorted({use.layer for use in mine}),
+            "order": order.get(info.name),
+            "trainable": table.trainable(info.name) if table is not None else None,
+            "partitions": None
+            if partitions is None
+            else {"axis": partitions.axis, "names": list(partitions.names)},
+            "evidence": evidence if mine else None,
+            "reason": _reason(info, mine, first, layers, table),
+        }
+
+    return LazyEntries(sorted(variables, key=lambda one: one.name), entry)
 
 
 def _uses_by_variable(layers: Sequence[Layer]) -> Dict[str, List[VariableUse]]:

@@ -1,7 +1,7 @@
 """Static shapes of tensors, without TensorFlow's own inference.
 
-The Saver writes the shapes that TensorFlow inferred beside each node; a graph exported otherwise has
-none, and only shapes that are certain from a node itself are given then.
+The Saver writes the shapes that TensorFlow inferred beside each node; a graph exported otherwise
+has none, and only shapes that are certain from a node itself are given then.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from stage_extract.graph.traverse import ancestors
 PLACEHOLDER_OPS = frozenset(("Placeholder", "PlaceholderV2", "PlaceholderWithDefault"))
 
 _FLOATS = frozenset(("bfloat16", "float16", "float32", "float64"))
-_INTEGERS = frozenset(("int8", "int16", "int32", "int64", "uint8"))
+_NUMBERS = _FLOATS | {"int8", "int16", "int32", "int64", "uint8"}
 # Ops that only training needs; the branch of a tf.cond that holds them is the training branch.
 _TRAINING_OPS = frozenset(
     (
@@ -34,7 +34,9 @@ _TRAINING_OPS = frozenset(
 _BATCH_NORM_OPS = frozenset(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"))
 
 _TRAINING_NAME = re.compile(r"(^|_)(is_?)?(train|training|phase)(_|$)|^is_?train|learning_?phase")
-_INFERENCE_NAME = re.compile(r"(^|_)(is_?)?(test|testing|eval\w*|infer\w*|predict\w*|determinis\w*)")
+_INFERENCE_NAME = re.compile(
+    r"(^|_)(is_?)?(test|testing|eval\w*|infer\w*|predict\w*|determinis\w*)"
+)
 _KEEP_NAME = re.compile(r"(^|_)keep(_|$|prob|rate|ratio|p$)")
 _DROP_NAME = re.compile(r"^rate$|(^|_)drop(_|$|out|rate|prob)")
 
@@ -149,10 +151,9 @@ def _by_name(graph: Graph, nodes: List[Node], values: Mapping[str, Any]) -> Iter
             yield Switch(tensor, 1.0, "named like a keep probability of dropout")
         elif dtype in _FLOATS and _DROP_NAME.search(name):
             yield Switch(tensor, 0.0, "named like a drop rate of dropout")
-        elif _TRAINING_NAME.search(name) and node.attribute("shape") == []:
-            if dtype in _FLOATS or dtype in _INTEGERS:
-                value = 0.0 if dtype in _FLOATS else 0
-                yield Switch(tensor, value, "named like a training flag")
+        elif dtype in _NUMBERS and _TRAINING_NAME.search(name) and node.attribute("shape") == []:
+            value = 0.0 if dtype in _FLOATS else 0
+            yield Switch(tensor, value, "named like a training flag")
 
 
 def _flag(tensor: str, name: str) -> Switch:

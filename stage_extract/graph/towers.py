@@ -1,7 +1,8 @@
-"""Which of several ends of a graph are outputs: not two readings of one layer, nor copies of a network.
+"""Which of several ends of a graph are outputs.
 
-A graph that holds the network twice, once for training and once for evaluation, or once for each
-device, has as many ends. A siamese network has two as well, but they meet before the loss.
+Two readings of one layer are one output, and so are copies of a network: a graph that holds it
+twice, for training and for evaluation, or once for each device, has as many ends. A siamese network
+has two as well, but they meet before the loss.
 """
 
 from __future__ import annotations
@@ -125,5 +126,3 @@ def _is_fed_by_pipeline(graph: Graph, names: Set[str]) -> bool:
 def _op(graph: Graph, name: str) -> str:
     node = graph.get(name)
     return "" if node is None else node.op
-
-

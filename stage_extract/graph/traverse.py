@@ -1,4 +1,4 @@
-"""Walks over a graph. All are iterative: graphs may be as deep as they are large, and may have cycles."""
+"""Walks over a graph. All are iterative: graphs may be as deep as large, and may have cycles."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def forward_order(
 ) -> List[Node]:
     """Give all nodes that the outputs need, each after its inputs.
 
-    Depth first from the outputs in the order given, the inputs of a node in their order: the order in
-    which the forward pass meets the nodes when it computes one operand after the other.
+    Depth first from the outputs in the order given, the inputs of a node in their order: as a
+    forward pass meets the nodes that computes one operand after the other.
 
     Args:
         stop: nodes for which this holds are included, what lies above them is not.
@@ -106,10 +106,8 @@ def forward_order(
     return order
 
 
-def behind(
-    graph: Graph, tensor: str, ops: Iterable[str] = PASS_THROUGH, operand: int = 0
-) -> str:
-    """Give the tensor that a chain of ops of the given types hands on, itself if there is no chain."""
+def behind(graph: Graph, tensor: str, ops: Iterable[str] = PASS_THROUGH, operand: int = 0) -> str:
+    """Give the tensor that a chain of ops of the given types hands on."""
     for _ in range(MAX_CHAIN):
         node = graph.producer(tensor)
         if node is None or node.op not in ops or len(node.inputs) <= operand:

@@ -46,9 +46,7 @@ class Partitions(NamedTuple):
 class VariableTable:
     """The variables of a checkpoint, and the nodes of a graph that hold them."""
 
-    def __init__(
-        self, graph: Graph, saved: SavedNames, variables: Iterable[VariableInfo]
-    ) -> None:
+    def __init__(self, graph: Graph, saved: SavedNames, variables: Iterable[VariableInfo]) -> None:
         self._graph = graph
         self._saved = saved
         self.info: Dict[str, VariableInfo] = {info.name: info for info in variables}

@@ -1,22 +1,19 @@
-"""Batch normalisation: one fused op, or the arithmetic of tf.nn.batch_normalization and its relatives."""
+"""Batch normalisation as one op, and what all its forms have in common."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple, Union
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Set, Union
 
 import numpy
 
 from stage_extract.graph.attributes import json_number, shortest_float
-from stage_extract.graph.graphdef import Node, node_name
-from stage_extract.graph.layers.layer import Forward, Layer, NoMatch, vector_axes
+from stage_extract.graph.graphdef import Node
+from stage_extract.graph.layers.layer import Forward, Layer, NoMatch
 from stage_extract.graph.layers.moving_averages import MovingAverages
 
-_ADD_OPS = frozenset(("Add", "AddV2"))
-_DIVISION_OPS = frozenset(("Div", "RealDiv"))
 _FUSED_ROLES = ("gamma", "beta", "moving_mean", "moving_variance")
 # BatchNormWithGlobalNormalization: t, m, v, beta, gamma.
 _GLOBAL_ROLES = ("moving_mean", "moving_variance", "beta", "gamma")
-INVERSE_ROOT_OPS = frozenset(("Rsqrt", "Sqrt"))
 
 
 class Parameters(NamedTuple):
@@ -27,9 +24,7 @@ class Parameters(NamedTuple):
     constants: Dict[str, Any]
 
 
-def match_fused(
-    forward: Forward, node: Node, moving: MovingAverages
-) -> Union[Layer, NoMatch]:
+def match_fused(forward: Forward, node: Node, moving: MovingAverages) -> Union[Layer, NoMatch]:
     """Match FusedBatchNorm, V2 or V3; each parameter is a vector [channels]."""
     if len(node.inputs) != 5:
         return NoMatch("a batch norm of other than five operands")
@@ -37,7 +32,7 @@ def match_fused(
     is_training = node.attribute("is_training") is not False
     roles = _FUSED_ROLES[:2] if is_training else _FUSED_ROLES
     for role, tensor in zip(roles, node.inputs[1:]):
-        if not _read_parameter(forward, role, tensor, parameters):
+        if not read_parameter(forward, role, tensor, parameters):
             return NoMatch(f"its {role} is computed in the graph")
     if is_training:
         _read_kept(forward, node, moving, parameters)
@@ -49,19 +44,17 @@ def match_fused(
         "is_training": is_training,
     }
     nodes = {node.name}
-    return _layer(forward, node, f"{node.name}:0", parameters, attributes, moving, nodes)
+    return batch_norm_layer(forward, node, f"{node.name}:0", parameters, attributes, moving, nodes)
 
 
-def match_global(
-    forward: Forward, node: Node, moving: MovingAverages
-) -> Union[Layer, NoMatch]:
+def match_global(forward: Forward, node: Node, moving: MovingAverages) -> Union[Layer, NoMatch]:
     """Match BatchNormWithGlobalNormalization of the first releases."""
     if len(node.inputs) != 5:
         return NoMatch("a batch norm of other than five operands")
     parameters = Parameters({}, {}, {})
     roles = _GLOBAL_ROLES if node.attribute("scale_after_normalization") else _GLOBAL_ROLES[:3]
     for role, tensor in zip(roles, node.inputs[1:]):
-        if not _read_parameter(forward, role, tensor, parameters):
+        if not read_parameter(forward, role, tensor, parameters):
             return NoMatch(f"its {role} is computed in the graph")
     attributes = {
         "epsilon": node.attribute("variance_epsilon"),
@@ -69,12 +62,13 @@ def match_global(
         "fused": False,
         "is_training": False,
     }
-    return _layer(forward, node, f"{node.name}:0", parameters, attributes, moving, {node.name})
+    return batch_norm_layer(
+        forward, node, f"{node.name}:0", parameters, attributes, moving, {node.name}
+    )
 
 
-def _read_parameter(
-    forward: Forward, role: str, tensor: str, parameters: Parameters
-) -> bool:
+def read_parameter(forward: Forward, role: str, tensor: str, parameters: Parameters) -> bool:
+    """Read one parameter, a variable or a constant; gives False if it is neither."""
     vector = forward.vector(tensor)
     if vector is not None:
         parameters.variables[role] = vector[0]
@@ -104,7 +98,7 @@ def _read_kept(
             parameters.axes[variable] = "C"
 
 
-def _layer(
+def batch_norm_layer(
     forward: Forward,
     node: Node,
     output: str,
@@ -114,6 +108,15 @@ def _layer(
     nodes: Set[str],
     data: Optional[str] = None,
 ) -> Layer:
+    """Make the layer of a batch norm.
+
+    Args:
+        node: the op that reads the parameters.
+        output: the result.
+        attributes: epsilon, data_format, fused and is_training.
+        nodes: what the layer consists of.
+        data: what it normalises; the node's first operand unless given.
+    """
     mean = parameters.variables.get("moving_mean")
     decay = moving.decay(mean) if mean is not None else None
     no_mean = "its moving mean is no variable"
@@ -128,225 +131,10 @@ def _layer(
         output=output,
         attributes={
             **attributes,
-            # The kernels of TensorFlow use what the node says; its Python side has clamped it before.
+            # TensorFlow's kernels use what the node says; its Python side clamped it before.
             "effective_epsilon": attributes["epsilon"],
             "decay": decay.value if decay is not None else None,
             "decay_reason": decay.reason if decay is not None else no_mean,
         },
         nodes=frozenset(nodes),
     )
-
-
-class _Form(NamedTuple):
-    """The pieces of a spelled-out batch norm while they are gathered."""
-
-    data: str
-    output: str
-    nodes: Set[str]
-
-
-def match_decomposed(
-    forward: Forward, root: Node, moving: MovingAverages
-) -> Optional[Layer]:
-    """Match the arithmetic around rsqrt(variance + epsilon) or sqrt(variance + epsilon).
-
-    Known forms, each with or without gamma and beta:
-    x * (rsqrt * gamma) + (beta - mean * (rsqrt * gamma)), which is tf.nn.batch_normalization;
-    (x - mean) * rsqrt * gamma + beta; (x - mean) / sqrt * gamma + beta; gamma * ((x - mean) / sqrt).
-    """
-    parameters = Parameters({}, {}, {})
-    epsilon = _variance_and_epsilon(forward, root, moving, parameters)
-    if epsilon is None:
-        return None
-    nodes = {root.name, node_name(forward.operand(root, 0))}
-    form = _shifted(forward, root, moving, parameters, nodes)
-    if form is None:
-        form = _centred(forward, root, moving, parameters, nodes)
-    if form is None or "moving_mean" not in parameters.variables:
-        return None
-    is_training = not _is_read(forward, root, parameters)
-    attributes = {
-        "epsilon": epsilon,
-        "data_format": _data_format(forward, form, parameters),
-        "fused": False,
-        "is_training": is_training,
-    }
-    return _layer(
-        forward, root, form.output, parameters, attributes, moving, form.nodes, form.data
-    )
-
-
-def _variance_and_epsilon(
-    forward: Forward, root: Node, moving: MovingAverages, parameters: Parameters
-) -> Optional[float]:
-    total = forward.graph.producer(forward.operand(root, 0))
-    if total is None or total.op not in _ADD_OPS:
-        return None
-    for variance, constant in (total.inputs, total.inputs[::-1]):
-        epsilon = forward.evaluator.scalar(constant)
-        if isinstance(epsilon, float) and _read_statistic(
-            forward, "moving_variance", variance, moving, parameters
-        ):
-            return epsilon
-    return None
-
-
-def _read_statistic(
-    forward: Forward, role: str, tensor: str, moving: MovingAverages, parameters: Parameters
-) -> bool:
-    """Read a moving average, or the batch's own statistic whose moving average is kept."""
-    vector = forward.vector(tensor)
-    if vector is None and vector_axes(forward.shapes.of(tensor) or ()) is not None:
-        kept = moving.kept_of(tensor)
-        vector = None if kept is None else (kept, "C")
-    if vector is None:
-        return False
-    parameters.variables[role] = vector[0]
-    parameters.axes[vector[0]] = vector[1]
-    return True
-
-
-def _is_read(forward: Forward, root: Node, parameters: Parameters) -> bool:
-    """Tell whether the moving variance itself enters the root, not the variance of the batch."""
-    total = forward.graph.producer(forward.operand(root, 0))
-    wanted = parameters.variables["moving_variance"]
-    origins = [forward.table.origin(tensor) for tensor in total.inputs] if total is not None else []
-    return any(origin is not None and origin.variable == wanted for origin in origins)
-
-
-def _shifted(
-    forward: Forward,
-    root: Node,
-    moving: MovingAverages,
-    parameters: Parameters,
-    nodes: Set[str],
-) -> Optional[_Form]:
-    """Match x * factor + (beta - mean * factor)."""
-    if root.op != "Rsqrt":
-        return None
-    factor, gamma = f"{root.name}:0", _scaling(forward, f"{root.name}:0")
-    if gamma is not None:
-        factor = f"{gamma.name}:0"
-    scaled: List[Tuple[Node, str]] = []
-    shift: Optional[Node] = None
-    for use in forward.readers(factor):
-        if use.node.op != "Mul":
-            return None
-        other = use.node.inputs[1 - use.operand]
-        if _read_mean(forward, other, moving, parameters):
-            shift = use.node
-        else:
-            scaled.append((use.node, other))
-    if len(scaled) != 1 or shift is None:
-        return None
-    result = forward.sole_reader(f"{scaled[0][0].name}:0")
-    if result is None or result.node.op not in _ADD_OPS:
-        return None
-    if gamma is not None:
-        _read_gamma(forward, gamma, root, parameters)
-        nodes.add(gamma.name)
-    beta = _beta_of_shift(forward, shift, result.node, parameters)
-    if beta is None:
-        return None
-    nodes.update((scaled[0][0].name, shift.name, result.node.name), beta)
-    return _Form(_behind(forward, scaled[0][1]), f"{result.node.name}:0", nodes)
-
-
-def _scaling(forward: Forward, tensor: str) -> Optional[Node]:
-    """Give the multiplication of a tensor by a vector, if that alone reads it."""
-    use = forward.sole_reader(tensor)
-    if use is None or use.node.op != "Mul":
-        return None
-    other = use.node.inputs[1 - use.operand]
-    known = forward.vector(other) is not None or forward.evaluator.value(other) is not None
-    return use.node if known else None
-
-
-def _read_gamma(forward: Forward, product: Node, root: Node, parameters: Parameters) -> None:
-    for tensor in product.inputs:
-        if _behind(forward, tensor) != f"{root.name}:0" and "gamma" not in parameters.variables:
-            _read_parameter(forward, "gamma", tensor, parameters)
-
-
-def _read_mean(
-    forward: Forward, tensor: str, moving: MovingAverages, parameters: Parameters
-) -> bool:
-    node = forward.graph.producer(_behind(forward, tensor))
-    if node is not None and node.op == "Neg":
-        tensor = node.inputs[0]
-    return _read_statistic(forward, "moving_mean", tensor, moving, parameters)
-
-
-def _beta_of_shift(
-    forward: Forward, shift: Node, result: Node, parameters: Parameters
-) -> Optional[Set[str]]:
-    """Read beta of beta - mean * factor; gives the nodes passed, None if the form is another."""
-    use = forward.sole_reader(f"{shift.name}:0")
-    if use is None:
-        return None
-    if use.node is result:
-        return set()
-    if use.node.op != "Sub" or use.operand != 1:
-        return None
-    if not _read_parameter(forward, "beta", use.node.inputs[0], parameters):
-        return None
-    last = forward.sole_reader(f"{use.node.name}:0")
-    return {use.node.name} if last is not None and last.node is result else None
-
-
-def _centred(
-    forward: Forward,
-    root: Node,
-    moving: MovingAverages,
-    parameters: Parameters,
-    nodes: Set[str],
-) -> Optional[_Form]:
-    """Match (x - mean) * rsqrt or (x - mean) / sqrt, then * gamma and + beta."""
-    factor = f"{root.name}:0"
-    gamma = _scaling(forward, factor) if root.op == "Rsqrt" else None
-    if gamma is not None:
-        _read_gamma(forward, gamma, root, parameters)
-        nodes.add(gamma.name)
-        factor = f"{gamma.name}:0"
-    use = forward.sole_reader(factor)
-    wanted = _DIVISION_OPS if root.op == "Sqrt" else frozenset(("Mul",))
-    if use is None or use.node.op not in wanted or (root.op == "Sqrt" and use.operand != 1):
-        return None
-    difference = forward.graph.producer(_behind(forward, use.node.inputs[1 - use.operand]))
-    if difference is None or difference.op != "Sub":
-        return None
-    if not _read_statistic(forward, "moving_mean", difference.inputs[1], moving, parameters):
-        return None
-    nodes.update((use.node.name, difference.name))
-    output = _scale_and_shift(forward, f"{use.node.name}:0", parameters, nodes)
-    return _Form(_behind(forward, difference.inputs[0]), output, nodes)
-
-
-def _scale_and_shift(
-    forward: Forward, tensor: str, parameters: Parameters, nodes: Set[str]
-) -> str:
-    """Follow * gamma and + beta behind a normalised tensor, as far as they are there."""
-    for role, ops in (("gamma", frozenset(("Mul",))), ("beta", _ADD_OPS | {"BiasAdd"})):
-        use = forward.sole_reader(tensor)
-        if use is None or use.node.op not in ops or len(use.node.inputs) != 2:
-            continue
-        if role in parameters.variables:
-            continue
-        if forward.vector(use.node.inputs[1 - use.operand]) is not None:
-            _read_parameter(forward, role, use.node.inputs[1 - use.operand], parameters)
-            nodes.add(use.node.name)
-            tensor = f"{use.node.name}:0"
-    return tensor
-
-
-def _data_format(forward: Forward, form: _Form, parameters: Parameters) -> str:
-    axes = parameters.axes[parameters.variables["moving_variance"]]
-    return "NCHW" if axes == "1C11" else "NHWC"
-
-
-def _behind(forward: Forward, tensor: str) -> str:
-    node = forward.graph.producer(tensor)
-    while node is not None and node.op == "Identity":
-        tensor = node.inputs[0]
-        node = forward.graph.producer(tensor)
-    return tensor

@@ -11,9 +11,7 @@ BIAS_OPS = frozenset(("Add", "AddV2", "BiasAdd", "BiasAddV1"))
 _KINDS_WITH_BIAS = frozenset(("conv2d", "conv2d_transpose", "dense", "depthwise_conv2d"))
 
 
-def attach_or_make(
-    forward: Forward, node: Node, by_output: Mapping[str, Layer]
-) -> Optional[Layer]:
+def attach_or_make(forward: Forward, node: Node, by_output: Mapping[str, Layer]) -> Optional[Layer]:
     """Match the addition of a variable.
 
     Args:
@@ -28,9 +26,8 @@ def attach_or_make(
         return None
     variable, axes, data = found
     layer = by_output.get(data)
-    if layer is not None and layer.kind in _KINDS_WITH_BIAS and "bias" not in layer.variables:
-        if _fits(forward, node, layer, variable, axes):
-            return _with_bias(layer, node, variable, axes)
+    if layer is not None and _fits(forward, node, layer, variable, axes):
+        return _with_bias(layer, node, variable, axes)
     if not _is_along_channels(forward, node, axes):
         return None
     return _bias_add(node, variable, axes, data)
@@ -48,6 +45,8 @@ def _bias_and_data(forward: Forward, node: Node) -> Optional[Tuple[str, str, str
 
 
 def _fits(forward: Forward, node: Node, layer: Layer, variable: str, axes: str) -> bool:
+    if layer.kind not in _KINDS_WITH_BIAS or "bias" in layer.variables:
+        return False
     size = max(forward.table.info[variable].shape)
     kernel = layer.variables["kernel"]
     letters, sizes = layer.axes[kernel], forward.table.info[kernel].shape

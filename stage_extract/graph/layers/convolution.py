@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Optional, Union
 
 from stage_extract.graph.graphdef import Node
 from stage_extract.graph.layers.layer import Forward, Layer, NoMatch, spatial_pair
+from stage_extract.graph.traverse import PASS_THROUGH, behind
 
 _KERNEL_AXES = {
     "conv2d": "HWIO",
@@ -36,9 +37,7 @@ def match_transpose(forward: Forward, node: Node) -> Union[Layer, NoMatch]:
     return _replace_attributes(layer, attributes)
 
 
-def _match(
-    forward: Forward, node: Node, kind: str, data_operand: int = 0
-) -> Union[Layer, NoMatch]:
+def _match(forward: Forward, node: Node, kind: str, data_operand: int = 0) -> Union[Layer, NoMatch]:
     if len(node.inputs) <= max(1, data_operand):
         return NoMatch(f"{node.op} lacks an operand")
     kernel = forward.plain_variable(node.inputs[1])
@@ -93,7 +92,7 @@ def _attributes(node: Node, kernel_size: List[int]) -> Union[Dict[str, Any], NoM
 def _with_atrous(forward: Forward, node: Node, layer: Layer) -> Union[Layer, NoMatch]:
     """Join SpaceToBatch, convolution and BatchToSpace to one convolution with holes.
 
-    tf.nn.convolution with a dilation rate and tf.nn.atrous_conv2d are built so up to TensorFlow 1.15.
+    tf.nn.convolution with a dilation rate and tf.nn.atrous_conv2d are built so in TensorFlow 1.
     """
     before = forward.graph.producer(layer.input or "")
     if before is None or before.op not in _TO_BATCH:
@@ -132,7 +131,7 @@ def _block_sizes(forward: Forward, node: Node) -> Optional[List[int]]:
 
 
 def _atrous_padding(forward: Forward, before: Node, after: Node, layer: Layer) -> Optional[str]:
-    """Give the padding of the whole: SAME pads before the first pixel, VALID at most after the last."""
+    """Give the padding of the whole: only SAME pads before the first pixel."""
     paddings = forward.evaluator.value(before.inputs[-1])
     if layer.attributes["kernel_size"] == [1, 1]:
         return "SAME"
@@ -148,7 +147,9 @@ def _atrous_padding(forward: Forward, before: Node, after: Node, layer: Layer) -
 
 def _padding_starts(forward: Forward, before: Node) -> Optional[List[int]]:
     """Read the first column of paddings that are put together for an image of unknown size."""
-    table = forward.graph.producer(forward.operand(before, len(before.inputs) - 1))
+    # with_space_to_batch cuts the spatial rows out of the table.
+    tensor = forward.operand(before, len(before.inputs) - 1)
+    table = forward.graph.producer(behind(forward.graph, tensor, PASS_THROUGH | {"StridedSlice"}))
     if table is None or table.op != "Pack":
         return None
     starts = []

@@ -6,7 +6,6 @@ from typing import List, Union
 
 from stage_extract.graph.graphdef import Node
 from stage_extract.graph.layers.layer import Forward, Layer, NoMatch
-from stage_extract.graph.traverse import ancestors
 
 _GATHER_OPS = frozenset(("Gather", "GatherV2", "ResourceGather"))
 STITCH_OPS = frozenset(("DynamicStitch", "ParallelDynamicStitch"))
@@ -27,7 +26,7 @@ def match_embedding(forward: Forward, node: Node) -> Union[Layer, NoMatch]:
 
 
 def match_partitioned_embedding(forward: Forward, node: Node) -> Union[Layer, NoMatch]:
-    """Match tf.nn.embedding_lookup on a partitioned variable: a lookup in each part, then a stitch."""
+    """Match tf.nn.embedding_lookup on a partitioned variable: lookups in each part, stitched."""
     half = len(node.inputs) // 2
     lookups: List[Node] = []
     for tensor in node.inputs[half:]:
@@ -40,8 +39,7 @@ def match_partitioned_embedding(forward: Forward, node: Node) -> Union[Layer, No
     parts = [origin.part for origin in origins if origin is not None]
     if len(names) != 1 or parts != list(range(len(lookups))):
         return NoMatch("")
-    above = ancestors(forward.graph, [lookup.inputs[1] for lookup in lookups])
-    if any(_op(forward, name) in _MODULO_OPS for name in above):
+    if _is_dealt_in_turn(forward, lookups[0]):
         return NoMatch(
             f"its rows are dealt out to {len(parts)} parts in turn (partition_strategy='mod')"
         )
@@ -64,6 +62,12 @@ def _layer(forward: Forward, lookups: List[Node], result: Node, variable: str) -
     )
 
 
-def _op(forward: Forward, name: str) -> str:
-    node = forward.graph.get(name)
-    return "" if node is None else node.op
+def _is_dealt_in_turn(forward: Forward, lookup: Node) -> bool:
+    """Tell whether row i lies in part i modulo the number of parts, not in consecutive blocks."""
+    divided = forward.graph.producer(forward.operand(lookup, 1))
+    if divided is None or divided.op != "DynamicPartition":
+        return True
+    part = forward.graph.producer(forward.operand(divided, 1))
+    if part is not None and part.op == "Cast":
+        part = forward.graph.producer(forward.operand(part, 0))
+    return part is None or part.op in _MODULO_OPS

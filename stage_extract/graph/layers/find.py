@@ -5,10 +5,17 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Callable, Dict, List, Mapping, Optional, Set, Union
 
-from stage_extract.graph.layers import batch_norm, bias, convolution, dense, embedding
+from stage_extract.graph.graphdef import Node, node_name
+from stage_extract.graph.layers import (
+    batch_norm,
+    batch_norm_formula,
+    bias,
+    convolution,
+    dense,
+    embedding,
+)
 from stage_extract.graph.layers.layer import Forward, Layer, NoMatch, why_not_plain
 from stage_extract.graph.layers.moving_averages import MovingAverages
-from stage_extract.graph.graphdef import Node, node_name
 from stage_extract.graph.machinery import SHAPE_OPS
 
 _Matched = Union[Layer, NoMatch]
@@ -66,8 +73,8 @@ class _LayerFinder:
     def _match_composed(self, node: Node) -> None:
         """Match what consists of several nodes, before its parts are looked at one by one."""
         layer: Optional[_Matched] = None
-        if node.op in batch_norm.INVERSE_ROOT_OPS:
-            layer = batch_norm.match_decomposed(self._forward, node, self._moving)
+        if node.op in batch_norm_formula.INVERSE_ROOT_OPS:
+            layer = batch_norm_formula.match_decomposed(self._forward, node, self._moving)
         elif node.op in embedding.STITCH_OPS:
             layer = embedding.match_partitioned_embedding(self._forward, node)
             if isinstance(layer, NoMatch):

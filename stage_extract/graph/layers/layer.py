@@ -1,10 +1,22 @@
-"""One application of variables in the forward pass, and the view of the graph that its matchers share."""
+"""One application of variables in the forward pass, and what those who look for it share."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    FrozenSet,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from stage_extract.graph.evaluate import Evaluator
 from stage_extract.graph.graphdef import Graph, Node, Use
@@ -18,6 +30,10 @@ _VECTOR_AXES = {1: "C", 2: "1C", 3: "11C", 4: "111C"}
 
 # Scopes that TensorFlow opens inside a layer: tf.cond, tf.nn.batch_normalization, tf.tensordot.
 _OWN_SCOPES = re.compile(r"(/(cond|batchnorm|Tensordot)(_\d+)?)+$")
+
+
+# One for all layers, so that tens of thousands of them do not hold an empty dict each.
+NO_CONSTANTS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -48,7 +64,7 @@ class Layer:
     output: str
     attributes: Mapping[str, Any]
     nodes: FrozenSet[str]
-    constants: Mapping[str, Any] = field(default_factory=dict)
+    constants: Mapping[str, Any] = NO_CONSTANTS
     activation: Optional[str] = None
     reason: Optional[str] = None
 
@@ -89,7 +105,7 @@ class Forward:
         self.shapes = shapes
         self.evaluator = evaluator
 
-    def plain_variable(self, tensor: str) -> "Plain":
+    def plain_variable(self, tensor: str) -> Plain:
         """Give the variable behind a tensor if it arrives whole and as it is stored."""
         origin = self.table.origin(tensor)
         if origin is None:
@@ -160,9 +176,7 @@ def vector_axes(shape: Sequence[Optional[int]]) -> Optional[str]:
     return _VECTOR_AXES[len(shape)]
 
 
-def spatial_pair(
-    values: Any, data_format: str, least: int = 1
-) -> Optional[List[int]]:
+def spatial_pair(values: Any, data_format: str, least: int = 1) -> Optional[List[int]]:
     """Give the two spatial entries of a list of four, None if it is not such a list."""
     if not isinstance(values, list) or len(values) != 4:
         return None

@@ -19,7 +19,7 @@ from stage_extract.reader import VariableInfo
 _ASSIGN_OPS = frozenset(
     ("Assign", "AssignSub", "AssignSubVariableOp", "AssignVariableOp", "AssignAdd")
 )
-# From a batch's mean to the assignment, and from an assignment to its decay, lie a dozen ops at most.
+# A dozen ops at most lie between a batch's mean, the assignment and its decay.
 _MAX_NODES = 64
 
 
