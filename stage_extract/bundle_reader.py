@@ -8,7 +8,7 @@ TensorFlow's function, over exactly the bytes that are handed on.
 from __future__ import annotations
 
 import os
-from typing import Iterator, List, Sequence
+from typing import Iterator, List, Mapping, Sequence
 
 import numpy
 
@@ -95,7 +95,7 @@ class BundleReader(VariableReader):
     """
 
     def __init__(self, index: BundleIndex, shard_paths: Sequence[str]) -> None:
-        self._tensors = index.tensors
+        self._tensors: Mapping[str, IndexedTensor] = index.tensors
         self._paths = list(shard_paths)
         self._descriptors: List[int] = []
         self._buffer = _Buffer(PIECE_SIZE_BYTES)
@@ -126,7 +126,9 @@ class BundleReader(VariableReader):
             yield from self._interleaved_pieces(tensor, tensor.cut_axis)
 
     def close(self) -> None:
-        """Close the data shards."""
+        """Close the data shards and let go of the index and the memory for pieces."""
+        self._tensors = {}
+        self._buffer = _Buffer(0)
         while self._descriptors:
             os.close(self._descriptors.pop())
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import List, Optional, Tuple
 
 from stage_extract.bundle_index import BundleIndex, read_bundle_index
-from stage_extract.bundle_reader import truncated
+from stage_extract.bundle_reader import BundleReader, truncated
 from stage_extract.checkpoint_names import INDEX_SUFFIX, META_SUFFIX, is_shard_of, shard_name
 from stage_extract.errors import CorruptIndex, DataFileMissing, EmptyCheckpoint
 from stage_extract.file_kinds import binary_file_kind, file_kind, is_git_lfs_pointer, refuse_file
@@ -23,7 +23,6 @@ class CheckpointFiles:
     Attributes:
         prefix: path without any suffix.
         step: training step in its name; None without one.
-        index: the decoded index.
         index_path: the .index file.
         shard_paths: the data shards, in the order of their numbers.
         meta_path: the .meta file; None without one.
@@ -31,7 +30,6 @@ class CheckpointFiles:
 
     prefix: str
     step: Optional[int]
-    index: BundleIndex
     index_path: str
     shard_paths: Tuple[str, ...]
     meta_path: Optional[str]
@@ -93,8 +91,11 @@ def _check_shard_sizes(index: BundleIndex, shard_paths: Tuple[str, ...]) -> None
             raise truncated(path, size_bytes, needed_bytes)
 
 
-def check_checkpoint(located: Located) -> CheckpointFiles:
-    """Decode the index and check that all files are there, readable and large enough.
+def open_checkpoint(located: Located) -> Tuple[CheckpointFiles, BundleReader]:
+    """Decode the index, check that all files are there, readable and large enough, and open them.
+
+    Returns:
+        The files and a reader, which the caller closes. Only the reader holds the decoded index.
 
     Raises:
         GitLfsPointer, NotTensorFlow, UnsupportedFormat: a file is something else.
@@ -120,4 +121,5 @@ def check_checkpoint(located: Located) -> CheckpointFiles:
             "Expected at least one.",
             "Look whether the training's saver was made with the model's variables.",
         )
-    return CheckpointFiles(prefix, located.step, index, index_path, shard_paths, meta_path)
+    files = CheckpointFiles(prefix, located.step, index_path, shard_paths, meta_path)
+    return files, BundleReader(index, shard_paths)

@@ -8,8 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Dict, Iterator, Mapping, Sequence, Tuple
 
 from stage_extract.bundle_index import count_elements
-from stage_extract.bundle_reader import BundleReader
-from stage_extract.checkpoint_files import CheckpointFiles, check_checkpoint
+from stage_extract.checkpoint_files import CheckpointFiles, open_checkpoint
 from stage_extract.dtypes import BY_NAME
 from stage_extract.errors import EmptyCheckpoint, OutputNotWritable
 from stage_extract.export_format import (
@@ -59,74 +58,79 @@ def run_job(job: Job, events: JobEvents) -> Tuple[Mapping[str, Any], Mapping[str
         located = locate(job.checkpoint, job.options.step)
         for warning in located.warnings:
             events.warning(warning)
-        files = check_checkpoint(located)
-    if job.out is None:
-        return _inspect(job, files, clock, events), clock.timings_s
-    with InputHasher(files.paths()) as hasher:
-        return _extract(job, job.out, files, hasher, clock, events), clock.timings_s
+        files, reader = open_checkpoint(located)
+    with closing(reader):
+        with clock.phase("select"):
+            selection = _select(job, files, reader, events)
+        if job.out is None:
+            return _inspect(job, files, selection, clock), clock.timings_s
+        with InputHasher(files.paths()) as hasher, _removed_on_error(job.out) as keep:
+            _check_output_folder(job.out)
+            result = _extract(job, job.out, files, reader, selection, clock, events)
+            with clock.phase("hash"):
+                checkpoint = {**_checkpoint_summary(files), "files": hasher.result()}
+            keep()
+    return {"checkpoint": checkpoint, **result}, clock.timings_s
 
 
-def _open_and_select(
-    job: Job, files: CheckpointFiles, events: JobEvents
-) -> Tuple[VariableReader, Selection]:
-    reader = BundleReader(files.index, files.shard_paths)
+def _select(
+    job: Job, files: CheckpointFiles, reader: VariableReader, events: JobEvents
+) -> Selection:
     hints = optimizer_hints(files.meta_path)
     selection = select(reader.variables(), hints, job.options.keep_optimizer)
     for skipped in selection.skipped:
         if skipped.category == UNSUPPORTED_DTYPE:
             events.warning(f"{skipped.variable.name!r} is left out: {skipped.reason}.")
     if not selection.kept:
-        reader.close()
         raise EmptyCheckpoint(
             f"None of the {len(selection.skipped)} tensors of {files.prefix!r} can be exported.",
             "Expected at least one numeric variable that is no state of an optimizer.",
             "`inspect` lists the tensors; --keep-optimizer exports the optimizer's state as well.",
         )
-    return reader, selection
+    return selection
 
 
 def _inspect(
-    job: Job, files: CheckpointFiles, clock: PhaseClock, events: JobEvents
+    job: Job, files: CheckpointFiles, selection: Selection, clock: PhaseClock
 ) -> Dict[str, Any]:
-    with clock.phase("variables"):
-        reader, selection = _open_and_select(job, files, events)
-        reader.close()
     with clock.phase("describe"):
         description = describe(files.meta_path, selection.kept, job.options)
     return {"inspection": inspect(_checkpoint_summary(files), description, selection.skipped)}
 
 
-def _extract(
-    job: Job,
-    out: str,
-    files: CheckpointFiles,
-    hasher: InputHasher,
-    clock: PhaseClock,
-    events: JobEvents,
-) -> Dict[str, Any]:
+def _check_output_folder(out: str) -> None:
     if not os.path.isdir(out):
         raise OutputNotWritable(
             f"The output folder {out!r} is not there.",
             "Expected an empty folder that may be written to.",
             "Make it, or give another one.",
         )
-    reader, selection = _open_and_select(job, files, events)
-    with closing(reader), _removed_on_error(out) as keep:
-        with clock.phase("describe"):
-            description = describe(files.meta_path, selection.kept, job.options)
-        with clock.phase("variables"):
-            size_bytes = _write_variables(out, selection.kept, reader, events)
-        with clock.phase("reference"):
-            reference = _record_reference(job, out, files, description)
-        for warning in (*description.warnings, *reference.warnings):
-            events.warning(warning)
-        with clock.phase("graph"):
-            graph = _complete_graph(description, selection, reference)
-            write_graph(os.path.join(out, GRAPH_FILE_NAME), graph)
-        with clock.phase("hash"):
-            checkpoint = {**_checkpoint_summary(files), "files": hasher.result()}
-        keep()
-    return {"checkpoint": checkpoint, **_summarise(selection, size_bytes, graph)}
+
+
+def _extract(
+    job: Job,
+    out: str,
+    files: CheckpointFiles,
+    reader: VariableReader,
+    selection: Selection,
+    clock: PhaseClock,
+    events: JobEvents,
+) -> Dict[str, Any]:
+    """Write the three files; gives the job's result without the checkpoint's files."""
+    with clock.phase("variables"):
+        size_bytes = _write_variables(out, selection.kept, reader, events)
+    # For very many variables the index and the description are large: one after the other.
+    reader.close()
+    with clock.phase("describe"):
+        description = describe(files.meta_path, selection.kept, job.options)
+    with clock.phase("reference"):
+        reference = _record_reference(job, out, files, description)
+    for warning in (*description.warnings, *reference.warnings):
+        events.warning(warning)
+    with clock.phase("graph"):
+        graph = _complete_graph(description, selection, reference)
+        write_graph(os.path.join(out, GRAPH_FILE_NAME), graph)
+    return _summarise(selection, size_bytes, graph)
 
 
 @contextmanager

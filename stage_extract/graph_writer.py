@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator, Mapping, Sequence
 
 from stage_extract.output import new_file
 
@@ -16,7 +16,8 @@ def write_graph(path: str, document: Mapping[str, Any]) -> None:
 
     Args:
         path: the file.
-        document: graph.json's object. A sequence at its top level is written entry by entry.
+        document: graph.json's object. A sequence at its top level is written entry by entry, so
+            that its entries may be made one at a time.
 
     Raises:
         DiskFull, OutputNotWritable: see `output.new_file`.
@@ -36,11 +37,11 @@ def _document_lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _value_lines(value: Any) -> Iterator[str]:
-    if not isinstance(value, (list, tuple)) or not value:
+    if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence):
         yield _ENCODER.encode(value)
         return
     separator = "[\n "
     for entry in value:
         yield separator + _ENCODER.encode(entry)
         separator = ",\n "
-    yield "\n]"
+    yield "\n]" if value else "[]"

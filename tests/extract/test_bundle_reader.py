@@ -8,8 +8,8 @@ import pytest
 import tensorflow
 
 from stage_extract import bundle_reader
-from stage_extract.bundle_reader import BundleReader
-from stage_extract.checkpoint_files import check_checkpoint
+from stage_extract.bundle_index import read_bundle_index
+from stage_extract.checkpoint_files import open_checkpoint
 from stage_extract.errors import CorruptTensor, TruncatedData
 from stage_extract.locate import locate
 
@@ -17,8 +17,8 @@ BFLOAT16 = tensorflow.bfloat16.as_numpy_dtype
 
 
 def open_reader(path):
-    files = check_checkpoint(locate(path, None))
-    return BundleReader(files.index, files.shard_paths)
+    _, reader = open_checkpoint(locate(path, None))
+    return reader
 
 
 def read_by_tensorflow(prefix):
@@ -169,7 +169,7 @@ def damaged_tensors(reader):
 def test_every_flipped_byte_is_found_and_blamed_on_its_tensor(checkpoint):
     path = checkpoint + ".data-00000-of-00001"
     reader = open_reader(checkpoint)
-    index = check_checkpoint(locate(checkpoint, None)).index
+    index = read_bundle_index(checkpoint + ".index")
     for name, tensor in index.tensors.items():
         extent = tensor.extents[0]
         for offset in range(extent.offset, extent.offset + extent.size_bytes, 97):

@@ -76,7 +76,7 @@ def _with_bias(layer: Layer, node: Node, variable: str, axes: str) -> Layer:
         "output": f"{node.name}:0",
         "nodes": layer.nodes | {node.name},
     }
-    return Layer(**{**layer.__dict__, **changes})
+    return layer._replace(**changes)
 
 
 def _bias_add(node: Node, variable: str, axes: str, data: str) -> Layer:

@@ -172,4 +172,4 @@ def _output_size(forward: Forward, node: Node, data_format: str) -> Optional[Lis
 
 
 def _replace_attributes(layer: Layer, attributes: Dict[str, Any]) -> Layer:
-    return Layer(**{**layer.__dict__, "attributes": attributes})
+    return layer._replace(attributes=attributes)

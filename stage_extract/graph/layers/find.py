@@ -140,4 +140,4 @@ class _LayerFinder:
         use = self._forward.sole_reader(layer.output)
         if use is None or use.node.op not in _ACTIVATIONS:
             return layer
-        return Layer(**{**layer.__dict__, "activation": use.node.op})
+        return layer._replace(activation=use.node.op)

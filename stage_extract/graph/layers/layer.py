@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import (
     Any,
@@ -36,8 +35,7 @@ _OWN_SCOPES = re.compile(r"(/(cond|batchnorm|Tensordot)(_\d+)?)+$")
 NO_CONSTANTS: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """One application of variables.
 
     Attributes:
