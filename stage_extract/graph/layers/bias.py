@@ -70,13 +70,12 @@ def _is_along_channels(forward: Forward, node: Node, axes: str) -> bool:
 
 
 def _with_bias(layer: Layer, node: Node, variable: str, axes: str) -> Layer:
-    changes = {
-        "variables": merge(layer.variables, {"bias": variable}),
-        "axes": merge(layer.axes, {variable: axes}),
-        "output": f"{node.name}:0",
-        "nodes": layer.nodes | {node.name},
-    }
-    return layer._replace(**changes)
+    return layer._replace(
+        variables=merge(layer.variables, {"bias": variable}),
+        axes=merge(layer.axes, {variable: axes}),
+        output=f"{node.name}:0",
+        nodes=layer.nodes | {node.name},
+    )
 
 
 def _bias_add(node: Node, variable: str, axes: str, data: str) -> Layer:
