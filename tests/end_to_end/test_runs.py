@@ -139,7 +139,7 @@ def test_a_wrong_mapping_is_refused(workplace, checkpoint, runtime):
     (workplace.folder / "edited.csv").write_text("a,b\n1,2\n")
     done = workplace.run(*("ckpt", "--model", "unet", "--runtime", runtime, "--map", "edited.csv"))
     assert done.returncode == 56, done.stderr
-    assert os.fspath(workplace.folder / "edited.csv") in done.stderr
+    assert "edited.csv" in done.stderr
 
 
 @pytest.mark.parametrize(

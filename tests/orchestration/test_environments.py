@@ -208,6 +208,21 @@ def test_where_packages_come_from(recipe, extra_index, wheelhouse, pip, expected
     assert found == expected
 
 
+def test_the_index_of_cpu_torch_is_asked_when_the_machines_own_lacks_it(tmp_path, environment):
+    own, extra = tmp_path / "own", tmp_path / "extra" / "torch"
+    own.mkdir()
+    extra.mkdir(parents=True)
+    sha256 = make_wheel(extra, "torch")
+    wheel = "torch-1.0-py3-none-any.whl"
+    (extra / "index.html").write_text(f'<a href="{wheel}">{wheel}</a>')
+    lock = tmp_path / "requirements.txt"
+    lock.write_text(f"torch==1.0 --hash=sha256:{sha256}\n")
+    recipe = Recipe("load", lock, extra.parent.as_uri())
+    pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": own.as_uri(), "PIP_FIND_LINKS": ""}
+    python = make_environment(recipe, RuntimeOptions(), {**environment, **pip}, lambda line: None)
+    assert subprocess.check_output([python, "-c", "import torch; print(torch)"])
+
+
 def test_a_load_python_without_torch_is_told_what_it_lacks(recipe, options, environment):
     python = make_environment(recipe, options, environment, lambda line: None)
     with pytest.raises(EnvironmentBuildFailed) as caught:
