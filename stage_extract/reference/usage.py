@@ -17,6 +17,9 @@ from stage_extract.reference.graph_facts import GraphFacts
 # For each axis of the tensor at hand, the input's axis it stems from; None for one that was added.
 Axes = Tuple[Optional[int], ...]
 
+# After a reshape to another number of axes; the values are still those of the input.
+_AXES_LOST: Axes = ()
+
 # These keep every axis in its place: what stands before a first layer, not all of TensorFlow.
 AXIS_KEEPING_OPS = frozenset(
     {
@@ -113,7 +116,8 @@ def input_use(facts: GraphFacts, tensor: str, shape: Shape) -> InputUse:
             if (node.op, operand) in _WINDOW_OPS:
                 windows += _window_use(facts, node, operand, axes)
             vocabularies += _vocabulary(facts, node, operand)
-            features += _features(facts, node, operand)
+            if axes != _AXES_LOST:
+                features += _features(facts, node, operand)
             moved = _moved(facts, node, operand, axes)
             for output in _outputs(node) if moved is not None else ():
                 if moved is not None and output not in seen:
@@ -172,10 +176,13 @@ def _features(facts: GraphFacts, node: Node, operand: int) -> List[int]:
 def _moved(facts: GraphFacts, node: Node, operand: int, axes: Optional[Axes]) -> Optional[_Moved]:
     if node.op in AXIS_KEEPING_OPS:
         return _Moved(axes)
-    if operand != 0 or axes is None:
+    if operand != 0:
         return None
     if node.op == "Reshape":
-        return _Moved(axes) if keeps_axes(facts, node, len(axes)) else None
+        is_kept = axes is not None and keeps_axes(facts, node, len(axes))
+        return _Moved(axes if is_kept else _AXES_LOST)
+    if not axes:
+        return None
     if node.op == "Transpose":
         order = facts.constant(node, 1)
         fits = order is not None and order.size == len(axes)

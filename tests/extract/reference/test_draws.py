@@ -44,13 +44,27 @@ def joined_embedding():
     compat.identity(compat.nn.embedding_lookup(weights.as_tensor(), ids), name="out")
 
 
+def flattened_embedding():
+    ids = compat.placeholder("int32", [None, 400], name="x")
+    found = compat.gather(table(11), compat.reshape(ids, [-1]))
+    compat.reshape(found, [-1, 400, 4], name="out")
+
+
 def one_hot():
     ids = compat.placeholder("int32", [None, 400], name="x")
     compat.multiply(compat.one_hot(ids, 11), compat.reduce_sum(table(11)), name="out")
 
 
 @pytest.mark.parametrize(
-    "build", [embedding, embedding_of_a_resource, embedding_after_casts, joined_embedding, one_hot]
+    "build",
+    [
+        embedding,
+        embedding_of_a_resource,
+        embedding_after_casts,
+        joined_embedding,
+        flattened_embedding,
+        one_hot,
+    ],
 )
 def test_integers_stay_inside_the_vocabulary(save_graph, run_reference, build):
     result, tensors = run_reference(save_graph(build), ["x:0"], ["out:0"])
