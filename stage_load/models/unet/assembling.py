@@ -10,8 +10,8 @@ from stage_load.models.unet.config import DecoderLevel, EncoderLevel, UNetConfig
 from stage_load.models.unet.feature import Feature, Level, Merge, Placed
 from stage_load.models.unet.joining import SizeRejected
 from stage_load.models.unet.misfit import FAMILY, misfit
-from stage_load.models.unet.reading import Afterwards, Reader, channels_first
-from stage_load.models.unet.steps import BatchNorm, Convolution, Pair, Steps
+from stage_load.models.unet.reading import Afterwards, Reader, image_is_channels_first
+from stage_load.models.unet.steps import BatchNorm, Bias, Convolution, Pair, Steps
 
 # Tried in turn where the graph fixes no size and no reference was recorded: multiples of 32 for
 # SAME, and sizes at which VALID networks of up to five levels come out even (572:
@@ -69,7 +69,7 @@ def _sample_sizes(view: ExportView) -> list[Pair]:
     feeds = view.reference["feeds"]
     shapes = [feed["shape"] for feed in feeds if feed["tensor"] == tensor]
     shapes += [view.inputs[0].shape or ()]
-    axes = (2, 3) if channels_first(view) else (1, 2)
+    axes = (2, 3) if image_is_channels_first(view) else (1, 2)
     known = [(shape[axes[0]], shape[axes[1]]) for shape in shapes if len(shape) == 4]
     fixed = [(int(h), int(w)) for h, w in known if h is not None and w is not None]
     return fixed[:1] or list(SAMPLE_SIZES)
@@ -137,7 +137,7 @@ def _at_last_layer(view: ExportView, after: Afterwards) -> End:
     """Go back to the last layer's result: only those were recorded on the way to an output."""
     feature, ops = after.feature, after.ops
     placed = feature.placed
-    while placed and not isinstance(placed[-1].step, Convolution | BatchNorm):
+    while placed and not isinstance(placed[-1].step, BatchNorm | Bias | Convolution):
         ops = (view.node_of(placed[-1].tensor).op, *ops)
         placed = placed[:-1]
     if not placed:

@@ -1,4 +1,4 @@
-"""Ops that read variables: convolutions, transposed convolutions, batch norm."""
+"""Ops that read variables: convolutions, transposed convolutions, batch norm, biases."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from stage_load.models.unet.shaping import windowed_size
 from stage_load.models.unet.steps import (
     TF1_BATCH_NORM_MOMENTUM,
     BatchNorm,
+    Bias,
     Convolution,
     Margins,
     Pad,
@@ -112,10 +113,19 @@ def _batch_norm(context: Context, node: Node, layer: Layer, given: Feature) -> F
     return given.then(node.output(), step)
 
 
+def _bias(context: Context, node: Node, layer: Layer, given: Feature) -> Feature:
+    return given.then(node.output(), Bias())
+
+
 Reading = Callable[[Context, Node, Layer, Feature], Feature]
 
 KINDS: Mapping[str, Reading] = MappingProxyType(
-    {"batch_norm": _batch_norm, "conv2d": _convolution, "conv2d_transpose": _transposed}
+    {
+        "batch_norm": _batch_norm,
+        "bias_add": _bias,
+        "conv2d": _convolution,
+        "conv2d_transpose": _transposed,
+    }
 )
 
 

@@ -17,6 +17,7 @@ from stage_load.models.unet.config import (
 from stage_load.models.unet.steps import (
     Activation,
     BatchNorm,
+    Bias,
     Convolution,
     Dropout,
     Pad,
@@ -41,12 +42,13 @@ def build_step(step: Step, channels: int) -> nn.Module:
         case Activation():
             return layers.activation(step)
         case Dropout():
-            dropout = nn.Dropout2d if step.channelwise else nn.Dropout
-            return dropout(step.probability)
+            return nn.Dropout(step.probability)
         case Pool():
             return layers.pool(step)
         case Resize():
             return layers.TensorFlowResize(step)
+        case Bias():
+            return layers.ChannelBias(channels)
         case Rescale():
             return layers.Rescale(step.scale, step.offset)
         case Pad():

@@ -54,13 +54,15 @@ class Reader:
         self.afterwards: dict[str, Afterwards] = {}
         self._view = view
         self._sample_size = sample_size
-        self._channels_first = channels_first(view)
+        self._channels_first = image_is_channels_first(view)
         self._layers = {
             view.producer(layer.output).name: layer
             for layer in view.layers
             if layer.output is not None and layer.input is not None
         }
-        self._written_out = activations.written_out(view, 1 if self._channels_first else 3)
+        self._written_out = activations.written_out(
+            view, 1 if layers_are_channels_first(view) else 3
+        )
         self._inner = self._inner_nodes()
         self._dropouts = {entry["node"]: entry for entry in view.rewrites if "rate" in entry}
 
@@ -205,11 +207,26 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 )
 
 
-def channels_first(view: ExportView) -> bool:
+def layers_are_channels_first(view: ExportView) -> bool:
     """Whether the graph's convolutions are NCHW."""
     kinds = ("conv2d", "conv2d_transpose")
     formats = {layer.attributes.get("data_format") for layer in view.layers if layer.kind in kinds}
     return "NCHW" in formats
+
+
+def image_is_channels_first(view: ExportView) -> bool:
+    """Whether the image is NCHW: as the convolutions are, unless the graph transposes it first."""
+    reached = {view.source(view.inputs[0].tensor)}
+    ops = {layer.op for layer in view.layers}
+    for node in view.nodes.values():
+        if reached.isdisjoint(view.sources(node)) or node.op in SHAPE_OPS:
+            continue
+        if node.name in ops:
+            break
+        if node.op == "Transpose":
+            return not layers_are_channels_first(view)
+        reached.add(node.output())
+    return layers_are_channels_first(view)
 
 
 def _inside(view: ExportView, layer: Layer) -> set[str]:

@@ -97,12 +97,18 @@ class Activation:
 
 @dataclass(frozen=True)
 class Dropout:
-    """Dropout, which does nothing in eval mode; ``channelwise`` drops whole feature maps."""
+    """Dropout of single elements, which does nothing in eval mode."""
 
     kind: ClassVar[str] = "dropout"
 
     probability: float = 0.5
-    channelwise: bool = False
+
+
+@dataclass(frozen=True)
+class Bias:
+    """A number added to each channel, where it does not directly follow its convolution."""
+
+    kind: ClassVar[str] = "bias"
 
 
 @dataclass(frozen=True)
@@ -154,6 +160,7 @@ Step = (
     | BatchNorm
     | Activation
     | Dropout
+    | Bias
     | Rescale
     | Pad
     | Pool
@@ -171,6 +178,7 @@ STEPS: Mapping[str, type[Step]] = MappingProxyType(
             BatchNorm,
             Activation,
             Dropout,
+            Bias,
             Rescale,
             Pad,
             Pool,

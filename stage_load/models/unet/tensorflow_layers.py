@@ -167,6 +167,18 @@ class TensorFlowResize(nn.Module):
         return f"method={self.method!r}, factor={self.factor}, align_corners={self.align_corners}"
 
 
+class ChannelBias(nn.Module):
+    """A trained number added to each channel: [N, C, H, W] -> [N, C, H, W]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add the bias to ``x`` [N, C, H, W]."""
+        return x + self.bias.view(-1, 1, 1)
+
+
 class Rescale(nn.Module):
     """value * scale + offset; constants of the graph, neither trained nor in the state dict."""
 
