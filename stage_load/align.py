@@ -32,9 +32,14 @@ class Element:
 
 def align(left: Sequence[Element], right: Sequence[Element]) -> list[Pair]:
     """Return the pairs ``(index in left, index in right)``, both ascending."""
-    if len(left) == len(right) and all(a.key == b.key for a, b in zip(left, right, strict=True)):
-        return [(index, index) for index in range(len(left))]
-    return _align_span(left, right, (0, len(left)), (0, len(right)))
+    common = {element.key for element in left} & {element.key for element in right}
+    a = [index for index, element in enumerate(left) if element.key in common]
+    b = [index for index, element in enumerate(right) if element.key in common]
+    lefts, rights = [left[index] for index in a], [right[index] for index in b]
+    if [element.key for element in lefts] == [element.key for element in rights]:
+        return list(zip(a, b, strict=True))
+    pairs = _align_span(lefts, rights, (0, len(lefts)), (0, len(rights)))
+    return [(a[i], b[j]) for i, j in pairs]
 
 
 def match_out_of_order(left: Sequence[Element], right: Sequence[Element]) -> list[Pair]:

@@ -73,7 +73,7 @@ def check_version(values: Any, file_name: str) -> int:
     if isinstance(version, bool) or version not in SUPPORTED_VERSIONS:
         supported = ", ".join(map(str, SUPPORTED_VERSIONS))
         raise ContractVersion(
-            f"{file_name} is written in version {str(version)[:_LONGEST_VALUE]} of the contract.",
+            f"{file_name} is written in version {_short(version)} of the contract.",
             f"This release reads version {supported}.",
             "Convert with the release that wrote the export, or extract again with this one.",
         )

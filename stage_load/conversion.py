@@ -106,7 +106,7 @@ def run_load(job: Job, events: JobEvents, stopwatch: Stopwatch) -> dict[str, Any
         with stopwatch.phase("plan"):
             traced = _trace(export, prepared, model, choices.device.device)
             plan = _checked_plan(export, traced, prepared, model, choices)
-        for warning in plan.warnings:
+        for warning in (*prepared.assumptions, *plan.warnings):
             events.warning(warning)
         with stopwatch.phase("load"):
             progress = _progress(events, "load", "tensors")
@@ -132,7 +132,8 @@ class _Outcome:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        return (*self.plan.warnings, *_non_finite_warnings(self.non_finite))
+        found = _non_finite_warnings(self.non_finite)
+        return (*self.prepared.assumptions, *self.plan.warnings, *found)
 
 
 def _trace(

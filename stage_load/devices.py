@@ -49,7 +49,9 @@ def choose_device(wanted: str) -> DeviceChoice:
         )
     index = int(match[1] or 0)
     if index >= count:
-        found = f"{count} CUDA devices were found" if count else _why_no_cuda()
+        found = _why_no_cuda()
+        if count:
+            found = "1 CUDA device was found" if count == 1 else f"{count} CUDA devices were found"
         raise DeviceUnavailable(
             f"The device {wanted!r} is not there: {found}.",
             "Expected a CUDA device of that number.",

@@ -8,7 +8,7 @@ from pathlib import Path
 from stage_load.errors import FactoryFailed
 from stage_load.export_view import ExportView
 from stage_load.layouts.rule import RuleError, parse_rule
-from stage_load.mapping import FROM_MODEL, Given
+from stage_load.mapping import FROM_GUESS, FROM_MODEL, Given
 from stage_load.mapping_csv import MapLine, check_mapping
 from stage_load.names import NameIndex
 from stage_load.torch_units import TorchModel
@@ -41,7 +41,7 @@ def given_rows(
     variables = {given.tf_name for given in by_user}
     tensors = {given.torch_name for given in by_user}
     by_model = (
-        _by_model(name, target, model)
+        _by_model(name, target, model, FROM_MODEL if export.has_graph else FROM_GUESS)
         for name, target in model_names.items()
         if name in export.variables and name not in variables
     )
@@ -67,7 +67,7 @@ def _by_user(
     )
 
 
-def _by_model(name: str, target: NamedTarget, model: TorchModel) -> Given:
+def _by_model(name: str, target: NamedTarget, model: TorchModel, how: str) -> Given:
     torch_name, text = target if isinstance(target, tuple) else (target, None)
     torch_name = _first_name(torch_name, model)
     if torch_name is not None and torch_name not in model.tensors:
@@ -77,7 +77,7 @@ def _by_model(name: str, target: NamedTarget, model: TorchModel) -> Given:
         rule = None if text is None else parse_rule(text)
     except RuleError as error:
         raise _model_is_wrong(name, str(error)) from error
-    return Given(name, torch_name, rule, FROM_MODEL)
+    return Given(name, torch_name, rule, how)
 
 
 def _first_name(name: str | None, model: TorchModel) -> str | None:

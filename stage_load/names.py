@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 _TOKEN = re.compile(r"[a-z]+|[0-9]+")
-_MOST_CANDIDATES = 64
+_MOST_CANDIDATES = 16
 """How many names are compared closely with one that has no place; keeps long lists linear."""
 
 # One word for what the two worlds call differently.

@@ -139,7 +139,8 @@ class _Run:
         if layer.index in self._odd:
             return self._odd[layer.index]
         ran = self._calls.get(place.module, 0)
-        return f"the module {place.module!r} ran {ran} times, not {place.call + 1}"
+        calls = f"{ran} time{'' if ran == 1 else 's'}"
+        return f"the module {place.module!r} ran {calls}, call {place.call + 1} is not there"
 
     def _hook(self, path: str) -> Callable[[nn.Module, Any, Any], None]:
         def compare_output(module: nn.Module, args: Any, output: Any) -> None:

@@ -54,7 +54,7 @@ def tf_units(export: ExportView) -> list[TfUnit]:
         if layer.variables:
             key = (layer.kind, tuple(sorted(layer.variables.items())))
             applications.setdefault(key, []).append(layer)
-    return [_unit(export, layers, layers[0].kind) for layers in applications.values()]
+    return [_unit(export, layers, _kind(export, layers[0])) for layers in applications.values()]
 
 
 def other_kinds(export: ExportView, unit: TfUnit) -> Iterable[TfUnit]:
@@ -88,6 +88,16 @@ def rule_of(export: ExportView, variable: Variable, module_kind: str | None = No
             if name == variable.name:
                 return _rule(layer, kind, role, variable)
     return find_rule(OTHER, None, None, {}, len(variable.shape))
+
+
+def _kind(export: ExportView, layer: Layer) -> str:
+    """Return the layer's kind; depthwise over a single channel is torch's plain convolution."""
+    kernel = layer.variables.get("kernel")
+    if layer.kind == "depthwise_conv2d" and kernel is not None:
+        shape = export.variables[kernel].shape
+        if len(shape) == 4 and shape[2] == 1:
+            return "conv2d"
+    return layer.kind
 
 
 def _unit(export: ExportView, layers: list[Layer], kind: str) -> TfUnit:

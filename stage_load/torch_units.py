@@ -61,8 +61,6 @@ def unit_key(kind: str, shapes: Mapping[str, tuple[int, ...]]) -> Hashable:
         kind: op kind.
         shapes: own name of the torch tensor -> its shape in torch's axes.
     """
-    if kind == "depthwise_conv2d" and shapes.get("weight", ())[:1] == (1,):
-        kind = "conv2d"
     if kind == "batch_norm":
         # gamma, beta and statistics have one shape, and either of them may be absent.
         return kind, next(iter(shapes.values()), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -45,3 +45,6 @@ class ModelFamily(Protocol[Config]):
 
         ``None`` leaves a variable out on purpose. What is not named is left to the alignment.
         """
+
+    def assumptions(self, config: Config) -> Sequence[str]:
+        """Return, as sentences for the user, what the export could not tell and was assumed."""

@@ -40,6 +40,7 @@ class PreparedModel:
         example_inputs: makes inputs that it accepts, or ``None`` where none are known.
         names: what the model itself says of variables: TF name -> torch name, or ``None`` to leave
             the variable out.
+        assumptions: what the export could not tell, as sentences.
     """
 
     name: str
@@ -48,6 +49,7 @@ class PreparedModel:
     build: Callable[[], nn.Module]
     example_inputs: Callable[[], tuple[Tensor, ...]] | None
     names: Mapping[str, str | None] = field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
 
 
 class Model(Protocol):
@@ -108,6 +110,7 @@ class _RegisteredModel:
             build=lambda: self.family.build(config),
             example_inputs=lambda: self.family.example_inputs(config),
             names=names,
+            assumptions=tuple(self.family.assumptions(config)),
         )
 
 

@@ -1,0 +1,220 @@
+"""Result folders: loaded again, refused when damaged; the report for people."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stage_load import load_model
+from stage_load.errors import DeviceUnavailable, ResultDamaged, UnknownModel
+from tests.load.export_maker import ExportMaker
+from tests.load.networks import write_model
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def result(classifier, load, tmp_path):
+    maker, model = classifier
+    _, out = load(maker.write(tmp_path / "export"), model)
+    return out
+
+
+def change(path, function):
+    document = json.loads(path.read_text())
+    function(document)
+    path.write_text(json.dumps(document))
+
+
+def cut(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "message"),
+    [
+        pytest.param(
+            lambda f: (f / "config.json").unlink(), ResultDamaged, "cannot be read", id="no-config"
+        ),
+        pytest.param(
+            lambda f: (f / "config.json").write_text("{"),
+            ResultDamaged,
+            "cannot be read",
+            id="cut-config",
+        ),
+        pytest.param(
+            lambda f: change(f / "config.json", lambda d: d.update(format="x")),
+            ResultDamaged,
+            "no configuration",
+            id="format",
+        ),
+        pytest.param(
+            lambda f: change(f / "config.json", lambda d: d.update(version=9)),
+            ResultDamaged,
+            "version 9",
+            id="version",
+        ),
+        pytest.param(
+            lambda f: change(
+                f / "config.json", lambda d: d["model"].update(name="nosuch", source=None)
+            ),
+            UnknownModel,
+            "no model 'nosuch'",
+            id="model",
+        ),
+        pytest.param(
+            lambda f: (f / "model.safetensors").unlink(),
+            ResultDamaged,
+            "No such file",
+            id="no-weights",
+        ),
+        pytest.param(cut, ResultDamaged, "the tensors end", id="cut-weights"),
+        pytest.param(
+            lambda f: write_model(
+                f / "model_source",
+                "from torch import nn\n\n\ndef Classifier():\n    return nn.Linear(2, 3)\n",
+            ),
+            ResultDamaged,
+            "has a tensor 'bias'",
+            id="other-model",
+        ),
+    ],
+)
+def test_a_damaged_folder(damage, error, message, result):
+    damage(result)
+    with pytest.raises(error, match=message):
+        load_model(result, trust_code=True)
+
+
+def test_shapes_are_checked(result):
+    path = result / "model_source" / "net.py"
+    path.write_text(path.read_text().replace("nn.Linear(5 * 3 * 4, 7)", "nn.Linear(5 * 3 * 4, 8)"))
+    with pytest.raises(ResultDamaged, match=r"'dense\.\w+' is \[7"):
+        load_model(result, trust_code=True)
+
+
+def test_a_users_code_runs_only_when_it_is_trusted(result):
+    with pytest.raises(ResultDamaged, match="owner's own Python code") as error:
+        load_model(result)
+    assert "trust_code=True" in error.value.expected
+
+
+def test_no_code_from_outside_the_folder_is_run(result, tmp_path):
+    outside = write_model(tmp_path / "elsewhere", "raise SystemExit('ran')\n", "evil.py")
+    change(
+        result / "config.json",
+        lambda d: d["model"].update(source=f"../../elsewhere/{outside.name}"),
+    )
+    with pytest.raises(UnknownModel, match=r"model_source/evil\.py"):
+        load_model(result, trust_code=True)
+
+
+def test_a_device_that_is_not_there(result):
+    with pytest.raises(DeviceUnavailable):
+        load_model(result, device="cuda:99", trust_code=True)
+
+
+def test_fine_tuning_can_start_at_once(result):
+    module = load_model(result, trust_code=True).train()
+    before = module.norm.running_mean.clone()
+    loss = module(torch.ones(2, 3, 4, 6)).square().sum()
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in module.parameters())
+    # momentum = 1 - decay
+    assert not torch.equal(module.norm.running_mean, before)
+    assert module.norm.momentum == 0.01
+
+
+def test_neither_tensorflow_nor_the_host_side_is_imported(result):
+    code = (
+        "import sys\n"
+        "import stage_load\n"
+        "assert 'torch' not in sys.modules\n"
+        "from stage_load import load_model\n"
+        f"load_model({str(result)!r}, trust_code=True)\n"
+        "names = {name.partition('.')[0] for name in sys.modules}\n"
+        "unwanted = {'tensorflow', 'orchestration', 'stage_extract', 'fastjsonschema'}\n"
+        "print(sorted(names & unwanted))\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert process.stdout.strip() == "[]"
+
+
+class Page(html.parser.HTMLParser):
+    """Collects tags, attributes and text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.texts = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attributes]
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+EVIL = "<script>alert('x')</script>&amp;\"'"
+
+
+def test_the_page_is_safe_and_whole(load, tmp_path):
+    kernel = np.ones((3, 4), np.float32)
+    x = np.ones((2, 3), np.float32)
+    maker = ExportMaker()
+    maker.layer("dense", f"layer{EVIL}", {"kernel": kernel}, output=x @ kernel + np.float32(1))
+    maker.variable(f"unused{EVIL}", kernel, reason=f"because {EVIL}")
+    maker.input("x:0", x)
+    maker.output("y:0", x @ kernel)
+    source = "from torch import nn\n\n\ndef Net():\n    return nn.Linear(3, 4, bias=False)\n"
+    _, out = load(maker.write(tmp_path / "export"), f"{write_model(tmp_path, source)}:Net")
+    text = (out / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert "script" not in page.tags
+    assert not any(name.startswith("on") for name in page.attributes)
+    assert not {"src", "href"} & set(page.attributes)
+    assert "http" not in text
+    assert f"layer{EVIL}" in page.texts
+    assert f"because {EVIL}" in page.texts
+    assert "failed" in page.texts
+    assert page.tags.count("table") == 4
+
+
+def test_the_page_shows_what_a_person_asks(result):
+    page = Page((result / "report.html").read_text(encoding="utf-8"))
+    text = " ".join(page.texts)
+    for wanted in (
+        "proven",
+        "13 of 13",
+        "6 of 6",
+        "separable/depthwise",
+        "HWCM->(CM)1HW",
+        "The torch model computes what TensorFlow computed.",
+    ):
+        assert wanted in text, wanted
+
+
+def test_the_report_adds_up(result):
+    report = json.loads((result / "report.json").read_text())
+    assert report["coverage"] == {
+        "by": {"constant": 1, "graph": 13},
+        "layers": 6,
+        "layers_placed": 6,
+        "parameters": 809,
+        "torch_tensors": 14,
+        "variables": 13,
+        "variables_loaded": 13,
+    }
+    assert report["batch_norm"] == {"norm": {"eps": 0.001, "momentum": 0.01}}
+    assert report["parity"]["compared_layers"] == len(report["parity"]["layers"]) == 6
