@@ -99,6 +99,14 @@ def tensor_value(proto: tensor_pb2.TensorProto) -> Optional[numpy.ndarray]:
         return None
 
 
+def plain_array(value: numpy.ndarray) -> Any:
+    """Give an array of numbers as nested lists, floats in their shortest form."""
+    if value.dtype != numpy.float32:
+        return value.tolist()
+    numbers = [shortest_float(one) for one in value.reshape(-1).tolist()]
+    return numpy.asarray(numbers, numpy.float64).reshape(value.shape).tolist()
+
+
 def json_number(value: Any) -> Any:
     """Give a number as JSON can hold it: NaN and infinities, which JSON lacks, become strings."""
     if isinstance(value, float) and not math.isfinite(value):

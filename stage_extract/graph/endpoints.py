@@ -99,9 +99,9 @@ class EndpointFinder:
 
     def _existing(self, name: str, role: str) -> str:
         tensor = tensor_name(name)
-        if self._graph.producer(tensor) is not None:
+        if self._graph.has_tensor(tensor):
             return tensor
-        if self._meta.graph.producer(tensor) is not None:
+        if self._meta.graph.has_tensor(tensor):
             raise EndpointNotFound(
                 f"The {role} {name!r} lies in a branch of the graph that only training takes.",
                 "Expected a tensor of the inference graph.",

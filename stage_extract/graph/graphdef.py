@@ -114,6 +114,14 @@ class Graph:
                     self._successors.setdefault(node_name(tensor), []).append(use)
         return self._successors.get(name, ())
 
+    def has_tensor(self, tensor: str) -> bool:
+        """Tell whether a node of that name has an output of that number, as far as it says."""
+        node = self.producer(tensor)
+        if node is None:
+            return False
+        shapes = node.proto.attr["_output_shapes"].list.shape if node.has_shapes() else None
+        return shapes is None or output_index(tensor) < len(shapes)
+
     def consumers(self, tensor: str) -> List[Use]:
         """Give who reads one tensor, in the order of the file."""
         return [use for use in self.successors(node_name(tensor)) if use.tensor == tensor]

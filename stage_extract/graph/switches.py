@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Set
 
+from stage_extract.graph.attributes import plain_array
 from stage_extract.graph.conditions import SWITCH_OPS, find_dead
 from stage_extract.graph.dropout import find_masks
 from stage_extract.graph.evaluate import Evaluator
@@ -176,4 +177,4 @@ def _by_default(graph: Graph, nodes: List[Node], values: Mapping[str, Any]) -> I
         if node.op == "PlaceholderWithDefault" and node.inputs:
             default = evaluator.value(node.inputs[0])
             if default is not None and default.ndim <= 1:
-                yield Switch(f"{node.name}:0", default.tolist(), "a placeholder keeps its default")
+                yield Switch(f"{node.name}:0", plain_array(default), "a placeholder keeps its default")

@@ -1,0 +1,133 @@
+"""Inputs and outputs of training graphs, as a person would name them."""
+
+from __future__ import annotations
+
+from typing import Any, List
+
+import pytest
+import tensorflow as tf
+
+from stage_extract.errors import EndpointNotFound
+from tests.extract.graph import networks
+from tests.extract.graph.graph_case import describe_built, described, tensors
+
+
+@pytest.mark.parametrize(
+    ("network", "inputs", "outputs"),
+    [pytest.param(*row, id=row[0].__name__) for row in networks.EVERY],
+)
+def test_endpoints_are_what_a_person_would_name(
+    network: Any, inputs: List[str], outputs: List[str]
+) -> None:
+    document = describe_built(network)
+    assert tensors(document["inputs"]) == inputs
+    assert sorted(tensors(document["outputs"])) == sorted(outputs)
+
+
+def test_endpoint_says_type_shape_and_name() -> None:
+    document = describe_built(networks.two_kinds_of_input)
+    assert document["inputs"] == [
+        {"tensor": "x:0", "dtype": "float32", "shape": [None, 9], "name": "x"},
+        {"tensor": "identifiers:0", "dtype": "int64", "shape": [None], "name": "identifiers"},
+    ]
+    assert document["outputs"] == [
+        {
+            "tensor": "output/BiasAdd:0",
+            "dtype": "float32",
+            "shape": [None, 1],
+            "name": "output/BiasAdd",
+        }
+    ]
+
+
+def test_candidates_list_what_was_not_chosen_with_the_reason() -> None:
+    document = describe_built(networks.by_hand)
+    inputs = {one["tensor"]: one for one in document["candidates"]["inputs"]}
+    outputs = {one["tensor"]: one for one in document["candidates"]["outputs"]}
+    assert inputs["x:0"]["chosen"] is True
+    assert inputs["y:0"]["chosen"] is False
+    assert "labels" in inputs["y:0"]["reason"]
+    assert inputs["dropout:0"]["chosen"] is False
+    assert "a switch, 1.0 in inference" in inputs["dropout:0"]["reason"]
+    assert outputs["prediction:0"]["chosen"] is True
+    assert outputs["ArgMax:0"]["chosen"] is False
+    assert "decision" in outputs["ArgMax:0"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("options", "inputs", "outputs"),
+    [
+        pytest.param({"outputs": ("add_2",)}, ["x:0"], ["add_2:0"], id="output-without-index"),
+        pytest.param(
+            {"outputs": ("MatMul:0", "add_2:0")}, ["x:0"], ["MatMul:0", "add_2:0"], id="two-outputs"
+        ),
+        pytest.param(
+            {"inputs": ("Reshape:0",)}, ["Reshape:0"], ["prediction:0"], id="input-in-the-middle"
+        ),
+        pytest.param(
+            {"inputs": ("Reshape:0",), "outputs": ("MaxPool:0",)},
+            ["Reshape:0"],
+            ["MaxPool:0"],
+            id="both",
+        ),
+    ],
+)
+def test_user_overrules(options: Any, inputs: List[str], outputs: List[str]) -> None:
+    document = describe_built(networks.by_hand, **options)
+    assert tensors(document["inputs"]) == inputs
+    assert tensors(document["outputs"]) == outputs
+
+
+def test_input_that_the_user_names_is_cut_from_what_lies_above() -> None:
+    document = describe_built(networks.by_hand, inputs=("Reshape:0",))
+    nodes = {node["name"]: node for node in document["nodes"]}
+    assert nodes["Reshape"]["inputs"] == []
+    assert "x" not in nodes
+
+
+def test_switch_that_the_user_calls_input_is_one() -> None:
+    document = describe_built(networks.by_hand, inputs=("x:0", "dropout:0"))
+    assert document["switches"] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        pytest.param({"outputs": ("predicton:0",)}, ["'predicton:0'", "prediction"], id="typo"),
+        pytest.param({"inputs": ("z:0",)}, ["'z:0'", "input"], id="input"),
+        pytest.param({"outputs": ("x:7",)}, ["'x:7'"], id="no-such-output-of-the-node"),
+    ],
+)
+def test_unknown_endpoint_is_refused_with_the_nearest_names(options: Any, words: List[str]) -> None:
+    with pytest.raises(EndpointNotFound) as caught:
+        describe_built(networks.by_hand, **options)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_endpoint_in_a_branch_of_training_is_refused() -> None:
+    with pytest.raises(EndpointNotFound, match="only training takes"):
+        describe_built(networks.branch_reads_output, outputs=("cond/mul:0",))
+
+
+def test_input_that_the_outputs_do_not_need_is_warned_of() -> None:
+    description = described(networks.by_hand, inputs=("x:0", "y:0"))
+    assert description.warnings == ("The outputs are not computed from y:0.",)
+
+
+def test_graph_without_layers_has_no_output_and_says_so() -> None:
+    def build() -> None:
+        tf.compat.v1.get_variable("unused", [3])
+        tf.compat.v1.placeholder(tf.float32, [None], name="x")
+
+    description = described(build)
+    assert description.document["outputs"] == []
+    assert "--outputs" in description.warnings[0]
+
+
+def test_signature_comes_before_what_is_found() -> None:
+    def build() -> None:
+        networks.by_hand()
+
+    document = described(build, signature={"inputs": "Reshape:0", "outputs": "MaxPool:0"}).document
+    assert tensors(document["inputs"]) == ["Reshape:0"]
+    assert tensors(document["outputs"]) == ["MaxPool:0"]
