@@ -23,10 +23,9 @@ def caption(comparison: Mapping[str, Any]) -> tuple[str, str]:
     """What the numbers say, in two lines."""
     other, pixels = comparison["pixels_of_another_class"], comparison["pixels"]
     return (
-        f"{other} of {pixels:,} pixels got another class. Difference: of the logits, white = its "
-        "largest value,",
-        f"{comparison['largest_difference']:.1e}; the largest logit is "
-        f"{comparison['largest_logit']:.1f}.",
+        f"{other} of {pixels:,} pixels got another class.",
+        f"Difference of the logits: white = its largest, {comparison['largest_difference']:.1e}; "
+        f"the largest logit is {comparison['largest_logit']:.1f}.",
     )
 
 

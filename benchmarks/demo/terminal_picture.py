@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-COLUMNS = 100
+COLUMNS = 120
 ROWS = 60
 TITLE = "tf1-to-torch"
 # What a progress bar that vanishes at the end makes use of: up by some lines, erase the line,
@@ -40,7 +40,7 @@ def run_in_terminal(command: str) -> str:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
     with subprocess.Popen(
-        command, shell=True, stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+        command, shell=True, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=environment
     ) as process:
         os.close(theirs)
         written = b"".join(_read_to_end(ours))
