@@ -172,7 +172,9 @@ def _checked_plan(
     export: Export, traced: TorchModel, prepared: PreparedModel, model: nn.Module, choices: Choices
 ) -> Plan:
     names: Mapping[str, Any] = {**prepared.names, **(getattr(model, "tf1_names", None) or {})}
-    given = given_rows(export.view, traced, choices.map_file, names)
+    # A model of the registry can only have guessed names where there is no graph.
+    how = FROM_GUESS if prepared.names and not export.view.has_graph else FROM_MODEL
+    given = given_rows(export.view, traced, choices.map_file, names, how)
     plan = make_plan(export.view, traced, given)
     check_plan(export.view, traced, plan)
     return plan

@@ -8,7 +8,7 @@ from pathlib import Path
 from stage_load.errors import FactoryFailed
 from stage_load.export_view import ExportView
 from stage_load.layouts.rule import RuleError, parse_rule
-from stage_load.mapping import FROM_GUESS, FROM_MODEL, Given
+from stage_load.mapping import FROM_MODEL, Given
 from stage_load.mapping_csv import MapLine, check_mapping
 from stage_load.names import NameIndex
 from stage_load.torch_units import TorchModel
@@ -22,6 +22,7 @@ def given_rows(
     model: TorchModel,
     map_file: tuple[Path, Sequence[MapLine]] | None,
     model_names: Mapping[str, NamedTarget],
+    how: str = FROM_MODEL,
 ) -> tuple[Given, ...]:
     """Return the decided rows; the user's file overrules the model.
 
@@ -30,6 +31,7 @@ def given_rows(
         model: the torch side.
         map_file: the user's file and its lines.
         model_names: what the model says of variables; those that the export lacks are ignored.
+        how: how the model came by these names.
 
     Raises:
         MappingInvalid: the user's file names something that does not exist.
@@ -41,7 +43,7 @@ def given_rows(
     variables = {given.tf_name for given in by_user}
     tensors = {given.torch_name for given in by_user}
     by_model = (
-        _by_model(name, target, model, FROM_MODEL if export.has_graph else FROM_GUESS)
+        _by_model(name, target, model, how)
         for name, target in model_names.items()
         if name in export.variables and name not in variables
     )

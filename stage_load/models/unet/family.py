@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -41,3 +41,7 @@ class UNetFamily:
     def names(self, export: ExportView, config: UNetConfig) -> Mapping[str, str | None]:
         """Return the torch names that were guessed; with a graph the alignment finds them all."""
         return guess(export).names if config.evidence == "guessed" else {}
+
+    def assumptions(self, config: UNetConfig) -> Sequence[str]:
+        """Return what the checkpoint could not tell."""
+        return config.assumptions
