@@ -121,9 +121,12 @@ class _IndexDecoder:
 
     def _parse(self, message: Any, value: bytes, what: str) -> Any:
         try:
-            message.ParseFromString(value)
+            consumed_bytes = message.ParseFromString(value)
         except DecodeError as error:
             raise self.corrupt(f"{what} cannot be decoded") from error
+        # protobuf stops at a stray end mark, and only warns of the bytes behind it.
+        if consumed_bytes != len(value):
+            raise self.corrupt(f"{what} cannot be decoded")
         return message
 
     def _decode_header(self, value: bytes) -> int:

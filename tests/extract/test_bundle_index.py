@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
@@ -132,6 +134,33 @@ def test_refuses_an_index_that_contradicts_itself(read, entries, words):
     with pytest.raises(CorruptIndex, match=words) as caught:
         read(entries)
     assert "model.ckpt.index" in caught.value.happened
+
+
+@pytest.mark.filterwarnings("ignore:Unexpected end-group tag")
+def test_no_random_entry_gets_past_the_checks(read):
+    """Damaged messages under right checksums: an index is refused or describes what can be read."""
+    generator = random.Random(11)
+    whole = [header(2), *sliced((5, 3), [(0, 0, 2), (0, 2, 3)], [(2, 3), (3, 3)])]
+    accepted = 0
+    for _ in range(2000):
+        entries = list(whole)
+        place = generator.randrange(len(entries))
+        key, value = entries[place]
+        damaged = bytearray(value)
+        for _ in range(generator.randrange(1, 4)):
+            damaged[generator.randrange(len(damaged))] = generator.randrange(256)
+        entries[place] = (key, bytes(damaged))
+        try:
+            index = read(entries)
+        except (CorruptIndex, UnsupportedFormat):
+            continue
+        accepted += 1
+        for tensor in index.tensors.values():
+            for extent in tensor.extents:
+                assert 0 <= extent.shard < index.num_shards
+                assert extent.offset >= 0
+                assert extent.size_bytes >= 0
+    assert 0 < accepted < 1000
 
 
 def test_refuses_big_endian_data(read):
