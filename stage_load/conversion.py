@@ -21,6 +21,7 @@ from stage_load.export_view import Endpoint
 from stage_load.given_names import given_rows
 from stage_load.jobs import Job, LoadOptions
 from stage_load.loading import NonFinite, load_plan
+from stage_load.mapping import FROM_GUESS, FROM_MODEL
 from stage_load.mapping_csv import MapLine, mapping_text, read_mapping
 from stage_load.models.registry import Model, PreparedModel, find_model
 from stage_load.parity import model_inputs, prove
