@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +22,6 @@ REPOSITORIES: Mapping[Stage, str] = MappingProxyType(
 )
 # The contract belongs to stage_extract; the load image gets a copy.
 CONTRACT = "stage_extract/contract_v1.json"
-WHEELHOUSE = "wheelhouse"
 TAG_DIGITS = 12
 PIECE_BYTES = 1 << 20
 
@@ -77,15 +76,18 @@ class ImageSources:
         prefix = f"{self.torch_variant}-" if self.torch_variant else ""
         return f"{REPOSITORIES[self.stage]}:{prefix}{self.content_hash()[:TAG_DIGITS]}"
 
-    def context(self, wheels: Sequence[Path] = ()) -> Iterator[bytes]:
+    def context(self, further: Mapping[str, Path] = MappingProxyType({})) -> Iterator[bytes]:
         """The build context as a tar file, in pieces: large wheels are never held in memory.
 
         Owner and time of every member are fixed: equal sources give equal layers.
+
+        Args:
+            further: path inside the context -> file that is only needed while building.
         """
         for name, content in self.files.items():
             yield from _member(name, len(content), [content])
-        for wheel in wheels:
-            yield from _member(f"{WHEELHOUSE}/{wheel.name}", wheel.stat().st_size, _pieces(wheel))
+        for name, path in further.items():
+            yield from _member(name, path.stat().st_size, _pieces(path))
         yield b"\0" * (2 * tarfile.BLOCKSIZE)
 
 

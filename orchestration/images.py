@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from orchestration.engine_access import open_engine
 from orchestration.errors import ImageBuildFailed, ImageMissing
 from orchestration.image_sources import REPOSITORIES, ImageSources
+from orchestration.package_sources import PackageSources, from_pip_settings, from_wheelhouse
+from orchestration.pip_settings import PipSettings
 from orchestration.run_paths import cache_folder
 from orchestration.runtimes.base import Stage
 from orchestration.settings import BuildSettings, TorchVariant
-from orchestration.wheelhouse import select_files
 
 if TYPE_CHECKING:
     from orchestration.engine import Engine, ImageDetails
@@ -24,8 +25,6 @@ BUILD_COMMAND = "python orchestrate.py build"
 CONTENT_LABEL = "tf1-to-torch.content"
 BASE_DIGEST_LABEL = "org.opencontainers.image.base.digest"
 RECORD_FILE = "images.json"
-# From the environment of who builds, for the packages stage alone; a wheelhouse needs none of them.
-PASSED_ON = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
 
 
 @dataclass(frozen=True)
@@ -99,26 +98,24 @@ def build_arguments(
     sources: ImageSources,
     base_image: str,
     base_digest: str,
-    settings: BuildSettings,
-    environment: Mapping[str, str],
+    packages: PackageSources,
+    no_cache: bool,
 ) -> dict[str, Any]:
     """Arguments of the SDK's low-level `build`, the context apart."""
-    offline = settings.wheelhouse is not None
     arguments = {
+        **packages.arguments,
         "BASE_IMAGE": base_image,
         "BASE_DIGEST": base_digest,
         "CONTENT": sources.content_hash(),
     }
     if sources.torch_variant:
         arguments["TORCH"] = sources.torch_variant
-    if not offline:
-        arguments |= {name: environment[name] for name in PASSED_ON if environment.get(name)}
     return {
         "tag": sources.reference,
         "dockerfile": sources.dockerfile,
         "buildargs": arguments,
-        "network_mode": "none" if offline else None,
-        "nocache": settings.no_cache,
+        "network_mode": "none" if packages.offline else None,
+        "nocache": no_cache,
         # The base image is fetched before, where it is said, or not at all.
         "pull": False,
         "rm": True,
@@ -158,12 +155,10 @@ def _run_build(
     settings: BuildSettings,
     notify: Callable[[str], None],
 ) -> ImageDetails:
-    wheels: list[Path] = []
-    if settings.wheelhouse is not None:
-        wheels = select_files(sources.files[sources.lock].decode(), settings.wheelhouse)
-    arguments = build_arguments(sources, base_image, base.image_id, settings, os.environ)
+    packages = _packages(sources, settings.wheelhouse)
+    arguments = build_arguments(sources, base_image, base.image_id, packages, settings.no_cache)
     notify(f"Building {sources.reference} from {base_image}")
-    for line in engine.build_image(sources.context(wheels), arguments):
+    for line in engine.build_image(sources.context(packages.files), arguments):
         notify(line)
     details = engine.find_image(sources.reference)
     if details is None or not _is_built(details, sources, base):
@@ -173,6 +168,14 @@ def _run_build(
             "Look at `docker image ls`, and build again.",
         )
     return details
+
+
+def _packages(sources: ImageSources, wheelhouse: Path | None) -> PackageSources:
+    lock = sources.files[sources.lock].decode()
+    if wheelhouse is not None:
+        return from_wheelhouse(lock, wheelhouse)
+    pip = PipSettings.read(os.environ, Path.home())
+    return from_pip_settings(lock, sources.torch_variant, pip, os.environ)
 
 
 def _is_built(details: ImageDetails, sources: ImageSources, base: ImageDetails) -> bool:

@@ -63,15 +63,10 @@ def select_files(lock: str, folder: Path) -> list[Path]:
             "A folder with the locked packages' files was expected.",
             "Make one where there is a network: `make wheelhouse`.",
         )
-    packages = read_lock(lock)
-    wanted = frozenset().union(*(package.sha256 for package in packages))
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.name.endswith(PACKAGE_SUFFIXES) and (digest := _sha256(path)) in wanted:
-            found[digest] = path
+    found = _find(lock, folder)
     missing = [
         f"{package.name}=={package.version}"
-        for package in packages
+        for package in read_lock(lock)
         if not package.conditional and package.sha256.isdisjoint(found)
     ]
     if missing:
@@ -81,6 +76,25 @@ def select_files(lock: str, folder: Path) -> list[Path]:
             "A file with a hash of the lock was expected for every package.",
             "Fill it where there is a network: `make wheelhouse`.",
         )
+    return _by_name(found)
+
+
+def find_files(lock: str, folder: Path) -> list[Path]:
+    """Files of a folder that a lock names, however few, sorted by name."""
+    return _by_name(_find(lock, folder))
+
+
+def _find(lock: str, folder: Path) -> dict[str, Path]:
+    """SHA-256 -> file, for each hash of the lock that some file in the folder has."""
+    wanted = frozenset().union(*(package.sha256 for package in read_lock(lock)))
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.name.endswith(PACKAGE_SUFFIXES) and (digest := _sha256(path)) in wanted:
+            found[digest] = path
+    return found
+
+
+def _by_name(found: dict[str, Path]) -> list[Path]:
     return sorted(found.values(), key=lambda path: path.name)
 
 

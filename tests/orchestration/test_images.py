@@ -17,6 +17,7 @@ from orchestration.engine_access import open_engine
 from orchestration.errors import ImageBuildFailed, ImageMissing
 from orchestration.image_sources import CONTRACT, ImageSources
 from orchestration.images import build_arguments, build_images, find_image, recorded_images
+from orchestration.package_sources import PackageSources
 from orchestration.run_paths import repository_folder
 from orchestration.settings import BuildSettings
 
@@ -145,7 +146,8 @@ def test_context_holds_exactly_what_is_needed(
 def test_context_streams_wheels(checkout: Path, tmp_path: Path) -> None:
     wheel = tmp_path / "big-1-py3-none-any.whl"
     wheel.write_bytes(b"w" * (5 << 20 | 77))
-    pieces = list(ImageSources.read("extract", "cpu", checkout).context([wheel]))
+    further = {f"wheelhouse/{wheel.name}": wheel}
+    pieces = list(ImageSources.read("extract", "cpu", checkout).context(further))
     assert max(map(len, pieces)) == 1 << 20
     with tarfile.open(fileobj=io.BytesIO(b"".join(pieces))) as context:
         stored = context.extractfile(f"wheelhouse/{wheel.name}")
@@ -192,40 +194,36 @@ def test_variants_have_names_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "environment", "expected"),
+    ("variant", "packages", "no_cache", "expected"),
     [
         pytest.param(
-            BuildSettings(),
-            {"PIP_INDEX_URL": "https://index.example/simple", "SECRET": "x"},
-            {
-                "network_mode": None,
-                "nocache": False,
-                "PIP_INDEX_URL": "https://index.example/simple",
-                "TORCH": "cpu",
-            },
+            "cpu",
+            PackageSources({}, {"PIP_INDEX_URL": "https://index.example/simple"}, offline=False),
+            False,
+            {"network_mode": None, "PIP_INDEX_URL": "https://index.example/simple", "TORCH": "cpu"},
             id="online",
         ),
         pytest.param(
-            BuildSettings(wheelhouse=Path("/w"), torch_variant="cuda", no_cache=True),
-            {"PIP_INDEX_URL": "https://index.example/simple"},
-            {"network_mode": "none", "nocache": True, "TORCH": "cuda"},
+            "cuda",
+            PackageSources({}, {"PIP_NO_INDEX": "1"}, offline=True),
+            True,
+            {"network_mode": "none", "PIP_NO_INDEX": "1", "TORCH": "cuda"},
             id="wheelhouse",
         ),
     ],
 )
 def test_what_the_engine_is_asked(
-    settings: BuildSettings, environment: dict[str, str], expected: dict[str, Any]
+    variant: Any, packages: PackageSources, no_cache: bool, expected: dict[str, Any]
 ) -> None:
-    sources = ImageSources.read("load", settings.torch_variant)
-    arguments = build_arguments(sources, "base", "sha256:0", settings, environment)
+    sources = ImageSources.read("load", variant)
     buildargs = {"BASE_IMAGE": "base", "BASE_DIGEST": "sha256:0", "CONTENT": sources.content_hash()}
     buildargs |= {name: value for name, value in expected.items() if name.isupper()}
-    assert arguments == {
+    assert build_arguments(sources, "base", "sha256:0", packages, no_cache) == {
         "tag": sources.reference,
         "dockerfile": "docker/Dockerfile.load",
         "buildargs": buildargs,
         "network_mode": expected["network_mode"],
-        "nocache": expected["nocache"],
+        "nocache": no_cache,
         "pull": False,
         "rm": True,
         "forcerm": True,
