@@ -144,6 +144,17 @@ def test_a_failure_shows_what_uv_said_and_leaves_nothing(
     assert left == [f"{recipe.folder_name()}.lock"]
 
 
+def test_an_interrupted_build_leaves_nothing(recipe, options, environment):
+    def interrupt(line: str) -> None:
+        if line.startswith("  Resolved"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_environment(recipe, options, environment, interrupt)
+    left = [path.name for path in environments_folder(environment).iterdir()]
+    assert left == [f"{recipe.folder_name()}.lock"]
+
+
 def test_leftovers_of_a_killed_build_are_removed(recipe, options, environment):
     leftover = environments_folder(environment) / f"{recipe.folder_name()}.partial-x"
     leftover.mkdir(parents=True)
