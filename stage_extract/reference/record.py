@@ -10,6 +10,7 @@ from stage_extract.dtypes import BY_NAME
 from stage_extract.export_format import HEADER_METADATA
 from stage_extract.graph.graphdef import GraphUnreadable, MetaGraph, node_name, parse_meta_graph
 from stage_extract.jobs import ExtractOptions
+from stage_extract.memory import give_back_free_memory
 from stage_extract.reference.attempts import find_attempt
 from stage_extract.reference.graph_facts import GraphFacts
 from stage_extract.reference.loops import loop_frames
@@ -69,6 +70,15 @@ def record(
         EndpointNotFound: `--input-shape` names something that is no input.
         DiskFull, OutputNotWritable, TensorNameReserved: the file cannot be written.
     """
+    try:
+        return _record_or_absent(meta_path, prefix, description, options, out_path)
+    finally:
+        give_back_free_memory()
+
+
+def _record_or_absent(
+    meta_path: str, prefix: str, description: Any, options: ExtractOptions, out_path: str
+) -> ReferenceResult:
     try:
         meta = read_meta_graph(meta_path)
         plan = make_plan(meta, description.to_json(), options.input_shapes)

@@ -57,10 +57,10 @@ def choose_tensors(
     Raises:
         ReferenceUnavailable: inputs and outputs alone are too large.
     """
-    taken: Dict[str, TensorEntry] = {}
-    for name, one in attempt.drawn.items():
-        measured = Measured(tuple(one.values.shape), one.values.dtype.name)
-        taken[name] = _entry(name, measured)
+    taken = {
+        name: _entry(name, Measured(tuple(one.values.shape), one.values.dtype.name))
+        for name, one in attempt.drawn.items()
+    }
     for name in plan.outputs:
         taken.setdefault(name, _entry(name, attempt.measured[name]))
     room = limit_mb * MEGABYTE - sum(entry.size_bytes for entry in taken.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy
 import pytest
 import tensorflow
@@ -404,3 +406,20 @@ def test_values_are_fetched_in_groups_and_twice(save_graph, run_reference, monke
     first, second = expected_two_layers(saved, tensors["x:0"])
     numpy.testing.assert_allclose(tensors["first/BiasAdd:0"], first, rtol=1e-5)
     numpy.testing.assert_allclose(tensors["second/BiasAdd:0"], second, rtol=1e-5)
+
+
+def test_a_worker_does_not_keep_the_memory_of_the_graphs_it_ran(save_graph, run_reference):
+    def build():
+        x = compat.placeholder("float32", [None, 2000], name="x")
+        weight = compat.get_variable("weight", [2000, 4000], initializer=compat.ones_initializer())
+        compat.matmul(x, weight, name="out")
+
+    saved = save_graph(build)
+    resident = []
+    for _ in range(8):
+        run_reference(saved, ["x:0"], ["out:0"])
+        with open("/proc/self/statm", encoding="ascii") as file:
+            resident.append(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+    # The variable takes 32 MB: seven more runs that kept it would take 224. The last session or two
+    # may still be closing.
+    assert resident[-1] - resident[0] < 100e6
