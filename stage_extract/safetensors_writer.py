@@ -56,13 +56,7 @@ def encode_header(entries: Sequence[TensorEntry], metadata: Mapping[str, str]) -
         header += _member(METADATA_KEY, dict(metadata))
     offset = 0
     for entry in entries:
-        if entry.name == METADATA_KEY:
-            raise TensorNameReserved(
-                f"A variable of the checkpoint is called {METADATA_KEY!r}.",
-                "Expected any other name: safetensors keeps this one for its own header, and no "
-                "reader could load the tensor.",
-                "Save the checkpoint again with that variable under another name.",
-            )
+        _check_name(entry.name)
         end = offset + entry.size_bytes
         value = {"dtype": entry.dtype, "shape": entry.shape, "data_offsets": (offset, end)}
         header += _member(entry.name, value)
@@ -80,6 +74,16 @@ def encode_header(entries: Sequence[TensorEntry], metadata: Mapping[str, str]) -
         )
     struct.pack_into("<Q", header, 0, size_bytes)
     return header
+
+
+def _check_name(name: str) -> None:
+    if name == METADATA_KEY:
+        raise TensorNameReserved(
+            f"A variable of the checkpoint is called {METADATA_KEY!r}.",
+            "Expected any other name: safetensors keeps this one for its own header, and no "
+            "reader could load the tensor.",
+            "Save the checkpoint again with that variable under another name.",
+        )
 
 
 def _member(key: str, value: Mapping[str, Any]) -> bytes:

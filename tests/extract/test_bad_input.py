@@ -5,18 +5,11 @@ All jobs run in this one process: none of them may end it.
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
-import pickle
-import shutil
 import subprocess
-import tarfile
-import zipfile
 
 import numpy
 import pytest
-import tensorflow
 
 GIT_LFS_POINTER = (
     b"version https://git-lfs.github.com/spec/v1\n"
@@ -106,140 +99,6 @@ def test_damaged_checkpoint(checkpoint, out, run_extraction, spoil, error, exit_
     assert all(found[part].endswith(".") for part in ("happened", "expected", "remedy"))
     assert found["traceback"] is None
     assert os.listdir(str(out)) == []
-
-
-def zip_with(*names):
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name in names:
-            archive.writestr(name, b"x")
-    return content.getvalue()
-
-
-def tar_archive():
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as archive:
-        archive.addfile(tarfile.TarInfo("model.ckpt.index"))
-    return content.getvalue()
-
-
-def numpy_file(save, *arrays):
-    content = io.BytesIO()
-    save(content, *arrays)
-    return content.getvalue()
-
-
-def frozen_graph():
-    graph = tensorflow.Graph()
-    with graph.as_default():
-        tensorflow.constant(numpy.arange(5.0), name="net/weights")
-    return graph.as_graph_def().SerializeToString()
-
-
-def meta_graph():
-    graph = tensorflow.Graph()
-    with graph.as_default():
-        tensorflow.constant(1.0)
-        return tensorflow.compat.v1.train.export_meta_graph().SerializeToString()
-
-
-TORCH_MAGIC = 0x1950A86A20F9469CFC6C
-ANY_FILE = [
-    pytest.param(zip_with("archive/data.pkl", "archive/version"), "a PyTorch file", id="torch-zip"),
-    pytest.param(pickle.dumps(TORCH_MAGIC, 2) + b"..", "a PyTorch file", id="torch-before-1.6"),
-    pytest.param(pickle.dumps({"w": [1]}, 2), "a Python pickle", id="pickle"),
-    pytest.param(b"\x89HDF\r\n\x1a\n" + b"\0" * 90, "an HDF5 file", id="hdf5"),
-    pytest.param(numpy_file(numpy.save, numpy.arange(3)), "a NumPy array", id="npy"),
-    pytest.param(numpy_file(numpy.savez, numpy.arange(3)), "a NumPy archive", id="npz"),
-    pytest.param(zip_with("model.ckpt.index"), "a zip archive", id="zip"),
-    pytest.param(zip_with("a")[:30], "a damaged zip archive", id="zip-cut-off"),
-    pytest.param(gzip.compress(b"x" * 50), "a gzip archive", id="gzip"),
-    pytest.param(tar_archive(), "a tar archive", id="tar"),
-    pytest.param(
-        b'\x20\0\0\0\0\0\0\0{"w":{"dtype":"F32"}}', "a safetensors file", id="safetensors"
-    ),
-    pytest.param(b"\n<!DOCTYPE html>\n<html>", "an HTML page", id="html"),
-    pytest.param(b"step 1 loss 0.5\n", "a text file", id="text"),
-    pytest.param(bytes(range(130, 250)), "of no format", id="noise"),
-    pytest.param(meta_graph(), "a graph without weights", id="meta-graph"),
-]
-
-
-@pytest.mark.parametrize(("content", "words"), ANY_FILE)
-@pytest.mark.parametrize("name", ["model.ckpt", "model.ckpt.index"])
-def test_file_of_another_kind(tmp_path, out, run_extraction, name, content, words):
-    (tmp_path / name).write_bytes(content)
-    found = run_extraction(tmp_path / name, out).error
-    if name.endswith(".index") and found["class"] == "CorruptIndex":
-        # Nothing is known of it but its name.
-        assert words in ("of no format", "a text file", "an HTML page")
-    else:
-        assert (found["class"], found["exit_code"]) == ("NotTensorFlow", 35)
-        assert words in found["happened"]
-    assert found["traceback"] is None
-
-
-def saved_model(folder):
-    compat = tensorflow.compat.v1
-    with compat.Graph().as_default(), compat.Session() as session:
-        x = compat.placeholder("float32", [None, 3])
-        y = compat.layers.dense(x, 2)
-        session.run(compat.global_variables_initializer())
-        compat.saved_model.simple_save(session, str(folder / "saved"), {"x": x}, {"y": y})
-    return folder / "saved"
-
-
-def v1_checkpoint(folder):
-    compat = tensorflow.compat.v1
-    with compat.Graph().as_default(), compat.Session() as session:
-        compat.get_variable("w", [2, 3])
-        session.run(compat.global_variables_initializer())
-        saver = compat.train.Saver(write_version=compat.train.SaverDef.V1)
-        return saver.save(session, str(folder / "model.ckpt"))
-
-
-def test_saved_model(tmp_path, out, run_extraction):
-    folder = saved_model(tmp_path)
-    for given in (folder, folder / "saved_model.pb"):
-        found = run_extraction(given, out).error
-        assert (found["class"], found["exit_code"]) == ("UnsupportedFormat", 36)
-        assert "a SavedModel" in found["happened"]
-        assert "variables/variables" in found["remedy"]
-    # What the remedy says works.
-    assert run_extraction(folder / "variables" / "variables", out).result["variables"] == 2
-
-
-def test_v1_checkpoint(tmp_path, out, run_extraction):
-    path = v1_checkpoint(tmp_path)
-    for given in (tmp_path, path, path + ".meta"):
-        found = run_extraction(given, out).error
-        assert (found["class"], found["exit_code"]) == ("UnsupportedFormat", 36)
-        assert "a V1 checkpoint" in found["happened"]
-
-
-def test_v1_checkpoint_of_large_tensors(tmp_path, out, table_bytes, run_extraction):
-    # Its first block holds a whole tensor, too much to look into for a name.
-    content = table_bytes([(b"", b"x"), (b"w", b"y")], block_handle=(0, 2**28))
-    (tmp_path / "model.ckpt").write_bytes(content)
-    found = run_extraction(tmp_path / "model.ckpt", out).error
-    assert found["class"] == "UnsupportedFormat"
-    assert "a V1 checkpoint" in found["happened"]
-
-
-def test_v1_checkpoint_in_shards(tmp_path, out, run_extraction):
-    shutil.move(v1_checkpoint(tmp_path), str(tmp_path / "export-00000-of-00001"))
-    os.rename(str(tmp_path / "model.ckpt.meta"), str(tmp_path / "export.meta"))
-    for given in (tmp_path, tmp_path / "export", tmp_path / "export-00000-of-00001"):
-        assert "a V1 checkpoint" in run_extraction(given, out).error["happened"]
-
-
-@pytest.mark.parametrize("name", ["frozen.pb", "model.ckpt"])
-def test_frozen_graph(tmp_path, out, run_extraction, name):
-    (tmp_path / name).write_bytes(frozen_graph())
-    for given in (tmp_path, tmp_path / name):
-        found = run_extraction(given, out).error
-        assert found["class"] == "UnsupportedFormat"
-        assert "a frozen graph" in found["happened"]
 
 
 def test_missing_path(tmp_path, out, run_extraction):
