@@ -135,7 +135,7 @@ class _Run:
         if reason is not None:
             return reason
         if place is None:
-            return "no torch module is its counterpart"
+            return "no torch module holds exactly its variables"
         if layer.index in self._odd:
             return self._odd[layer.index]
         ran = self._calls.get(place.module, 0)

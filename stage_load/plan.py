@@ -16,7 +16,7 @@ from stage_load.layouts import batch_norm
 from stage_load.layouts.rule import Kept
 from stage_load.mapping import Given, Row
 from stage_load.pairing import UnitPair, pair_units
-from stage_load.tf_units import TfUnit, tf_units
+from stage_load.tf_units import TfUnit, may_be, tf_units
 from stage_load.torch_units import TorchModel, TorchUnit
 
 
@@ -68,12 +68,13 @@ def make_plan(export: ExportView, model: TorchModel, given: Sequence[Given]) -> 
         draft.add_pair(pair)
     draft.add_equal_names()
     draft.add_kept_buffers()
+    rows = draft.rows()
     return Plan(
-        rows=draft.rows(),
+        rows=rows,
         conflicts=tuple(draft.conflicts),
         refusals=draft.refusals,
         settings=_settings(pairs),
-        places=_places(pairs),
+        places=_places(pairs, rows),
         unread=draft.unread(),
         warnings=(*_order_warnings(model, pairs), *_row_warnings(draft), *_decay_warnings(pairs)),
     )
@@ -82,7 +83,10 @@ def make_plan(export: ExportView, model: TorchModel, given: Sequence[Given]) -> 
 def _fixed(
     left: Sequence[TfUnit], right: Sequence[TorchUnit], rows: Sequence[Row]
 ) -> dict[int, int]:
-    """Return the units that a given row ties together: index on the left -> on the right."""
+    """Return the units that a given row ties together: index on the left -> on the right.
+
+    A bias alone may be given to a module of another kind; that ties nothing but the bias.
+    """
     owners: dict[str, int] = {}
     for index, unit in enumerate(right):
         for tensor in unit.tensors.values():
@@ -91,7 +95,8 @@ def _fixed(
     fixed: dict[int, int] = {}
     taken: set[int] = set()
     for index, layer_unit in enumerate(left):
-        found = [places[name] for name in layer_unit.layer.variables.values() if name in places]
+        named = (places[name] for name in layer_unit.layer.variables.values() if name in places)
+        found = [place for place in named if may_be(layer_unit, right[place].kind)]
         if found and found[0] not in taken:
             fixed[index] = found[0]
             taken.add(found[0])
@@ -107,14 +112,25 @@ def _settings(pairs: Sequence[UnitPair]) -> dict[str, dict[str, float]]:
     return {path: values for path, values in sorted(found.items()) if values}
 
 
-def _places(pairs: Sequence[UnitPair]) -> tuple[LayerPlace, ...]:
-    """Return where each application runs: the n-th application is the module's n-th call."""
+def _places(pairs: Sequence[UnitPair], rows: Sequence[Row]) -> tuple[LayerPlace, ...]:
+    """Return where each application runs: the n-th application is the module's n-th call.
+
+    Only where the module holds exactly the layer's variables: one that has its bias elsewhere, or
+    somebody else's, returns another tensor than the layer.
+    """
+    sources = {row.torch_name: row.tf_name for row in rows}
     places = [
         LayerPlace(layer, pair.torch.path, call)
         for pair in pairs
+        if _variables_in(pair.torch, sources) == set(pair.tf.layer.variables.values())
         for call, layer in enumerate(pair.tf.applications)
     ]
     return tuple(sorted(places, key=lambda place: place.layer))
+
+
+def _variables_in(unit: TorchUnit, sources: Mapping[str | None, str | None]) -> set[str]:
+    found = (sources.get(tensor.name) for tensor in unit.tensors.values())
+    return {name for name in found if name is not None}
 
 
 def _order_warnings(model: TorchModel, pairs: Sequence[UnitPair]) -> list[str]:

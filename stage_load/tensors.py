@@ -47,7 +47,8 @@ def fill_tensors(
         reader: the file of the variables.
         filled: called after each tensor with its row.
     """
-    staging = _Staging(_staged_bytes(targets, rows, reader))
+    # Asked for, not touched: what is never staged takes no memory.
+    staging = _Staging(reader.largest_bytes)
     with torch.inference_mode(False), torch.no_grad():
         for row in _in_file_order(rows, reader):
             target = targets[row.torch_name or ""]
@@ -87,7 +88,7 @@ def set_module_values(model: nn.Module, settings: Mapping[str, Mapping[str, floa
 
 
 class _Staging:
-    """Memory for one tensor in the file's layout, taken when it is first needed."""
+    """Memory for one tensor in the file's layout, asked for when it is first needed."""
 
     def __init__(self, size_bytes: int) -> None:
         self._size_bytes = size_bytes
@@ -105,19 +106,6 @@ def _in_file_order(rows: Iterable[Row], reader: SafetensorsReader) -> list[Row]:
         return -1 if row.tf_name is None else reader.entries[row.tf_name].begin
 
     return sorted((row for row in rows if row.torch_name is not None), key=position)
-
-
-def _staged_bytes(
-    targets: Mapping[str, Tensor], rows: Iterable[Row], reader: SafetensorsReader
-) -> int:
-    sizes = (
-        reader.entries[row.tf_name].size_bytes
-        for row in rows
-        if row.tf_name is not None
-        and isinstance(row.rule, Rule)
-        and not _reads_in_place(targets[row.torch_name or ""], row.rule, row.tf_shape or ())
-    )
-    return max(sizes, default=0)
 
 
 def _reads_in_place(target: Tensor, rule: Rule, shape: Sequence[int]) -> bool:
@@ -138,7 +126,7 @@ def _fill_from_file(
     if not entry.size_bytes:
         return
     if _reads_in_place(target, rule, entry.shape):
-        memory = target.detach().reshape(-1).view(torch.uint8).numpy()
+        memory = target.reshape(-1).view(torch.uint8).numpy()
         reader.read_into(entry, memory.data)
         return
     recipe = rule.recipe(entry.shape)
@@ -147,7 +135,7 @@ def _fill_from_file(
     source = staged.view(target.dtype).view(recipe.source_view).to(target.device)
     source = source.permute(recipe.permutation)
     if target.is_contiguous():
-        target.detach().view(recipe.target_view).copy_(source)
+        target.view(recipe.target_view).copy_(source)
     else:
         target.copy_(source.reshape(recipe.target_shape))
 

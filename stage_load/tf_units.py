@@ -67,6 +67,16 @@ def other_kinds(export: ExportView, unit: TfUnit) -> Iterable[TfUnit]:
             yield _unit(export, layers, kind)
 
 
+def may_be(unit: TfUnit, module_kind: str | None) -> bool:
+    """Whether a torch module of that kind can be the unit's counterpart.
+
+    A raw module can be anything, and what a kernel of four axes belongs to may be a guess.
+    """
+    kinds = {unit.kind, module_kind}
+    guessed = unit.is_guessed and kinds <= set(_FOUR_AXIS_KINDS)
+    return module_kind is None or len(kinds) == 1 or guessed
+
+
 def rule_of(export: ExportView, variable: Variable, module_kind: str | None = None) -> Rule:
     """Return the rule of one variable from the first layer that reads it.
 

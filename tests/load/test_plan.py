@@ -244,6 +244,25 @@ def test_given_rows_come_first_and_bring_their_layer_along():
     }
 
 
+def test_a_layer_whose_bias_lies_elsewhere_is_loaded_but_has_no_place():
+    """Its module returns the sum without the bias, which is not what the layer returns."""
+    maker = ExportMaker()
+    maker.layer("dense", "a", {"kernel": zeros(3, 4), "bias": zeros(4)})
+    maker.layer("dense", "b", {"kernel": zeros(4, 5)})
+    model = torch_model(
+        unit("a", "dense", weight=(4, 3)),
+        unit("shift", "bias_add", bias=(4,)),
+        unit("b", "dense", weight=(5, 4)),
+    )
+    plan = planned(maker, model, Given("a/bias", "shift.bias", None, "map"))
+    assert pairs(plan) == {
+        "a.weight": "a/kernel",
+        "shift.bias": "a/bias",
+        "b.weight": "b/kernel",
+    }
+    assert [(p.layer, p.module) for p in plan.places] == [(1, "b")]
+
+
 def test_a_tensor_claimed_by_two_variables():
     """Two separate layers in TensorFlow, one module called once: the second has no place."""
     maker = ExportMaker()
