@@ -10,8 +10,7 @@ import safetensors.torch
 import torch
 
 from stage_load import load_model
-from stage_load.errors import LayoutUnknown, TensorsDoNotFit
-from tests.load.export_maker import ExportMaker
+from stage_load.errors import TensorsDoNotFit
 from tests.load.networks import CLASSIFIER_SOURCE, read_rows, write_model
 
 
@@ -225,76 +224,4 @@ def test_unread_variables_stay_out_and_are_listed(classifier, load, tmp_path):
     assert json.loads((out / "report.json").read_text())["skipped"] == [
         {"name": "ema/first/kernel", "reason": "not read by the inference graph"},
         {"name": "global_step", "reason": "step counter"},
-    ]
-
-
-RAW_SOURCE = """
-import torch
-from torch import nn
-
-
-class Raw(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.first = nn.Parameter(torch.empty(4, 3))
-        self.second = nn.Parameter(torch.empty(2, 3))
-        self.register_buffer("offsets", torch.arange(3.0))
-"""
-
-
-def raw_export():
-    maker = ExportMaker()
-    maker.layer("other", "b", {"w": np.arange(6, dtype=np.float32).reshape(2, 3)})
-    maker.layer("other", "a", {"w": np.arange(12, dtype=np.float32).reshape(4, 3)})
-    return maker
-
-
-def test_variables_without_a_layout_rule_are_all_listed(load, tmp_path):
-    model = f"{write_model(tmp_path, RAW_SOURCE)}:Raw"
-    with pytest.raises(LayoutUnknown) as error:
-        load(raw_export().write(tmp_path / "export"), model)
-    lines = error.value.happened.splitlines()
-    assert lines[0] == (
-        "The checkpoint does not fit the model: 2 without a layout rule, "
-        "2 missing in the checkpoint."
-    )
-    assert lines[2].startswith("  a/w [4, 3]: the axes that this operation gives")
-    assert lines[3].startswith("  b/w [2, 3]: ")
-    assert "--map" in error.value.remedy
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        pytest.param(
-            {"a/w": ("first", "as is"), "b/w": ("second", "as is")},
-            {"first": "as is", "second": "as is"},
-            id="as-is",
-        ),
-        pytest.param(
-            {"b/w": ("first", "IO->OI"), "a/w": ("second", "IO->OI")},
-            {"first": "IO->OI", "second": "IO->OI"},
-            id="permuted",
-        ),
-    ],
-)
-def test_a_model_says_itself_what_goes_where(load, tmp_path, names, expected):
-    source = RAW_SOURCE + f"        self.tf1_names = {names!r}\n"
-    if "IO->OI" in expected.values():
-        source = source.replace("empty(4, 3)", "empty(3, 2)").replace("empty(2, 3)", "empty(3, 4)")
-    maker = raw_export()
-    result, out = load(maker.write(tmp_path / "export"), f"{write_model(tmp_path, source)}:Raw")
-    rows = {row["torch_name"]: row for row in read_rows(out)}
-    assert {name: rows[name]["rule"] for name in expected} == expected
-    assert {rows[name]["how"] for name in expected} == {"model"}
-    tensors = safetensors.torch.load_file(out / "model.safetensors")
-    for tf_name, (torch_name, rule) in names.items():
-        array = maker.arrays[tf_name]
-        wanted = array if rule == "as is" else array.T
-        np.testing.assert_array_equal(tensors[torch_name].numpy(), wanted)
-    # A buffer that only the constructor knows is kept, and said.
-    assert tensors["offsets"].tolist() == [0, 1, 2]
-    assert rows["offsets"]["rule"] == "kept"
-    assert result["warnings"] == [
-        "1 buffer without a variable, kept as the model's constructor made it, first 'offsets'."
     ]

@@ -2,51 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from stage_load.errors import TensorsDoNotFit
-from stage_load.export_view import ExportView
 from stage_load.mapping import Given
-from stage_load.plan import make_plan
-from stage_load.strict import check_plan
-from stage_load.torch_units import TorchModel, TorchTensor, TorchUnit
 from tests.load.export_maker import ExportMaker
-
-
-def zeros(*shape):
-    return np.zeros(shape, np.float32)
-
-
-def unit(path, kind, calls=1, **shapes):
-    buffers = {"running_mean", "running_var", "num_batches_tracked"}
-    tensors = {
-        name: TorchTensor(f"{path}.{name}", shape, name in buffers)
-        for name, shape in shapes.items()
-    }
-    return TorchUnit(path, "Module", kind, tensors, calls)
-
-
-def norm(path, channels, calls=1):
-    vectors = dict.fromkeys(("weight", "bias", "running_mean", "running_var"), (channels,))
-    return unit(path, "batch_norm", calls, **vectors, num_batches_tracked=())
-
-
-def torch_model(*units, note=None):
-    tensors = {t.name: t for u in units for t in u.tensors.values()}
-    return TorchModel(units, tensors, {}, "run" if note is None else "definition", note)
-
-
-def planned(maker, model, *given):
-    export = ExportView(maker.document())
-    plan = make_plan(export, model, given)
-    check_plan(export, model, plan)
-    return plan
-
-
-def pairs(plan):
-    return {row.torch_name: row.tf_name for row in plan.rows if row.tf_name is not None}
-
+from tests.load.plans import norm, pairs, planned, torch_model, unit, zeros
 
 NORM_ROLES = ("gamma", "beta", "moving_mean", "moving_variance")
 
@@ -274,24 +235,6 @@ def test_a_tensor_claimed_by_two_variables():
         "Unexpected in the checkpoint:",
         "  b/kernel [3, 4]; nothing on the other side is like it",
     ]
-
-
-def test_the_error_lists_fifty_thousand_tensors():
-    """Every one of them, with near names, without comparing each with each."""
-    maker = ExportMaker()
-    count = 25_000
-    for index in range(count):
-        maker.layer("dense", f"block{index}/dense", {"kernel": zeros(2, 3)})
-    model = torch_model(
-        *(unit(f"block.{index}.conv", "conv2d", weight=(3, 2, 1, 1)) for index in range(count))
-    )
-    with pytest.raises(TensorsDoNotFit) as error:
-        planned(maker, model)
-    lines = error.value.happened.splitlines()
-    assert len(lines) == 1 + 2 * (1 + count)
-    assert any(
-        "block24999/dense/kernel [2, 3]; nearest: block.24999.conv" in line for line in lines
-    )
 
 
 def test_definition_order_is_said():
