@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from stage_extract.reference.draws import FLOAT_DTYPES, Drawn, Recipe, draw_inputs, recipes
-from stage_extract.reference.finite import is_finite
 from stage_extract.reference.graph_facts import GraphFacts
 from stage_extract.reference.plan import ReferencePlan
 from stage_extract.reference.result import ReferenceUnavailable
 from stage_extract.reference.session import Measured, ReferenceSession, RunFailed
 from stage_extract.reference.shapes import DataInput, propose_shapes
 from stage_extract.reference.usage import input_use
+from stage_extract.reference.values import digest, is_finite
 
 ATTEMPTS_LIMIT = 48
 
@@ -27,6 +27,7 @@ class Attempt:
         feeds: the same and the switches, as TensorFlow is fed.
         measured: shape and type of every tensor that has a value.
         failures: why TensorFlow gives no value for a layer's tensor, by name.
+        digests: what tells the values of each output in this run from those of another.
         is_finite: no output holds NaN or infinity.
     """
 
@@ -34,6 +35,7 @@ class Attempt:
     feeds: Mapping[str, Any]
     measured: Mapping[str, Measured]
     failures: Mapping[str, str]
+    digests: Mapping[str, Any]
     is_finite: bool
 
 
@@ -115,7 +117,8 @@ class _Trials:
                 except RunFailed as error:
                     failures[tensor] = f"TensorFlow gives it no value here: {error}"
         finite = all(is_finite(value) for value in outputs.values())
-        return Attempt(drawn, feeds, known, failures, finite)
+        digests = {tensor: digest(value) for tensor, value in outputs.items()}
+        return Attempt(drawn, feeds, known, failures, digests, finite)
 
     def finite_or(self, attempt: Attempt, positive: Mapping[str, Drawn]) -> Attempt:
         """Give the run on inputs without negative numbers if that one is finite, else the first.

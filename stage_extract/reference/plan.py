@@ -45,6 +45,8 @@ class ReferencePlan:
         outputs: the model's outputs.
         layers: the layers' outputs in forward order, then the outputs of their main ops.
         overrides: complete input shapes given by the user, by tensor name.
+        substitutions: tensor -> the tensor that inference has in its place: the output of a dropout
+            whose rate is fixed in the graph, and its input.
     """
 
     inputs: Sequence[Endpoint]
@@ -52,6 +54,7 @@ class ReferencePlan:
     outputs: Sequence[str]
     layers: Sequence[LayerTensor]
     overrides: Mapping[str, Tuple[int, ...]]
+    substitutions: Mapping[str, str]
 
     @property
     def tensors(self) -> List[str]:
@@ -73,7 +76,7 @@ def make_plan(
 
     Args:
         meta: the graph, for the types of the switches.
-        description: `inputs`, `outputs`, `switches` and `layers` of graph.json.
+        description: `inputs`, `outputs`, `switches`, `layers` and `rewrites` of graph.json.
         input_shapes: complete shapes from the user, by name of an input.
 
     Raises:
@@ -95,6 +98,7 @@ def make_plan(
         outputs=[output["tensor"] for output in description["outputs"]],
         layers=_layer_tensors(description["layers"]),
         overrides=_overrides(inputs, input_shapes),
+        substitutions=_substitutions(description.get("rewrites", ())),
     )
 
 
@@ -113,6 +117,15 @@ def _switches(meta: MetaGraph, switches: Sequence[Mapping[str, Any]]) -> Dict[st
         # A flag may be declared with one axis; its value is then one element long.
         values[switch["tensor"]] = value.reshape([1] * max(len(shape), value.ndim))
     return values
+
+
+def _substitutions(rewrites: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
+    # A rate that is fed is switched off by its feed; the graph then runs as it is.
+    return {
+        f"{rewrite['node']}:0": rewrite["becomes"]
+        for rewrite in rewrites
+        if rewrite.get("rate") is not None
+    }
 
 
 def _layer_tensors(layers: Sequence[Mapping[str, Any]]) -> List[LayerTensor]:

@@ -82,7 +82,7 @@ def _record_or_absent(
     try:
         meta = read_meta_graph(meta_path)
         plan = make_plan(meta, description.to_json(), options.input_shapes)
-        with open_graph(meta, prefix, plan.feed_dtypes, plan.tensors) as graph:
+        with open_graph(meta, prefix, plan.feed_dtypes, plan.tensors, plan.substitutions) as graph:
             return _record(graph, plan, options, out_path)
     except ReferenceUnavailable as error:
         return absent(str(error))
@@ -103,7 +103,11 @@ def read_meta_graph(path: str) -> MetaGraph:
 
 @contextmanager
 def open_graph(
-    meta: MetaGraph, prefix: str, feed_dtypes: Mapping[str, str], tensors: Sequence[str]
+    meta: MetaGraph,
+    prefix: str,
+    feed_dtypes: Mapping[str, str],
+    tensors: Sequence[str],
+    substitutions: Mapping[str, str],
 ) -> Iterator[OpenGraph]:
     """Import the part of a graph that computes some tensors, and restore its variables.
 
@@ -112,11 +116,12 @@ def open_graph(
         prefix: the checkpoint.
         feed_dtypes: numpy's name of the type of each tensor that will be fed.
         tensors: names of the tensors to compute.
+        substitutions: tensor -> the tensor that its readers get instead.
 
     Raises:
         ReferenceUnavailable: the graph cannot be imported or filled.
     """
-    subgraph = cut_subgraph(meta, feed_dtypes, tensors)
+    subgraph = cut_subgraph(meta, feed_dtypes, tensors, substitutions)
     register_ops(subgraph.graph_def)
     sources = variable_sources(meta, subgraph.graph, checkpoint_variables(prefix))
     imported = ImportedGraph(subgraph)
@@ -198,7 +203,11 @@ def _with_notes(records: Sequence[LayerRecord], not_finite: Set[str]) -> List[La
 
 
 def _warnings(plan: ReferencePlan, selection: Selection, not_finite: Set[str]) -> List[str]:
-    warnings = []
+    warnings = [
+        f"The dropout that ends in '{tensor}' has a fixed rate: the reference run leaves it out, "
+        f"as inference does."
+        for tensor in plan.substitutions
+    ]
     if not_finite:
         first = next(tensor for tensor in _forward(plan) if tensor in not_finite)
         warnings.append(

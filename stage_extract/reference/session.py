@@ -76,6 +76,7 @@ class ImportedGraph:
 
     def __init__(self, subgraph: Subgraph) -> None:
         self.feed_names = subgraph.feed_names
+        self._fetch_names = subgraph.fetch_names
         self.graph = tensorflow.Graph()
         with self.graph.as_default():
             try:
@@ -96,8 +97,9 @@ class ImportedGraph:
         Raises:
             ReferenceUnavailable: the node has no such output.
         """
+        original = self._fetch_names.get(name, name)
         try:
-            return self.graph.get_tensor_by_name(self.feed_names.get(name, name))
+            return self.graph.get_tensor_by_name(self.feed_names.get(original, original))
         except (KeyError, ValueError) as error:
             raise ReferenceUnavailable(f"the graph has no tensor '{name}'") from error
 

@@ -45,29 +45,40 @@ class Subgraph:
         graph_def: what to import: the part, with a Placeholder for each fed tensor.
         producer_ops: OpList of the TensorFlow that wrote the graph, None if it does not say.
         feed_names: the tensor to feed in `graph_def`, by its original name; only those that matter.
+        fetch_names: the tensor to fetch instead of one that has been substituted.
     """
 
     graph: Graph
     graph_def: Any
     producer_ops: Any
     feed_names: Mapping[str, str]
+    fetch_names: Mapping[str, str]
 
 
-def cut_subgraph(meta: MetaGraph, feeds: Mapping[str, str], fetches: Sequence[str]) -> Subgraph:
+def cut_subgraph(
+    meta: MetaGraph,
+    feeds: Mapping[str, str],
+    fetches: Sequence[str],
+    substitutions: Mapping[str, str],
+) -> Subgraph:
     """Cut out the part of a graph that computes `fetches` from `feeds`.
 
     Args:
         meta: the whole graph.
         feeds: numpy's dtype name by name of each tensor that will be fed.
         fetches: names of the tensors to compute.
+        substitutions: tensor -> the tensor that its readers get instead.
 
     Raises:
         ReferenceUnavailable: the part needs a node that is missing, or a placeholder that nobody
             feeds.
     """
-    names = _upstream(meta.graph, fetches, set(feeds))
-    part = Graph({node.name: node for node in meta.graph if node.name in names})
-    fed_here = [tensor for tensor in feeds if part.consumers(tensor) or tensor in fetches]
+    graph = _substituted(meta.graph, substitutions)
+    fetch_names = {tensor: _resolved(tensor, substitutions) for tensor in fetches}
+    wanted = list(fetch_names.values())
+    names = _upstream(graph, wanted, set(feeds))
+    part = Graph({node.name: node for node in graph if node.name in names})
+    fed_here = [tensor for tensor in feeds if part.consumers(tensor) or tensor in wanted]
     feed_names = {tensor: f"{_FEED_SCOPE}/{at}:0" for at, tensor in enumerate(fed_here)}
     graph_def = graph_pb2.GraphDef()
     graph_def.versions.CopyFrom(meta.proto.graph_def.versions)
@@ -75,9 +86,26 @@ def cut_subgraph(meta: MetaGraph, feeds: Mapping[str, str], fetches: Sequence[st
     for tensor in fed_here:
         _add_placeholder(graph_def, feed_names[tensor], feeds[tensor])
     for node in part:
-        _add_node(graph_def, meta.graph, node, feed_names)
+        _add_node(graph_def, graph, node, feed_names)
     stated_ops = meta.proto.meta_info_def.stripped_op_list
-    return Subgraph(part, graph_def, stated_ops if stated_ops.op else None, feed_names)
+    return Subgraph(part, graph_def, stated_ops if stated_ops.op else None, feed_names, fetch_names)
+
+
+def _resolved(tensor: str, substitutions: Mapping[str, str]) -> str:
+    seen: Set[str] = set()
+    while tensor in substitutions and tensor not in seen:
+        seen.add(tensor)
+        tensor = substitutions[tensor]
+    return tensor
+
+
+def _substituted(graph: Graph, substitutions: Mapping[str, str]) -> Graph:
+    changed = {}
+    for tensor in substitutions:
+        for node, _, _ in graph.consumers(tensor):
+            inputs = tuple(_resolved(name, substitutions) for name in node.inputs)
+            changed[node.name] = node.rewired(node.op, inputs)
+    return graph.with_nodes(changed)
 
 
 def _upstream(graph: Graph, tensors: Sequence[str], fed: Set[str]) -> Set[str]:

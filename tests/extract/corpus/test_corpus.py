@@ -151,7 +151,7 @@ def test_the_stored_run_is_reproduced(item, exported):
         assert plan.switches[tensor] == value
     dtypes = {tensor: value.dtype.name for tensor, value in feeds.items()}
     outputs = list(stored["outputs"])
-    with open_graph(meta, export.prefix, dtypes, outputs) as graph:
+    with open_graph(meta, export.prefix, dtypes, outputs, plan.substitutions) as graph:
         computed = graph.session.fetch(feeds, outputs)
     for name, expected in stored["outputs"].items():
         assert computed[name].shape == expected.shape

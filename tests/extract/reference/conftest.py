@@ -96,9 +96,11 @@ def run_reference(tmp_path: Any) -> Callable[..., Recorded]:
         outputs: Iterable[str],
         switches: Optional[Mapping[str, Any]] = None,
         layers: Sequence[str] = (),
+        rewrites: Sequence[Mapping[str, Any]] = (),
         **options: Any,
     ) -> Recorded:
         graph = describe_by_hand(saved, inputs, outputs, switches or {}, layers)
+        graph["rewrites"] = list(rewrites)
         path = tmp_path / "reference.safetensors"
         result = record(
             saved.meta_path, saved.prefix, Description(graph), ExtractOptions(**options), str(path)

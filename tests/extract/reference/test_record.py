@@ -423,3 +423,43 @@ def test_a_worker_does_not_keep_the_memory_of_the_graphs_it_ran(save_graph, run_
     # The variable takes 32 MB: seven more runs that kept it would take 224. The last session or two
     # may still be closing.
     assert resident[-1] - resident[0] < 100e6
+
+
+@pytest.mark.parametrize("output", ["second/BiasAdd:0", "drop/dropout/mul_1:0"])
+def test_a_dropout_of_fixed_rate_is_left_out_and_said(save_graph, run_reference, output):
+    def build():
+        x = compat.placeholder("float32", [None, 5], name="x")
+        first = compat.identity(dense(x, "first", 7), name="before")
+        dense(compat.nn.dropout(first, rate=0.5, name="drop/dropout"), "second", 3)
+
+    rewrite = {"node": "drop/dropout/mul_1", "becomes": "before:0", "rate": 0.5}
+    saved = save_graph(build)
+    result, tensors = run_reference(saved, ["x:0"], [output], rewrites=[rewrite])
+    first = tensors["x:0"] @ saved.values["first/kernel"] + saved.values["first/bias"]
+    second = first @ saved.values["second/kernel"] + saved.values["second/bias"]
+    expected = second if output.startswith("second") else first
+    numpy.testing.assert_allclose(tensors[output], expected, rtol=1e-4, atol=1e-5)
+    assert result.warnings == [
+        "The dropout that ends in 'drop/dropout/mul_1:0' has a fixed rate: the reference run "
+        "leaves it out, as inference does."
+    ]
+
+
+def test_outputs_that_agree_twice_by_chance_are_found_random(
+    save_graph, run_reference, monkeypatch
+):
+    def build():
+        x = compat.placeholder("float32", [None, 5], name="x")
+        weight = compat.get_variable("weight", [5], initializer=compat.ones_initializer())
+        noise = compat.random_normal([5], name="noise")
+        compat.add(x * weight, noise, name="out")
+
+    fetch, kept = ReferenceSession.fetch, {}
+
+    def lucky(self, feeds, tensors):
+        return dict(kept.setdefault("values", fetch(self, feeds, tensors)))
+
+    monkeypatch.setattr(ReferenceSession, "fetch", lucky)
+    result, tensors = run_reference(save_graph(build), ["x:0"], ["out:0"])
+    assert (result.state, result.deterministic, tensors) == ("absent", False, None)
+    assert "'noise/RandomStandardNormal'" in result.reason
