@@ -1,4 +1,4 @@
-"""Models whose tensors no known family explains: the model says what goes where, or the names do."""
+"""Tensors that no known family explains: the model says what goes where, or equal names do."""
 
 from __future__ import annotations
 
