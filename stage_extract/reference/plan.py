@@ -120,11 +120,12 @@ def _switches(meta: MetaGraph, switches: Sequence[Mapping[str, Any]]) -> Dict[st
 
 
 def _substitutions(rewrites: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
-    # A rate that is fed is switched off by its feed; the graph then runs as it is.
+    # Where the rate is fed, or the dropout lies in a branch (it then ends in a Merge), a switch turns
+    # it off and the graph runs as it is.
     return {
         f"{rewrite['node']}:0": rewrite["becomes"]
         for rewrite in rewrites
-        if rewrite.get("rate") is not None
+        if rewrite.get("rate") is not None and rewrite["op"] != "Merge"
     }
 
 

@@ -432,7 +432,7 @@ def test_a_dropout_of_fixed_rate_is_left_out_and_said(save_graph, run_reference,
         first = compat.identity(dense(x, "first", 7), name="before")
         dense(compat.nn.dropout(first, rate=0.5, name="drop/dropout"), "second", 3)
 
-    rewrite = {"node": "drop/dropout/mul_1", "becomes": "before:0", "rate": 0.5}
+    rewrite = {"node": "drop/dropout/mul_1", "op": "Mul", "becomes": "before:0", "rate": 0.5}
     saved = save_graph(build)
     result, tensors = run_reference(saved, ["x:0"], [output], rewrites=[rewrite])
     first = tensors["x:0"] @ saved.values["first/kernel"] + saved.values["first/bias"]
@@ -443,6 +443,20 @@ def test_a_dropout_of_fixed_rate_is_left_out_and_said(save_graph, run_reference,
         "The dropout that ends in 'drop/dropout/mul_1:0' has a fixed rate: the reference run "
         "leaves it out, as inference does."
     ]
+
+
+def test_a_dropout_in_a_branch_is_left_to_its_switch(save_graph, run_reference):
+    def build():
+        x = compat.placeholder("float32", [None, 5], name="x")
+        flag = compat.placeholder("bool", [], name="flag")
+        first = dense(x, "first", 7)
+        dropped = compat.layers.dropout(first, 0.5, training=flag, name="drop")
+        dense(dropped, "second", 3)
+
+    merge = {"op": "Merge", "node": "drop/cond/Merge", "becomes": "x:0", "rate": 0.5}
+    switched = {"switches": {"flag:0": False}, "rewrites": [merge]}
+    result, _ = run_reference(save_graph(build), ["x:0"], ["second/BiasAdd:0"], **switched)
+    assert (result.state, result.warnings) == ("recorded", [])
 
 
 def test_outputs_that_agree_twice_by_chance_are_found_random(
