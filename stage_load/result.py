@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from stage_load.building import build
 from stage_load.devices import choose_device
@@ -16,7 +19,7 @@ from stage_load.models.registry import PreparedModel, find_model
 from stage_load.result_files import CONFIG_FILE, FORMAT, MODEL_FILE, SOURCE_FOLDER, VERSION
 from stage_load.safetensors_reader import SafetensorsReader
 from stage_load.tensors import fill_tensors, set_module_values
-from stage_load.trace import state_tensors
+from stage_load.trace import RUN_ERRORS, describe_failure, state_tensors
 
 if TYPE_CHECKING:
     import os
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 SUPPORTED_VERSIONS = (VERSION,)
+_SETTINGS = frozenset({"eps", "momentum"})
 
 
 def load_model(
@@ -50,7 +54,9 @@ def load_model(
     root = Path(folder)
     config = _read_config(root / CONFIG_FILE)
     prepared = _prepare(root, config["model"], trust_code=trust_code)
-    model = build(prepared.build, choose_device(device).device)
+    chosen = choose_device(device).device
+    with _reading_configuration(prepared.name):
+        model = build(prepared.build, chosen)
     try:
         with SafetensorsReader(root / MODEL_FILE) as reader:
             _fill(model, reader)
@@ -58,26 +64,52 @@ def load_model(
         raise ResultDamaged(
             error.happened, "Expected a complete result folder.", "Convert the checkpoint again."
         ) from error
-    set_module_values(model, config["modules"])
+    _set_values(model, config["modules"])
     return model
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:
     try:
         values = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _damaged(f"{path} cannot be read: {error}.", "a result folder") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise _damaged(f"{path} is no configuration of a converted model.", f"format {FORMAT!r}")
     if values.get("version") not in SUPPORTED_VERSIONS:
         supported = ", ".join(map(str, SUPPORTED_VERSIONS))
         raise _damaged(f"{path} is of version {values.get('version')!r}.", f"version {supported}")
+    model, modules = values.get("model"), values.get("modules")
+    if not _is_model(model) or not _is_settings(modules):
+        raise _damaged(
+            f"{path} does not say which model it is, or what to set on its modules.",
+            "a model with name, config and source, and numbers by module",
+        )
     return values
 
 
+def _is_model(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("name"), str)
+        and isinstance(value.get("source"), str | None)
+        and isinstance(value.get("config"), dict | None)
+    )
+
+
+def _is_settings(value: Any) -> bool:
+    """Whether a value is module path -> ``eps`` and ``momentum``, nothing else."""
+    return isinstance(value, dict) and all(
+        isinstance(numbers, dict)
+        and numbers.keys() <= _SETTINGS
+        and all(isinstance(number, float | int) for number in numbers.values())
+        for numbers in value.values()
+    )
+
+
 def _prepare(root: Path, model: Mapping[str, Any], *, trust_code: bool) -> PreparedModel:
-    name, source = model["name"], model["source"]
-    if ":" in name and not trust_code:
+    name, source, config = model["name"], model.get("source"), model.get("config")
+    # Both lead to code: a source is run whatever the name looks like.
+    if (":" in name or source is not None) and not trust_code:
         raise _damaged(
             f"The model {name!r} is its owner's own Python code.",
             "load_model(folder, trust_code=True) if you trust that code",
@@ -85,7 +117,33 @@ def _prepare(root: Path, model: Mapping[str, Any], *, trust_code: bool) -> Prepa
     if source is not None:
         # A name alone: whatever the file says, nothing outside the folder is run.
         name = f"{root / SOURCE_FOLDER / Path(source).name}:{name.rpartition(':')[2]}"
-    return find_model(name).restore(model["config"])
+    found = find_model(name)
+    with _reading_configuration(name):
+        return found.restore(config)
+
+
+@contextmanager
+def _reading_configuration(name: str) -> Iterator[None]:
+    """Turn what a changed configuration leads to into an error for people."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (*RUN_ERRORS, MemoryError) as error:
+        raise _damaged(
+            f"The configuration of the model {name!r} cannot be used: {describe_failure(error)}.",
+            "the configuration as it was written",
+        ) from error
+
+
+def _set_values(model: nn.Module, settings: Mapping[str, Mapping[str, float]]) -> None:
+    try:
+        set_module_values(model, settings)
+    except AttributeError as error:
+        raise _damaged(
+            f"{CONFIG_FILE} sets values on a module that the model lacks: {error}.",
+            "the modules of the model",
+        ) from error
 
 
 def _fill(model: nn.Module, reader: SafetensorsReader) -> None:

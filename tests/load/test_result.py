@@ -107,6 +107,42 @@ def test_a_users_code_runs_only_when_it_is_trusted(result):
     assert "trust_code=True" in error.value.expected
 
 
+@pytest.mark.parametrize("name", ["Classifier", "unet"])
+def test_a_name_without_a_colon_does_not_make_code_trusted(name, result):
+    write_model(result / "model_source", "raise SystemExit('ran')\n")
+    change(result / "config.json", lambda d: d["model"].update(name=name))
+    with pytest.raises(ResultDamaged, match="owner's own Python code"):
+        load_model(result)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param({"model": None}, id="model-null"),
+        pytest.param({"model": []}, id="model-a-list"),
+        pytest.param({"model": {}}, id="model-without-name"),
+        pytest.param({"model": {"name": 3}}, id="name-a-number"),
+        pytest.param({"model": {"name": "unet", "source": 3}}, id="source-a-number"),
+        pytest.param({"model": {"name": "unet", "config": [1]}}, id="config-a-list"),
+        pytest.param({"model": {"name": "unet", "config": {}}}, id="config-empty"),
+        pytest.param({"modules": None}, id="modules-null"),
+        pytest.param({"modules": {"norm": {"forward": 1.0}}}, id="modules-set-a-method"),
+        pytest.param({"modules": {"norm": {"eps": "1"}}}, id="modules-set-a-text"),
+        pytest.param({"modules": {"nosuch": {"eps": 1.0}}}, id="modules-of-another-model"),
+    ],
+)
+def test_a_configuration_of_wrong_types(values, result):
+    change(result / "config.json", lambda d: d.update(values))
+    with pytest.raises(ResultDamaged):
+        load_model(result, trust_code=True)
+
+
+def test_a_configuration_that_is_nested_without_end(result):
+    (result / "config.json").write_text("[" * 200_000)
+    with pytest.raises(ResultDamaged, match="cannot be read"):
+        load_model(result)
+
+
 def test_no_code_from_outside_the_folder_is_run(result, tmp_path):
     outside = write_model(tmp_path / "elsewhere", "raise SystemExit('ran')\n", "evil.py")
     change(
