@@ -71,6 +71,7 @@ def _sample_sizes(view: ExportView) -> list[Pair]:
     shapes += [view.inputs[0].shape or ()]
     axes = (2, 3) if image_is_channels_first(view) else (1, 2)
     known = [(shape[axes[0]], shape[axes[1]]) for shape in shapes if len(shape) == 4]
+    known += [(shape[1], shape[2]) for shape in shapes if len(shape) == 3]
     fixed = [(int(h), int(w)) for h, w in known if h is not None and w is not None]
     return fixed[:1] or list(SAMPLE_SIZES)
 

@@ -17,6 +17,7 @@ from stage_load.models.unet.steps import (
     Step,
     Steps,
     TransposedConvolution,
+    channels_after,
     step_from_json,
     step_to_json,
     steps_from_json,
@@ -230,14 +231,6 @@ class UNetConfig:
             head=(Convolution(classes, kernel_size=(1, 1)),),
             sample_size=(size, size),
         )
-
-
-def channels_after(steps: Steps, channels: int) -> int:
-    """Return how many channels ``steps`` give out when ``channels`` come in."""
-    for step in steps:
-        if isinstance(step, Convolution | TransposedConvolution):
-            channels = step.out_channels
-    return channels
 
 
 def _decoder_level(values: Mapping[str, Any]) -> DecoderLevel:

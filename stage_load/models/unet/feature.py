@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from stage_load.models.unet.steps import Convolution, Crop, Pair, Step
+from stage_load.models.unet.steps import Convolution, Crop, Pair, Step, channels_after
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Feature:
     before_up: tuple[Placed, ...] | None = None
     crop: Crop | None = None
     channels_first: bool = False
+    has_channel_axis: bool = True
 
     @property
     def is_encoder(self) -> bool:
@@ -82,6 +83,8 @@ class Feature:
 
     def shape(self, batch: int) -> tuple[int, ...]:
         """Return the map's shape in the graph's own axes."""
+        if not self.has_channel_axis:
+            return (batch, *self.size)
         if self.channels_first:
             return (batch, self.channels, *self.size)
         return (batch, *self.size, self.channels)
@@ -92,7 +95,7 @@ class Feature:
 
     def then(self, tensor: str, step: Step, size: Pair | None = None) -> Feature:
         """Return what ``step`` makes of this map."""
-        channels = getattr(step, "out_channels", self.channels)
+        channels = channels_after((step,), self.channels)
         return replace(
             self,
             tensor=tensor,
@@ -106,7 +109,7 @@ class Feature:
         level = Level(self.start, self.placed, self.size, Placed(tensor, step))
         return Feature(
             tensor=tensor,
-            channels=getattr(step, "out_channels", self.channels),
+            channels=channels_after((step,), self.channels),
             size=size,
             start=tensor,
             levels=(*self.levels, level),
@@ -118,7 +121,7 @@ class Feature:
         return replace(
             self,
             tensor=tensor,
-            channels=getattr(step, "out_channels", self.channels),
+            channels=channels_after((step,), self.channels),
             size=size,
             placed=(Placed(tensor, step),),
             before_up=self.placed,

@@ -9,7 +9,7 @@ from stage_load.export_view import Node
 from stage_load.models.unet.context import Context
 from stage_load.models.unet.feature import Feature, common_length, has_convolution
 from stage_load.models.unet.misfit import misfit
-from stage_load.models.unet.steps import Crop, Pair, Resize
+from stage_load.models.unet.steps import Crop, DepthToSpace, Pair, Resize
 from stage_load.models.unet.up_sampling import check_may_up_sample, computed_size, takes_skip_size
 
 AN_UP_SAMPLED_MAP = "the concat of an up-sampled map with the skip of its encoder level"
@@ -45,6 +45,17 @@ def resize(context: Context, node: Node, maps: list[Feature]) -> Feature:
         half_pixel_centers=bool(node.attributes.get("half_pixel_centers")),
     )
     return given.up_sampled(node.output(), step, (height, width))
+
+
+def depth_to_space(context: Context, node: Node, maps: list[Feature]) -> Feature:
+    """Channels laid out as pixels: an up-sampling in the decoder, a larger result at its end."""
+    (given,) = maps
+    step = DepthToSpace(int(node.attributes["block_size"]))
+    size = given.size[0] * step.block_size, given.size[1] * step.block_size
+    if given.is_finished:
+        return given.then(node.output(), step, size)
+    check_may_up_sample(node, given)
+    return given.up_sampled(node.output(), step, size)
 
 
 def concat(context: Context, node: Node, maps: list[Feature]) -> Feature:

@@ -70,10 +70,10 @@ def _transposed(context: Context, node: Node, layer: Layer, given: Feature) -> F
     in_channels, out_channels = _kernel_channels(context, layer, in_axis=3, out_axis=2)
     _check_channels(context, layer, node, given, in_channels)
     stride, kernel = _pair(attributes["strides"]), _pair(attributes["kernel_size"])
-    if stride == (1, 1):
-        raise misfit(node, "is a transposed convolution of stride 1", FAMILY)
     main = context.view.nodes[layer.op or node.name]
-    check_may_up_sample(main, given)
+    keeps_size = stride == (1, 1)
+    if not keeps_size:
+        check_may_up_sample(main, given)
     natural = _natural_size(given.size, kernel, stride, attributes["padding"])
     wanted = computed_size(context, main, main.inputs[0])
     size = (wanted[2], wanted[3]) if given.channels_first else (wanted[1], wanted[2])
@@ -86,7 +86,8 @@ def _transposed(context: Context, node: Node, layer: Layer, given: Feature) -> F
         bias=_has(layer, "bias"),
         output_size="skip" if follows_skip else "stride",
     )
-    return given.up_sampled(node.output(), step, size)
+    place = given.then if keeps_size else given.up_sampled
+    return place(node.output(), step, size)
 
 
 def _batch_norm(context: Context, node: Node, layer: Layer, given: Feature) -> Feature:

@@ -8,17 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from stage_load.models.unet import tensorflow_layers as layers
-from stage_load.models.unet.config import (
-    DecoderLevel,
-    EncoderLevel,
-    UNetConfig,
-    channels_after,
-)
+from stage_load.models.unet.config import DecoderLevel, EncoderLevel, UNetConfig
 from stage_load.models.unet.steps import (
     Activation,
     BatchNorm,
     Bias,
     Convolution,
+    DepthToSpace,
     Dropout,
     Pad,
     Pool,
@@ -27,6 +23,7 @@ from stage_load.models.unet.steps import (
     Step,
     Steps,
     TransposedConvolution,
+    channels_after,
 )
 
 
@@ -49,6 +46,8 @@ def build_step(step: Step, channels: int) -> nn.Module:
             return layers.TensorFlowResize(step)
         case Bias():
             return layers.ChannelBias(channels)
+        case DepthToSpace():
+            return layers.TensorFlowDepthToSpace(step.block_size)
         case Rescale():
             return layers.Rescale(step.scale, step.offset)
         case Pad():
@@ -147,7 +146,12 @@ class UNet(nn.Module):
         self.head = build_block(config.head, channels)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Segment ``image`` [N, in_channels, H, W]; whole numbers are cast, not scaled."""
+        """Segment ``image`` [N, in_channels, H, W], or [N, H, W] if there is one channel.
+
+        Whole numbers are cast, not scaled.
+        """
+        if image.ndim == 3:
+            image = image.unsqueeze(1)
         x = image if image.is_floating_point() else image.to(torch.get_default_dtype())
         skips: list[Tensor] = []
         for level in self.encoder:

@@ -88,11 +88,14 @@ class Reader:
             self._sample_size,
             tensor,
             channels_first=self._channels_first,
+            has_channel_axis=len(self._view.inputs[0].shape or ()) != 3,
         )
         self.context.file(tensor, feature)
 
     def _in_channels(self) -> int:
         shape = self._view.inputs[0].shape
+        if shape is not None and len(shape) == 3:
+            return 1
         given = shape[1 if self._channels_first else 3] if shape and len(shape) == 4 else None
         if given is not None:
             return given
@@ -189,7 +192,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "AvgPool": shaping.pool,
         "Cast": shaping.cast,
         "ConcatV2": joining.concat,
+        "DepthToSpace": joining.depth_to_space,
         "Div": pointwise,
+        "ExpandDims": shaping.expand,
         "MaxPool": shaping.pool,
         "MirrorPad": shaping.pad,
         "Mul": pointwise,

@@ -84,9 +84,20 @@ def cut(context: Context, node: Node, maps: list[Feature]) -> Feature:
     return replace(given, tensor=node.output(), crop=Crop(margins), size=size)
 
 
-def reshape(context: Context, node: Node, maps: list[Feature]) -> Feature:
-    """A reshape to the shape that the map has already."""
+def expand(context: Context, node: Node, maps: list[Feature]) -> Feature:
+    """The channel axis of an image that came without one."""
     given = maps[0]
+    axis = int(_computed(context, node, node.inputs[1]))
+    if given.has_channel_axis or axis not in (1, 3, -1):
+        raise misfit(node, f"adds axis {axis} to a map", "maps of four axes")
+    return _with_channel_axis(node, given, channels_first=axis == 1)
+
+
+def reshape(context: Context, node: Node, maps: list[Feature]) -> Feature:
+    """A reshape to the shape that the map has already, its channel axis of one aside."""
+    given = maps[0]
+    if not given.has_channel_axis:
+        given = _with_channel_axis(node, given, channels_first=given.channels_first)
     static = context.view.shape(node.output())
     wanted = [int(size) for size in _computed(context, node, node.inputs[1]).ravel()]
     shape = list(given.shape(1))
@@ -133,6 +144,12 @@ def _parts(context: Context, node: Node, shape: tuple[int, ...]) -> list[slice]:
     if not all(isinstance(part, slice) for part in index):
         raise misfit(node, "takes an axis away from a map or adds one", FAMILY)
     return index
+
+
+def _with_channel_axis(node: Node, given: Feature, channels_first: bool) -> Feature:
+    return replace(
+        given, tensor=node.output(), has_channel_axis=True, channels_first=channels_first
+    )
 
 
 def _computed(context: Context, node: Node, tensor: str) -> np.ndarray[Any, np.dtype[Any]]:

@@ -75,6 +75,15 @@ class Resize:
 
 
 @dataclass(frozen=True)
+class DepthToSpace:
+    """Channels laid out as pixels: [N, C * block**2, H, W] -> [N, C, H * block, W * block]."""
+
+    kind: ClassVar[str] = "depth_to_space"
+
+    block_size: int = 2
+
+
+@dataclass(frozen=True)
 class BatchNorm:
     """Batch normalization; ``momentum`` is torch's, 1 - TensorFlow's decay."""
 
@@ -157,6 +166,7 @@ Step = (
     Convolution
     | TransposedConvolution
     | Resize
+    | DepthToSpace
     | BatchNorm
     | Activation
     | Dropout
@@ -175,6 +185,7 @@ STEPS: Mapping[str, type[Step]] = MappingProxyType(
             Convolution,
             TransposedConvolution,
             Resize,
+            DepthToSpace,
             BatchNorm,
             Activation,
             Dropout,
@@ -186,6 +197,16 @@ STEPS: Mapping[str, type[Step]] = MappingProxyType(
         )
     }
 )
+
+
+def channels_after(steps: Steps, channels: int) -> int:
+    """Return how many channels ``steps`` give out when ``channels`` come in."""
+    for step in steps:
+        if isinstance(step, Convolution | TransposedConvolution):
+            channels = step.out_channels
+        elif isinstance(step, DepthToSpace):
+            channels //= step.block_size**2
+    return channels
 
 
 def step_to_json(step: Step) -> dict[str, Any]:

@@ -167,6 +167,30 @@ class TensorFlowResize(nn.Module):
         return f"method={self.method!r}, factor={self.factor}, align_corners={self.align_corners}"
 
 
+class TensorFlowDepthToSpace(nn.Module):
+    """Channels laid out as pixels, in TensorFlow's order: [N, b * b * C, H, W] -> [N, C, H b, W b].
+
+    torch's PixelShuffle takes the block's position from the fastest running channels, TensorFlow
+    from the slowest.
+    """
+
+    def __init__(self, block_size: int) -> None:
+        super().__init__()
+        self.block_size = block_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rearrange ``x`` [N, b * b * C, H, W]."""
+        batch, channels, height, width = x.shape
+        block = self.block_size
+        parts = x.view(batch, block, block, channels // block**2, height, width)
+        rows = parts.permute(0, 3, 4, 1, 5, 2)
+        return rows.reshape(batch, channels // block**2, height * block, width * block)
+
+    def extra_repr(self) -> str:
+        """Show the settings in ``print(model)``."""
+        return f"block_size={self.block_size}"
+
+
 class ChannelBias(nn.Module):
     """A trained number added to each channel: [N, C, H, W] -> [N, C, H, W]."""
 

@@ -410,6 +410,18 @@ def test_reshape_to_the_same_shape(new_graph):
     same(unet(graph, image=image), expected(sample_size=(64, 96)))
 
 
+@pytest.mark.parametrize("op", ["ExpandDims", "Reshape"])
+def test_image_without_a_channel_axis(new_graph, op):
+    graph = new_graph(channels=1)
+    graph.shape = [None, 24, 32]
+    wanted = graph.const(3 if op == "ExpandDims" else [-1, 24, 32, 1])
+    config = unet(graph, image=graph.node(op, [graph.image, wanted], 1))
+    same(config, expected(in_channels=1))
+    module = UNet(config)
+    image = torch.rand(2, 24, 32)
+    torch.testing.assert_close(module(image), module(image.unsqueeze(1)))
+
+
 def test_the_recorded_size_is_used(new_graph):
     graph = new_graph(None, None)
     graph.feeds.append({"tensor": graph.image, "shape": [2, 40, 44, 3]})
