@@ -42,9 +42,10 @@ def pair_units(
         fixed: pairs that somebody has named: index in ``left`` -> index in ``right``.
     """
     pairs = [UnitPair(left[i], right[j], moved=False) for i, j in fixed.items()]
+    named = set(fixed.values())
     rest = _Rest(
         [unit for i, unit in enumerate(left) if i not in fixed],
-        [unit for j, unit in enumerate(right) if j not in set(fixed.values())],
+        [unit for j, unit in enumerate(right) if j not in named],
     )
     for tf_key, torch_key in ((_exact, _exact_torch), (_coarse, _coarse_torch)):
         pairs += rest.take(align, tf_key, torch_key, moved=False)
