@@ -36,6 +36,9 @@ class Comparison:
         expected: TensorFlow's value there.
         actual: torch's value there.
         non_finite: elements that are NaN or infinite in TensorFlow.
+        compared: numbers that were compared: all elements but those.
+        varies: TensorFlow's numbers are not one value (or zero) everywhere, so that agreement
+            says something of the weights.
     """
 
     verdict: str
@@ -48,6 +51,8 @@ class Comparison:
     expected: float | None = None
     actual: float | None = None
     non_finite: int = 0
+    compared: int = 0
+    varies: bool = False
 
     @property
     def agrees(self) -> bool:
@@ -95,8 +100,11 @@ def _compare_numbers(expected: NDArray[Any], actual: NDArray[Any], tolerance: fl
     max_abs, scale, worst = 0.0, 0.0, 0
     dot, norm_expected, norm_actual = 0.0, 0.0, 0.0
     non_finite = 0
+    lowest, highest = math.inf, -math.inf
     for begin, a, b in _pieces(expected, actual):
         finite = np.isfinite(a)
+        lowest = min(lowest, float(a.min(initial=math.inf, where=finite)))
+        highest = max(highest, float(a.max(initial=-math.inf, where=finite)))
         if not finite.all():
             non_finite += int(finite.size - np.count_nonzero(finite))
             a, b = np.where(finite, a, 0.0), np.where(finite, b, 0.0)
@@ -126,13 +134,22 @@ def _compare_numbers(expected: NDArray[Any], actual: NDArray[Any], tolerance: fl
         expected=_number(expected, worst),
         actual=_number(actual, worst),
         non_finite=non_finite,
+        compared=expected.size - non_finite,
+        varies=lowest < highest or (expected.size == 1 and not zero),
     )
 
 
 def _compare_exactly(expected: NDArray[Any], actual: NDArray[Any]) -> Comparison:
     differing = np.flatnonzero(expected.reshape(-1) != actual.reshape(-1))
     if not differing.size:
-        return Comparison(AGREES, "whole numbers, compared exactly", max_abs=0.0, max_rel=0.0)
+        return Comparison(
+            AGREES,
+            "whole numbers, compared exactly",
+            max_abs=0.0,
+            max_rel=0.0,
+            compared=expected.size,
+            varies=bool((expected != expected.flat[0]).any() or (expected.size == 1 and expected)),
+        )
     worst = int(differing[0])
     return Comparison(
         DIFFERS,

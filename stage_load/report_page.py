@@ -19,7 +19,7 @@ _FIRST_EXPONENT = -9
 _SENTENCES: Mapping[str, str] = {
     "proven": "The torch model computes what TensorFlow computed.",
     "failed": "The torch model does not compute what TensorFlow computed. Do not use it as it is.",
-    "unproven": "Nothing was compared, so nobody knows whether the model computes the same.",
+    "unproven": "It was not shown that the model computes the same as TensorFlow.",
 }
 
 

@@ -10,6 +10,8 @@ PROVEN = "proven"
 FAILED = "failed"
 UNPROVEN = "unproven"
 
+_NO_NUMBER = "TensorFlow computed no finite number there"
+
 
 @dataclass(frozen=True)
 class LayerParity:
@@ -77,7 +79,15 @@ def judge(
     not_compared: tuple[NotCompared, ...],
     tolerance: float,
 ) -> Parity:
-    """Return the verdict over everything that was compared, naming the first that differs."""
+    """Return the verdict over everything that was compared, naming the first that differs.
+
+    Tensors without a finite number agree with nothing: they count as not compared. Where all that
+    agrees is constant, any weights would have done, and nothing is proven.
+    """
+    silent = _silent(layers, outputs)
+    not_compared = (*silent, *not_compared)
+    layers = tuple(entry for entry in layers if not _says_nothing(entry.comparison))
+    outputs = tuple(entry for entry in outputs if not _says_nothing(entry.comparison))
 
     def verdict(name: str, reason: str | None) -> Parity:
         return Parity(name, reason, tolerance, layers, outputs, not_compared)
@@ -90,13 +100,44 @@ def judge(
     if output is not None:
         return verdict(FAILED, f"output {output.tensor} differs: {output.comparison.reason}")
     if not outputs:
-        return verdict(UNPROVEN, "no output of the model could be compared with TensorFlow's")
-    left_out = sum(entry.layer is not None for entry in not_compared)
-    without = f"; {_count(left_out, 'layer')} not compared" if left_out else ""
-    return verdict(
-        PROVEN,
-        f"{_count(len(outputs), 'output')} and {_count(len(layers), 'layer')} compared{without}",
-    )
+        why = f": {_NO_NUMBER}" if any(entry.layer is None for entry in silent) else ""
+        return verdict(UNPROVEN, f"no output of the model could be compared with TensorFlow's{why}")
+    compared = f"{_count(len(outputs), 'output')} and {_count(len(layers), 'layer')} compared"
+    if not any(entry.comparison.varies for entry in (*outputs, *layers)):
+        return verdict(
+            UNPROVEN,
+            f"{compared}, and each has one value everywhere: other weights could give the same",
+        )
+    return verdict(PROVEN, compared + _without(not_compared))
+
+
+def _says_nothing(comparison: Comparison) -> bool:
+    return comparison.agrees and not comparison.compared
+
+
+def _silent(
+    layers: tuple[LayerParity, ...], outputs: tuple[OutputParity, ...]
+) -> tuple[NotCompared, ...]:
+    """Return the tensors in which there was no number to compare."""
+    found = [
+        NotCompared(entry.layer, entry.name, _NO_NUMBER)
+        for entry in layers
+        if _says_nothing(entry.comparison)
+    ]
+    found += [
+        NotCompared(None, entry.tensor, _NO_NUMBER)
+        for entry in outputs
+        if _says_nothing(entry.comparison)
+    ]
+    return tuple(found)
+
+
+def _without(not_compared: tuple[NotCompared, ...]) -> str:
+    """Return how much was left out, as the end of a sentence; empty where nothing was."""
+    layers = sum(entry.layer is not None for entry in not_compared)
+    numbers = ((len(not_compared) - layers, "output"), (layers, "layer"))
+    left_out = " and ".join(_count(number, noun) for number, noun in numbers if number)
+    return f"; {left_out} not compared" if left_out else ""
 
 
 def _count(number: int, noun: str) -> str:

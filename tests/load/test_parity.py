@@ -140,6 +140,84 @@ def test_a_model_that_returns_no_tensor_is_unproven(load, tmp_path):
     assert result["reason"] == "no output of the model could be compared with TensorFlow's"
 
 
+SMALL = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(3, 4)
+
+    def forward(self, x):
+        return RESULT
+"""
+NO_NUMBER = "compared with TensorFlow's: TensorFlow computed no finite number there"
+ONE_VALUE = "each has one value everywhere: other weights could give the same"
+
+
+def small(output, layer=None, rows=2):
+    maker = ExportMaker()
+    kernel = np.arange(12, dtype=np.float32).reshape(3, 4)
+    maker.layer("dense", "a", {"kernel": kernel, "bias": normal(4)}, output=layer)
+    maker.input("x:0", np.ones((rows, 3), np.float32))
+    maker.output("y:0", output)
+    return maker
+
+
+@pytest.mark.parametrize(
+    ("maker", "source", "reason"),
+    [
+        pytest.param(
+            small(np.full((2, 4), np.nan, np.float32)), "self.a(x) * torch.nan", NO_NUMBER, id="nan"
+        ),
+        pytest.param(
+            small(np.full((2, 4), np.inf, np.float32)),
+            "torch.full((2, 4), torch.inf)",
+            NO_NUMBER,
+            id="infinity",
+        ),
+        pytest.param(
+            small(np.zeros((0, 4), np.float32), rows=0), "self.a(x)", NO_NUMBER, id="empty"
+        ),
+        pytest.param(small(np.zeros((2, 4), np.float32)), "self.a(x) * 0", ONE_VALUE, id="zeros"),
+        pytest.param(small(np.zeros(1, np.float32)), "x[0, :1] * 0", ONE_VALUE, id="one-zero"),
+        pytest.param(
+            small(np.ones((2, 4), np.float32)), "torch.ones(2, 4)", ONE_VALUE, id="constant"
+        ),
+        pytest.param(
+            small(np.zeros((2, 4), np.int64)), "self.a(x).long() * 0", ONE_VALUE, id="one-class"
+        ),
+        pytest.param(
+            small(np.zeros((2, 4), np.float32), np.zeros((2, 4), np.float32)),
+            "self.a(x * 0).mul(0)",
+            "the first that differs",
+            id="a-layer-is-not-zero",
+        ),
+    ],
+)
+def test_agreement_that_says_nothing_is_no_proof(load, tmp_path, maker, source, reason):
+    result, _ = run(load, tmp_path, maker, SMALL.replace("RESULT", source))
+    assert result["verdict"] == ("failed" if "differs" in reason else "unproven")
+    assert reason in result["reason"]
+
+
+def test_an_input_that_is_handed_on_is_no_output(load, tmp_path):
+    maker = small(np.ones((2, 3), np.float32))
+    maker.feeds["y:0"] = maker.feeds.pop("x:0")
+    maker.inputs[0]["tensor"] = "y:0"
+    result, report = run(load, tmp_path, maker, SMALL.replace("RESULT", "x"))
+    assert result["verdict"] == "unproven"
+    assert report["parity"]["left_out"][-1]["reason"] == "it is an input, handed on as it is"
+
+
+def test_outputs_that_were_not_compared_are_counted(load, tmp_path):
+    source = SIAMESE.replace(', "both": (left, right)}', "}")
+    result, _ = run(load, tmp_path, siamese(), source)
+    assert result["reason"] == "1 output and 3 layers compared; 2 outputs not compared"
+
+
 def test_an_activation_in_place_does_not_spoil_the_comparison(load, tmp_path, classifier):
     """``relu_`` overwrites what the convolution returned, right after it returned it."""
     assert "relu_(self.first" in CLASSIFIER_SOURCE
