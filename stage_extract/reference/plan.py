@@ -120,8 +120,8 @@ def _switches(meta: MetaGraph, switches: Sequence[Mapping[str, Any]]) -> Dict[st
 
 
 def _substitutions(rewrites: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
-    # Where the rate is fed, or the dropout lies in a branch (it then ends in a Merge), a switch turns
-    # it off and the graph runs as it is.
+    # Where the rate is fed, or the dropout lies in a branch (it then ends in a Merge), a switch
+    # turns it off and the graph runs as it is.
     return {
         f"{rewrite['node']}:0": rewrite["becomes"]
         for rewrite in rewrites
