@@ -71,6 +71,9 @@ VARIANTS: dict[str, Variant] = {
     "bilinear_resize": Variant(RARE, "bilinear_resize", optimizer="rmsprop"),
     "strided_down": Variant(RARE, "strided_down", optimizer="adam"),
     "mask_only": Variant(RARE, "mask_only"),
+    "depth_to_space": Variant(RARE, "depth_to_space", optimizer="adam"),
+    "without_channel_axis": Variant(RARE, "without_channel_axis", optimizer="adam"),
+    "image_summaries": Variant(RARE, "image_summaries"),
     "residual_addition": Variant(
         REFUSED, "residual_addition", fits=False, first_misfit="down0/add"
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.contrib import slim
 from unet_zoo_family import Network
 
 keras = tf.keras.layers
@@ -94,4 +95,62 @@ def mask_only() -> Network:
     net = tf.layers.conv2d_transpose(net, 6, 2, 2)
     logits = tf.layers.conv2d(_convolution(tf.concat([skip, net], 3), 4), 1, 1)
     tf.round(tf.sigmoid(tf.squeeze(logits, axis=3)), name="mask")
+    return Network(image, logits)
+
+
+def depth_to_space() -> Network:
+    """Image restoration: sizes from tf.shape(skip), leaky ReLU as maximum, pixels from channels."""
+    image = tf.placeholder(tf.float32, [None, None, None, 4])
+
+    def unit(net: Any, count: int) -> Any:
+        return slim.conv2d(net, count, [3, 3], activation_fn=lambda x: tf.maximum(x * 0.2, x))
+
+    def up(net: Any, skip: Any) -> Any:
+        before, count = net.shape.as_list()[3], skip.shape.as_list()[3]
+        weight = tf.Variable(tf.truncated_normal([2, 2, count, before], stddev=0.02))
+        net = tf.nn.conv2d_transpose(net, weight, tf.shape(skip), strides=[1, 2, 2, 1])
+        net = tf.concat([net, skip], 3)
+        net.set_shape([None, None, None, 2 * count])
+        return net
+
+    first = unit(unit(image, 5), 6)
+    second = unit(unit(slim.max_pool2d(first, [2, 2], padding="SAME"), 9), 10)
+    net = unit(unit(slim.max_pool2d(second, [2, 2], padding="SAME"), 14), 15)
+    net = unit(up(unit(up(net, second), 8), first), 7)
+    scores = slim.conv2d(net, 12, [1, 1], activation_fn=None)
+    return Network(image, tf.depth_to_space(scores, 2))
+
+
+def without_channel_axis() -> Network:
+    """Images [N, H, W]; bilinear, then a transposed convolution of stride 1."""
+    images = tf.placeholder(tf.float32, [None, 44, 36])
+    keep_prob = tf.placeholder_with_default(1.0, [])
+    image = tf.expand_dims(images, 3)
+    conv = _convolution(image, 5)
+    skip = tf.nn.dropout(conv, keep_prob)
+    net = tf.nn.dropout(_convolution(tf.layers.max_pooling2d(conv, 2, 2), 8), keep_prob)
+    net = tf.image.resize_bilinear(net, [44, 36])
+    net = tf.layers.conv2d_transpose(net, 6, 2, 1, padding="same")
+    net = _convolution(tf.concat([skip, net], 3), 4)
+    logits = tf.identity(tf.layers.conv2d(net, 1, 1), name="out")
+    tf.cast(tf.sigmoid(tf.squeeze(logits, axis=3)) > 0.5, tf.uint8, name="mask")
+    return Network(image, logits)
+
+
+def image_summaries() -> Network:
+    """Pictures of inner maps for TensorBoard, stretched to [0, 255]: none of them is an output."""
+    image = tf.placeholder(tf.float32, [None, None, None, 1], name="x")
+    skip = _convolution(image, 5)
+    net = _convolution(tf.layers.max_pooling2d(skip, 2, 2), 8)
+    for name, inner in (("skip", skip), ("bottom", net)):
+        picture = tf.slice(inner, (0, 0, 0, 0), (1, -1, -1, 1))
+        picture -= tf.reduce_min(picture)
+        picture /= tf.reduce_max(picture)
+        sizes = tf.shape(inner)
+        picture = tf.reshape(picture * 255, tf.stack((-1, sizes[1], sizes[2], 1)))
+        tf.summary.image(f"{name}_map", picture)
+        tf.summary.histogram(f"{name}_activations", inner)
+    net = tf.layers.conv2d_transpose(net, 6, 2, 2)
+    logits = tf.layers.conv2d(_convolution(tf.concat([skip, net], 3), 4), 2, 1)
+    tf.nn.softmax(logits, name="probabilities")
     return Network(image, logits)
