@@ -11,11 +11,10 @@ from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Op
 from stage_extract.graph.evaluate import Evaluator
 from stage_extract.graph.graphdef import Graph, Node, node_name, output_index
 from stage_extract.graph.rewriting import Rewrite
-from stage_extract.graph.traverse import behind
+from stage_extract.graph.traverse import LOOP_BACK_OPS, behind
 
 SWITCH_OPS = frozenset(("RefSwitch", "Switch"))
 MERGE_OPS = frozenset(("Merge", "RefMerge"))
-_LOOP_BACK_OPS = frozenset(("NextIteration", "RefNextIteration"))
 
 # Each pass can make a predicate known that lies behind a Merge which the pass before resolved.
 _MAX_NESTED_PASSES = 16
@@ -131,7 +130,7 @@ def _live_inputs(graph: Graph, merge: Node, dead: Deadness) -> List[str]:
 
 def _is_loop_back(graph: Graph, tensor: str) -> bool:
     producer = graph.producer(tensor)
-    return producer is not None and producer.op in _LOOP_BACK_OPS
+    return producer is not None and producer.op in LOOP_BACK_OPS
 
 
 def _replacements(graph: Graph, dead: Deadness, evaluator: Evaluator) -> Iterator[Rewrite]:

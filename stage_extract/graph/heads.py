@@ -108,7 +108,8 @@ class HeadFinder:
         for inside in self._sigmoid_losses.values():
             body -= inside
         body -= {name for name in self._network.aside if not self._is_kept(name)}
-        pending = sorted(name for name in body if self._is_end_by_itself(name))
+        names = [node.name for node in self._graph if node.name in body]
+        pending = [name for name in names if self._is_end_by_itself(name)]
         for name in pending:
             body.discard(name)
         while pending:
@@ -209,7 +210,7 @@ def only_last(
             rejected.append(Rejected(head.tensor, reason))
     names = {node_name(tensor): tensor for tensor in kept}
     for head in list(kept.values()):
-        for earlier in between(graph, head.tensor, network):
+        for earlier in sorted(between(graph, head.tensor, network)):
             tensor = names.get(earlier)
             if tensor is not None and tensor in kept and earlier != node_name(head.tensor):
                 del kept[tensor]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Set
 
-from stage_extract.graph.graphdef import Graph, Node, Use
+from stage_extract.graph.graphdef import Graph, Node, Use, node_name
 from stage_extract.graph.machinery import (
     carries_data,
     find_machinery,
@@ -73,29 +73,23 @@ def find_network(
         # A loss is summarised and averaged; that does not make the network above it a summary.
         return shapes.of(f"{node.name}:0") == ()
 
-    updating = leading_only_to(graph, is_update, is_gradient, is_scalar)
-    sources = _sources(graph, machinery, set(switches))
-    taught = _class_labels(graph, set(sources))
-
     def follow(use: Use) -> bool:
         return use.node.name not in machinery and carries_data(use)
 
+    sources = _sources(graph, machinery, set(switches))
+    taught = _class_labels(graph, set(sources))
     data = _fed_by(graph, [one for one in sources if one not in taught], follow)
-    layers = {
-        node.name
-        for node in graph
-        if node.name in data and _is_layer(node, table, shapes, node.name in updating)
-    }
+    updating = leading_only_to(graph, is_update, is_gradient, is_scalar)
+    layers = _layers(graph, table, shapes, data, updating)
     going_on = ancestors(graph, [tensor for name in layers for tensor in _inputs(graph, name)])
     needed = {tensor for name in going_on | layers for tensor in _inputs(graph, name)}
     labels = [tensor for tensor in sources if tensor in taught or tensor not in needed]
     forward = descendants(graph, sorted(layers), follow) - _fed_by(graph, labels, follow)
-    watched = leading_only_to(
-        graph,
-        lambda node: node.name in machinery and not is_gradient(node),
-        is_gradient,
-        is_scalar,
-    )
+
+    def is_watched(node: Node) -> bool:
+        return node.name in machinery and not is_gradient(node)
+
+    watched = leading_only_to(graph, is_watched, is_gradient, is_scalar)
     return Network(
         sources,
         frozenset(labels),
@@ -104,6 +98,33 @@ def find_network(
         frozenset(forward),
         frozenset(watched - machinery) | training_only,
     )
+
+
+def _layers(
+    graph: Graph, table: VariableTable, shapes: StaticShapes, data: Set[str], updating: Set[str]
+) -> Set[str]:
+    """Give the nodes in which data meets a variable, or what is computed from variables alone."""
+    holders = [node.name for node in graph if table.name_of(node.name) is not None]
+    derived = descendants(graph, holders, lambda use: use.node.name not in data)
+    found = set()
+    for node in graph:
+        # A variable that scales a scalar is a weight of the loss.
+        if node.name not in data or shapes.of(f"{node.name}:0") == ():
+            continue
+        if table.is_handing_on(node) or is_gradient(node):
+            continue
+        met = [tensor for tensor in node.inputs if node_name(tensor) in derived]
+        if node.name in updating:
+            met = [tensor for tensor in met if not _is_own_update(node, tensor, table, shapes)]
+        if met:
+            found.add(node.name)
+    return found
+
+
+def _is_own_update(node: Node, tensor: str, table: VariableTable, shapes: StaticShapes) -> bool:
+    """Tell moving_mean - batch_mean, on its way to the assignment, from a layer."""
+    origin = table.origin(tensor)
+    return origin is None or shapes.of(f"{node.name}:0") == table.info[origin.variable].shape
 
 
 def is_pipeline(node: Node) -> bool:
@@ -150,16 +171,6 @@ def _class_labels(graph: Graph, sources: Set[str]) -> Set[str]:
 def _sources_of(graph: Graph, tensor: str, sources: Set[str]) -> Set[str]:
     read = {one for name in ancestors(graph, [tensor]) for one in _inputs(graph, name)}
     return (read | {tensor}) & sources
-
-
-def _is_layer(node: Node, table: VariableTable, shapes: StaticShapes, updating: bool) -> bool:
-    shape = shapes.of(f"{node.name}:0")
-    # A variable that scales a scalar is a weight of the loss.
-    if table.is_handing_on(node) or shape == ():
-        return False
-    origins = [origin for origin in map(table.origin, node.inputs) if origin is not None]
-    # moving_mean - batch_mean, on its way to the assignment of moving_mean, is no layer.
-    return any(not updating or shape != table.info[one.variable].shape for one in origins)
 
 
 def _inputs(graph: Graph, name: str) -> Iterable[str]:

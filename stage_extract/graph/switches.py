@@ -177,4 +177,6 @@ def _by_default(graph: Graph, nodes: List[Node], values: Mapping[str, Any]) -> I
         if node.op == "PlaceholderWithDefault" and node.inputs:
             default = evaluator.value(node.inputs[0])
             if default is not None and default.ndim <= 1:
-                yield Switch(f"{node.name}:0", plain_array(default), "a placeholder keeps its default")
+                yield Switch(
+                    f"{node.name}:0", plain_array(default), "a placeholder keeps its default"
+                )

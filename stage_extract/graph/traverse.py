@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterable, List, Optional, Set, Tuple
+from typing import Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 from stage_extract.graph.graphdef import Graph, Node, Use, node_name
 
@@ -29,6 +29,10 @@ PASS_THROUGH = frozenset(
 )
 
 
+LOOP_BACK_OPS = frozenset(("NextIteration", "RefNextIteration"))
+_ENTER_OPS = frozenset(("Enter", "RefEnter"))
+_EXIT_OPS = frozenset(("Exit", "RefExit"))
+_MERGE_OPS = frozenset(("Merge", "RefMerge"))
 # Longer chains are no chains of a model; the bound keeps a walk from each node of one linear.
 MAX_CHAIN = 256
 
@@ -87,23 +91,66 @@ def forward_order(
     Args:
         stop: nodes for which this holds are included, what lies above them is not.
     """
+    outputs = list(outputs)
+    loops = _Loops(graph, ancestors(graph, outputs, stop))
     order: List[Node] = []
     entered: Set[str] = set()
-    for output in outputs:
-        pending: List[Tuple[str, bool]] = [(node_name(output), False)]
-        while pending:
-            name, complete = pending.pop()
-            node = graph.get(name)
-            if node is None:
-                continue
-            if complete:
-                order.append(node)
-            elif name not in entered:
-                entered.add(name)
-                pending.append((name, True))
-                if not stop(node):
-                    pending.extend((node_name(tensor), False) for tensor in reversed(node.inputs))
+    roots = [node_name(tensor) for tensor in outputs] + loops.senders()
+    pending: List[Tuple[str, bool]] = [(name, False) for name in reversed(roots)]
+    while pending:
+        name, complete = pending.pop()
+        node = graph.get(name)
+        if node is None:
+            continue
+        if complete:
+            order.append(node)
+        elif name not in entered:
+            entered.add(name)
+            pending.append((name, True))
+            if not stop(node):
+                pending.extend((one, False) for one in reversed(loops.needed_first(node)))
     return order
+
+
+class _Loops:
+    """The loops of TensorFlow 1: Enter, Merge, Switch, a body, NextIteration, back to Merge, Exit.
+
+    A body counts as lying before the Exit of its loop, and what it sends back as no input.
+    """
+
+    def __init__(self, graph: Graph, names: Set[str]) -> None:
+        self._graph = graph
+        self._senders: Dict[str, List[str]] = {}
+        for node in graph:
+            if node.name in names and node.op in _MERGE_OPS:
+                back = [one for one in node.inputs if self._is_sent_back(one)]
+                senders = self._senders.setdefault(self._frame(node), []) if back else []
+                senders.extend(node_name(one) for one in back)
+
+    def senders(self) -> List[str]:
+        """Give all NextIteration nodes of the loops."""
+        return [name for names in self._senders.values() for name in names]
+
+    def needed_first(self, node: Node) -> List[str]:
+        """Give the nodes that come before a node."""
+        found = [node_name(one) for one in node.inputs if not self._is_sent_back(one)]
+        if node.op in _EXIT_OPS and node.inputs and self._senders:
+            switch = self._graph.producer(node.inputs[0])
+            merge = self._graph.producer(switch.inputs[0]) if switch and switch.inputs else None
+            if merge is not None:
+                found.extend(self._senders.get(self._frame(merge), ()))
+        return found
+
+    def _is_sent_back(self, tensor: str) -> bool:
+        producer = self._graph.producer(tensor)
+        return producer is not None and producer.op in LOOP_BACK_OPS
+
+    def _frame(self, merge: Node) -> str:
+        for tensor in merge.inputs:
+            enter = self._graph.producer(tensor)
+            if enter is not None and enter.op in _ENTER_OPS:
+                return str(enter.attribute("frame_name"))
+        return merge.name
 
 
 def behind(graph: Graph, tensor: str, ops: Iterable[str] = PASS_THROUGH, operand: int = 0) -> str:

@@ -15,7 +15,7 @@ from stage_extract.reader import VariableInfo
 RESHAPING_OPS = frozenset(("ExpandDims", "Reshape", "Squeeze", "Transpose"))
 _TRANSPARENT_OPS = READ_OPS | RESHAPING_OPS | frozenset(("Cast",))
 _LOOP_OPS = frozenset(("Enter", "RefEnter"))
-_CONCATENATIONS = frozenset(("Concat", "ConcatV2"))
+CONCATENATIONS = frozenset(("Concat", "ConcatV2"))
 
 
 class Origin(NamedTuple):
@@ -94,7 +94,7 @@ class VariableTable:
         return (
             node.op in _TRANSPARENT_OPS
             or node.op in VARIABLE_OPS
-            or (node.op in _CONCATENATIONS and self.origin(f"{node.name}:0") is not None)
+            or (node.op in CONCATENATIONS and self.origin(f"{node.name}:0") is not None)
         )
 
     def is_rearranged(self, tensor: str) -> bool:
@@ -121,7 +121,7 @@ class VariableTable:
         node, reshaping, in_loop = self._walk(tensor)
         if node is None:
             return None
-        if node.op in _CONCATENATIONS:
+        if node.op in CONCATENATIONS:
             origin = self._joined(node)
             if origin is None:
                 return None

@@ -108,8 +108,11 @@ def _shifted(
         if use.node.op != "Mul":
             return None
         other = use.node.inputs[1 - use.operand]
-        if _read_mean(forward, other, moving, parameters):
+        negated = _negation(forward, other)
+        mean = other if negated is None else negated.inputs[0]
+        if _read_statistic(forward, "moving_mean", mean, moving, parameters):
             shift = use.node
+            nodes.update(() if negated is None else (negated.name,))
         else:
             scaled.append((use.node, other))
     if len(scaled) != 1 or shift is None:
@@ -143,13 +146,9 @@ def _read_gamma(forward: Forward, product: Node, root: Node, parameters: Paramet
             read_parameter(forward, "gamma", tensor, parameters)
 
 
-def _read_mean(
-    forward: Forward, tensor: str, moving: MovingAverages, parameters: Parameters
-) -> bool:
+def _negation(forward: Forward, tensor: str) -> Optional[Node]:
     node = forward.graph.producer(_behind(forward, tensor))
-    if node is not None and node.op == "Neg":
-        tensor = node.inputs[0]
-    return _read_statistic(forward, "moving_mean", tensor, moving, parameters)
+    return node if node is not None and node.op == "Neg" else None
 
 
 def _beta_of_shift(

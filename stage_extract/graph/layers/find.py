@@ -17,6 +17,7 @@ from stage_extract.graph.layers import (
 from stage_extract.graph.layers.layer import Forward, Layer, NoMatch, why_not_plain
 from stage_extract.graph.layers.moving_averages import MovingAverages
 from stage_extract.graph.machinery import SHAPE_OPS
+from stage_extract.graph.variables import CONCATENATIONS
 
 _Matched = Union[Layer, NoMatch]
 
@@ -98,6 +99,9 @@ class _LayerFinder:
             return _READERS[node.op](self._forward, node)
         if node.op in _NORMALISERS:
             return _NORMALISERS[node.op](self._forward, node, self._moving)
+        origins = [self._forward.table.origin(tensor) for tensor in node.inputs]
+        if sum(origin is not None for origin in origins) > 1 and node.op in CONCATENATIONS:
+            return NoMatch("it is joined with other variables of the checkpoint")
         return NoMatch(f"{node.op} of a variable is no op kind of this version")
 
     def _add(self, layer: Layer) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tempfile
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 import tensorflow as tf
+
 from stage_extract.graph.describe import Description, describe
 from stage_extract.jobs import ExtractOptions
 from stage_extract.reader import VariableInfo
@@ -83,3 +85,8 @@ def kinds(document: Mapping[str, Any]) -> List[str]:
 def roles(document: Mapping[str, Any]) -> Dict[str, Any]:
     """Give {variable: role} of every variable."""
     return {entry["name"]: entry["role"] for entry in document["variables"]}
+
+
+def to_text(document: Mapping[str, Any]) -> str:
+    """Give a description as JSON text."""
+    return json.dumps(document, default=list, sort_keys=True, allow_nan=False)

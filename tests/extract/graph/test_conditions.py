@@ -21,7 +21,6 @@ def training() -> Any:
     return v1.placeholder(tf.bool, name="is_training")
 
 
-
 def one_condition() -> None:
     data = layers.dense(rows(), 4, name="d")
     tf.cond(training(), lambda: tf.nn.relu(data), lambda: tf.tanh(data), name="choice")
