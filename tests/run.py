@@ -30,6 +30,19 @@ from orchestration.settings import RuntimeOptions  # noqa: E402
 CONTAINER_PARTS = frozenset({"host", "end_to_end"})
 # The lowest that mypy still knows; the real 3.7 compiles the sources besides.
 MYPY_LOWEST = "3.10"
+# mypy follows their imports; those of a stage's packages resolve in one environment only.
+BENCHMARKS_OF_THE_HOST = (
+    "benchmarks/__main__.py",
+    "benchmarks/demo/__main__.py",
+    "benchmarks/demo/terminal_picture.py",
+)
+BENCHMARKS_OF_THE_STAGES = (
+    "benchmarks/models.py",
+    "benchmarks/fixtures/__main__.py",
+    "benchmarks/demo/predict.py",
+    "benchmarks/demo/train.py",
+    "benchmarks/tutorial/load_transpose.py",
+)
 # Compiles in memory: nothing is written beside the sources.
 COMPILE_PROGRAM = """
 import pathlib, sys
@@ -75,6 +88,8 @@ class Checks:
             [*mypy, "orchestrate.py", "orchestration"],
             [*mypy, "--python-version", MYPY_LOWEST, "--no-site-packages", "stage_extract"],
             [*mypy, "--python-executable", load_python, "stage_load"],
+            [*mypy, *BENCHMARKS_OF_THE_HOST],
+            [*mypy, "--python-executable", load_python, *BENCHMARKS_OF_THE_STAGES],
         )
 
     def legacy_syntax(self) -> None:

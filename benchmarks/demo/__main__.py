@@ -72,7 +72,7 @@ def main() -> int:
     except OrchestrationError as error:
         say(f"{error.happened}\n{error.expected}\n{error.remedy}")
         return error.exit_code
-    say(f"\npicture  {picture}\nresult   {result}\nreport   {result / 'report.json'}")
+    say(f"\npicture  {picture}\nresult   {result}\nreport   {result / 'report.html'}")
     return 0
 
 

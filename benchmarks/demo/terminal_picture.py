@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-COLUMNS = 120
+COLUMNS = 128
 ROWS = 60
 TITLE = "tf1-to-torch"
 # What a progress bar that vanishes at the end makes use of: up by some lines, erase the line,

@@ -100,7 +100,7 @@ def main() -> int:
         masks=masks[:PICTURES_SHOWN],
         logits=shown,
     )
-    print("saved " + prefix)
+    print(f"saved {os.path.basename(prefix)}")
     if mean_iou < GOOD_MEAN_IOU:
         print(f"mean IoU {mean_iou:.3f} is below {GOOD_MEAN_IOU}: train longer", file=sys.stderr)
         return 1
