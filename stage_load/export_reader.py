@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from stage_load.consistency import check_consistency
 from stage_load.contract import (
     GRAPH_FILE,
     METADATA_KEY,
@@ -58,7 +59,10 @@ class Export:
             ContractVersion: the export is of a version that this stage does not read.
         """
         self.folder = folder
-        self.view = ExportView(_read_graph(folder / GRAPH_FILE))
+        document = _read_graph(folder / GRAPH_FILE)
+        self.view = ExportView(document)
+        check_consistency(self.view, len(document["variables"]), document["nodes"])
+        del document
         with ExitStack() as opened:
             self.variables = opened.enter_context(SafetensorsReader(folder / VARIABLES_FILE))
             _check_metadata(self.variables)

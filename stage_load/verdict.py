@@ -103,7 +103,9 @@ def judge(
         why = f": {_NO_NUMBER}" if any(entry.layer is None for entry in silent) else ""
         return verdict(UNPROVEN, f"no output of the model could be compared with TensorFlow's{why}")
     compared = f"{_count(len(outputs), 'output')} and {_count(len(layers), 'layer')} compared"
-    if not any(entry.comparison.varies for entry in (*outputs, *layers)):
+    compared_all = [entry.comparison for entry in layers]
+    compared_all += [entry.comparison for entry in outputs]
+    if not any(comparison.varies for comparison in compared_all):
         return verdict(
             UNPROVEN,
             f"{compared}, and each has one value everywhere: other weights could give the same",

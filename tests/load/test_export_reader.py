@@ -144,6 +144,63 @@ def test_a_reference_that_lacks_a_layer(folder):
         Export(folder)
 
 
+def nodes(*described):
+    """Put nodes into the graph: name, op and inputs of each."""
+    keys = ("name", "op", "inputs", "attributes", "shapes")
+    return put([dict(zip(keys, (*node, {}, None), strict=True)) for node in described], "nodes")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(put(7, "layers", 0, "index"), "numbers its layer 0", id="layer-number"),
+        pytest.param(
+            put("nix", "layers", 0, "variables", "kernel"), "no variable 'nix'", id="layer-variable"
+        ),
+        pytest.param(put([55], "variables", 0, "layers"), "a layer 55", id="variable-layer"),
+        pytest.param(
+            put(99, "reference", "layers", 0, "layer"), "a layer 99", id="reference-layer"
+        ),
+        pytest.param(
+            lambda d: d["variables"].append(d["variables"][0]),
+            "variable twice",
+            id="variable-twice",
+        ),
+        pytest.param(nodes(("a", "Relu", []), ("a", "Relu", [])), "node twice", id="node-twice"),
+        pytest.param(nodes(("a", "Relu", ["b:0"])), "no node 'b'", id="node-missing"),
+        pytest.param(
+            nodes(("a", "IdentityN", ["c:0"]), ("b", "Relu", ["a:1"]), ("c", "Relu", [])),
+            "no tensor 'a:1'",
+            id="output-missing",
+        ),
+        pytest.param(nodes(("a", "Identity", ["a:0"])), "given by itself", id="node-of-itself"),
+        pytest.param(
+            nodes(("a", "Identity", ["b:0"]), ("b", "Snapshot", ["a:0"])),
+            "given by itself",
+            id="loop-without-computation",
+        ),
+    ],
+)
+def test_parts_that_contradict_each_other(folder, change, message):
+    change_graph(folder, change)
+    with pytest.raises(ExportDamaged, match=message):
+        Export(folder)
+
+
+def test_a_loop_that_computes_is_read(folder):
+    change_graph(
+        folder,
+        nodes(
+            ("merge", "Merge", ["next:0"]),
+            ("a", "Identity", ["merge:0"]),
+            ("b", "IdentityN", ["a:0", "a:0"]),
+            ("next", "NextIteration", ["b:1"]),
+        ),
+    )
+    with Export(folder) as export:
+        assert export.view.source("b:1") == "merge:0"
+
+
 def test_the_definition_beside_this_stage_comes_first(tmp_path, monkeypatch):
     """An image has a copy of its own; a checkout reads the extraction stage's file."""
     assert contract.definition_path(1).parent.name == "stage_extract"
