@@ -41,7 +41,8 @@ model_options = with_options(
     ),
     click.option(
         "--tolerance",
-        type=click.FloatRange(min=0, min_open=True),
+        type=option_types.tolerance,
+        metavar="X",
         default=s.DEFAULT_TOLERANCE,
         show_default=True,
         help="Largest accepted difference, relative to the output's scale.",

@@ -6,6 +6,7 @@ option's name.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
@@ -23,6 +24,17 @@ def memory_size(text: str) -> int:
     if match is None:
         raise click.BadParameter(f"{text!r} is no size; write 8g, 512m or a number of bytes.")
     return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def tolerance(text: str | float) -> float:
+    """A number above 0 and below 1: with 1 a model that computes only zeros would be right."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < 1:
+        raise click.BadParameter(f"{text!r} is no tolerance; write a number such as 1e-4, below 1.")
+    return number
 
 
 def device(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +60,7 @@ def _is_text(value: Any) -> bool:
 
 def _is_tolerance(value: Any) -> bool:
     number = isinstance(value, float | int) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value >= 0
+    return number and 0 <= value < 1
 
 
 _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
@@ -69,7 +68,7 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
         "model": (_is_text, "the name of a model"),
         "device": (_is_text, "auto, cpu, cuda or cuda:N"),
         "map": (lambda value: value is None or _is_text(value), "a path or null"),
-        "tolerance": (_is_tolerance, "a number of at least 0"),
+        "tolerance": (_is_tolerance, "a number of at least 0 and below 1"),
         "prove": (lambda value: isinstance(value, bool), "true or false"),
     }
 )

@@ -129,6 +129,7 @@ CHECK = {"job": "9", "command": "check", "options": {"model": "unet"}}
                 ("tolerance", "1"),
                 ("tolerance", True),
                 ("tolerance", float("nan")),
+                ("tolerance", 1),
                 ("prove", 1),
                 ("map", 3),
                 ("device", ""),

@@ -30,6 +30,10 @@ def test_help(machine, command):
         pytest.param(["ckpt", "--model", "u", "--map", "gone.csv"], "'--map'", id="map-missing"),
         pytest.param(["ckpt", "--model", "gone.py:Net"], "'--model'", id="model-file-missing"),
         pytest.param(["ckpt", "--model", "u", "--tolerance", "0"], "tolerance", id="tolerance"),
+        pytest.param(
+            ["ckpt", "--model", "u", "--tolerance", "1"], "tolerance", id="tolerance-of-anything"
+        ),
+        pytest.param(["ckpt", "--model", "u", "--tolerance", "nan"], "tolerance", id="no-number"),
         pytest.param(["ckpt", "--model", "u", "--modle", "v"], "--model", id="option-misspelt"),
     ],
 )
