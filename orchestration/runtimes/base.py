@@ -46,7 +46,8 @@ class StageSpec:
         memory_limit_bytes: None = no limit.
         environment: variables for the stage, on top of the runtime's own few. Nothing of the
             caller's environment is inherited.
-        run_id: names the run, so that leftovers of killed runs can be told from living ones.
+        run_id: names the run, so that leftovers of killed runs can be told from living ones; "" = the
+            runtime makes one up.
         keep_open: file descriptors that a child process on this host must inherit (the lock of the
             run's temporary folder).
     """

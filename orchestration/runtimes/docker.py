@@ -56,6 +56,8 @@ class DockerRuntime:
         self._images: dict[Stage, tuple[str, ImageDetails]] = {}
         self._gpu = False
         self._rootless = False
+        # For specs that name no run: one runtime serves one run.
+        self._run_id = secrets.token_hex(4)
 
     def availability(self) -> Availability:
         """Usable when an engine answers. Whether the images are there is for `prepare` to say."""
@@ -125,11 +127,12 @@ class DockerRuntime:
             return process.wait()
 
     def _arguments(self, spec: StageSpec) -> dict[str, Any]:
-        labels = {RUN_LABEL: spec.run_id, STAGE_LABEL: spec.stage, **Owner.current().labels()}
+        run_id = spec.run_id or self._run_id
+        labels = {RUN_LABEL: run_id, STAGE_LABEL: spec.stage, **Owner.current().labels()}
         return container_arguments(
             spec,
             image_id=self._images[spec.stage][1].image_id,
-            name=container_name(spec.stage, spec.run_id, secrets.token_hex(4)),
+            name=container_name(spec.stage, run_id, secrets.token_hex(2)),
             caller=Caller.current(self._rootless),
             labels=labels,
             gpu=self._gpu and spec.stage == "load",
