@@ -11,10 +11,9 @@ from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Op
 from stage_extract.graph.evaluate import Evaluator
 from stage_extract.graph.graphdef import Graph, Node, node_name, output_index
 from stage_extract.graph.rewriting import Rewrite
-from stage_extract.graph.traverse import LOOP_BACK_OPS, behind
+from stage_extract.graph.traverse import LOOP_BACK_OPS, MERGE_OPS, behind
 
 SWITCH_OPS = frozenset(("RefSwitch", "Switch"))
-MERGE_OPS = frozenset(("Merge", "RefMerge"))
 
 # Each pass can make a predicate known that lies behind a Merge which the pass before resolved.
 _MAX_NESTED_PASSES = 16

@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from typing import Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
-from stage_extract.graph.conditions import MERGE_OPS
 from stage_extract.graph.evaluate import Evaluator
 from stage_extract.graph.graphdef import Graph, Node, node_name
 from stage_extract.graph.machinery import is_gradient
 from stage_extract.graph.rewriting import Rewrite
-from stage_extract.graph.traverse import PASS_THROUGH, behind
+from stage_extract.graph.traverse import MERGE_OPS, PASS_THROUGH, behind
 
 RANDOM_UNIFORM_OPS = frozenset(("RandomUniform", "StatelessRandomUniform"))
 _ADD_OPS = frozenset(("Add", "AddV2"))

@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from stage_extract.graph.conditions import SWITCH_OPS
-from stage_extract.graph.graphdef import Graph, Node, Use, node_name
+from stage_extract.graph.dtypes import output_dtype
+from stage_extract.graph.graphdef import Graph, Node, Use, node_name, output_index
 from stage_extract.graph.losses import COMPARING_OPS, DECISION_OPS, LossReader
 from stage_extract.graph.machinery import is_gradient
 from stage_extract.graph.network import CROSS_ENTROPY_OPS, Network
 from stage_extract.graph.shapes import StaticShapes
 from stage_extract.graph.sigmoid_loss import find_sigmoid_losses
+from stage_extract.graph.traverse import descendants
 
 # Ops of several outputs that are all data; of any other op the first output is.
 _DIVIDING_OPS = frozenset(("Split", "SplitV", "Unpack", "Unstack"))
 _MAX_DIVISIONS = 1024
+_DECIDED_TYPES = frozenset(("bool", "int8", "int16", "int32", "int64", "uint8", "string"))
+_LOOP_ENTRIES = frozenset(("Enter", "RefEnter"))
 _LOOP_EXITS = frozenset(("Exit", "RefExit"))
 # Ops that give what they read in another arrangement: the state of a recurrent cell, for instance.
 _ARRANGING_OPS = frozenset(("Concat", "ConcatV2", "Identity", "Pack", "Slice", "StridedSlice"))
@@ -61,6 +65,8 @@ class HeadFinder:
             if node_name(loss.logits) in network.forward:
                 self._sigmoid_losses.setdefault(loss.logits, set()).update(loss.inside)
         self.rejected: List[Rejected] = []
+        entries = [node.name for node in graph if node.op in _LOOP_ENTRIES]
+        self._in_loops = descendants(graph, entries, lambda use: use.node.op not in _LOOP_EXITS)
         self._body = self._model_nodes()
         self._losses = LossReader(graph, shapes, self._is_derived, self._is_inner)
 
@@ -133,7 +139,9 @@ class HeadFinder:
         if node.op in CROSS_ENTROPY_OPS or node.op in DECISION_OPS or node.op == "CTCLoss":
             self.rejected.append(Rejected(f"{name}:0", f"{node.op} is a decision, not an output"))
             return True
-        if self._shapes.of(f"{name}:0") == ():
+        # The flow of a TensorArray is a scalar too; tensors travel beside it.
+        carries_flow = name in self._in_loops or node.op in _LOOP_EXITS
+        if self._shapes.of(f"{name}:0") == () and not carries_flow:
             if not self._effective_readers(f"{name}:0"):
                 self.rejected.append(Rejected(f"{name}:0", "a scalar: a loss or a metric"))
             return True
@@ -144,7 +152,8 @@ class HeadFinder:
 
     def _open_tensors(self, node: Node) -> Iterator[str]:
         """Give the outputs of a node that no node of the model reads."""
-        if node.name in self._network.going_on:
+        # What a loop computes can be fetched only behind its Exit.
+        if node.name in self._network.going_on or node.name in self._in_loops:
             return
         read = {
             use.tensor for use in self._graph.successors(node.name) if use.node.name in self._body
@@ -161,6 +170,9 @@ class HeadFinder:
         readers = self._effective_readers(tensor)
         if node is not None and node.op in _LOOP_EXITS and not readers:
             self.rejected.append(Rejected(tensor, "the final state of a loop, nothing reads it"))
+            return
+        if node is not None and output_dtype(node, output_index(tensor)) in _DECIDED_TYPES:
+            self.rejected.append(Rejected(tensor, "whole numbers: a decision, not an output"))
             return
         if tensor in self._sigmoid_losses:
             yield Head(tensor, "the logits of a sigmoid cross entropy", True)

@@ -71,7 +71,13 @@ def find_network(
 
     def is_scalar(node: Node) -> bool:
         # A loss is summarised and averaged; that does not make the network above it a summary.
-        return shapes.of(f"{node.name}:0") == ()
+        # The smallest and largest value that stretch a picture's contrast go on into the picture.
+        if shapes.of(f"{node.name}:0") != ():
+            return False
+        readers = [use.node for use in graph.successors(node.name)]
+        return not readers or any(
+            one.name in machinery or shapes.of(f"{one.name}:0") == () for one in readers
+        )
 
     def follow(use: Use) -> bool:
         return use.node.name not in machinery and carries_data(use)

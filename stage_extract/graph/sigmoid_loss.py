@@ -14,12 +14,10 @@ class SigmoidLoss(NamedTuple):
     Attributes:
         logits: the tensor x.
         inside: the ops that compute the loss from x.
-        result: the node of the loss.
     """
 
     logits: str
     inside: Set[str]
-    result: str
 
 
 def find_sigmoid_losses(graph: Graph) -> List[SigmoidLoss]:
@@ -44,14 +42,13 @@ def _match(graph: Graph, log1p: Node) -> Optional[SigmoidLoss]:
     sums = [use.node for use in graph.successors(log1p.name) if use.node.op in ("Add", "AddV2")]
     if not sums:
         return None
-    result = sums[0]
     scope = log1p.name.rpartition("/")[0] + "/"
 
     def within(use: Use) -> bool:
         return use.node.name.startswith(scope)
 
     readers = [use.node.name for use in graph.consumers(logits) if within(use)]
-    return SigmoidLoss(logits, descendants(graph, readers, within) | {result.name}, result.name)
+    return SigmoidLoss(logits, descendants(graph, readers, within) | {sums[0].name})
 
 
 def _operand(graph: Graph, node: Optional[Node], operand: int, op: str) -> Optional[Node]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterable, List, Optional, Set, Tuple
+from typing import Callable, Dict, Iterable, List, Set, Tuple
 
 from stage_extract.graph.graphdef import Graph, Node, Use, node_name
 
@@ -27,12 +27,11 @@ PASS_THROUGH = frozenset(
         "Switch",
     )
 )
-
-
+MERGE_OPS = frozenset(("Merge", "RefMerge"))
+# A loop is entered, sends values back to its Merge, and is left by these.
+ENTER_OPS = frozenset(("Enter", "RefEnter"))
 LOOP_BACK_OPS = frozenset(("NextIteration", "RefNextIteration"))
-_ENTER_OPS = frozenset(("Enter", "RefEnter"))
-_EXIT_OPS = frozenset(("Exit", "RefExit"))
-_MERGE_OPS = frozenset(("Merge", "RefMerge"))
+EXIT_OPS = frozenset(("Exit", "RefExit"))
 # Longer chains are no chains of a model; the bound keeps a walk from each node of one linear.
 MAX_CHAIN = 256
 
@@ -122,7 +121,7 @@ class _Loops:
         self._graph = graph
         self._senders: Dict[str, List[str]] = {}
         for node in graph:
-            if node.name in names and node.op in _MERGE_OPS:
+            if node.name in names and node.op in MERGE_OPS:
                 back = [one for one in node.inputs if self._is_sent_back(one)]
                 senders = self._senders.setdefault(self._frame(node), []) if back else []
                 senders.extend(node_name(one) for one in back)
@@ -134,7 +133,7 @@ class _Loops:
     def needed_first(self, node: Node) -> List[str]:
         """Give the nodes that come before a node."""
         found = [node_name(one) for one in node.inputs if not self._is_sent_back(one)]
-        if node.op in _EXIT_OPS and node.inputs and self._senders:
+        if node.op in EXIT_OPS and node.inputs and self._senders:
             switch = self._graph.producer(node.inputs[0])
             merge = self._graph.producer(switch.inputs[0]) if switch and switch.inputs else None
             if merge is not None:
@@ -148,7 +147,7 @@ class _Loops:
     def _frame(self, merge: Node) -> str:
         for tensor in merge.inputs:
             enter = self._graph.producer(tensor)
-            if enter is not None and enter.op in _ENTER_OPS:
+            if enter is not None and enter.op in ENTER_OPS:
                 return str(enter.attribute("frame_name"))
         return merge.name
 
@@ -161,9 +160,3 @@ def behind(graph: Graph, tensor: str, ops: Iterable[str] = PASS_THROUGH, operand
             break
         tensor = node.inputs[operand]
     return tensor
-
-
-def sole_consumer(graph: Graph, tensor: str) -> Optional[Use]:
-    """Give the one consumer of a tensor, None if it has none or several."""
-    uses = graph.consumers(tensor)
-    return uses[0] if len(uses) == 1 else None

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from stage_extract.graph.attributes import Shape
-from stage_extract.graph.evaluate import Evaluator
 from stage_extract.graph.graphdef import Graph, Node
 from stage_extract.graph.saved_names import READ_OPS, VARIABLE_OPS, SavedNames, Slice
-from stage_extract.graph.traverse import MAX_CHAIN
+from stage_extract.graph.traverse import ENTER_OPS, MAX_CHAIN
 from stage_extract.reader import VariableInfo
 
 # Ops that arrange a variable's elements anew, without arithmetic, on the way to its reader.
 RESHAPING_OPS = frozenset(("ExpandDims", "Reshape", "Squeeze", "Transpose"))
 _TRANSPARENT_OPS = READ_OPS | RESHAPING_OPS | frozenset(("Cast",))
-_LOOP_OPS = frozenset(("Enter", "RefEnter"))
 CONCATENATIONS = frozenset(("Concat", "ConcatV2"))
 
 
@@ -141,7 +139,7 @@ class VariableTable:
         for _ in range(MAX_CHAIN):
             if node is None or node.op not in _TRANSPARENT_OPS or not node.inputs:
                 break
-            in_loop = in_loop or node.op in _LOOP_OPS
+            in_loop = in_loop or node.op in ENTER_OPS
             if node.op in RESHAPING_OPS:
                 reshaping.append(node)
             node = self._graph.producer(node.inputs[0])
@@ -187,11 +185,3 @@ def _differing_axis(shapes: List[Shape], whole: Tuple[int, ...]) -> int:
         if any(shape and axis < len(shape) and shape[axis] != size for shape in shapes):
             return axis
     return 0
-
-
-def identity_permutation(node: Node, evaluator: Evaluator) -> bool:
-    """Tell whether a Transpose leaves the axes where they are."""
-    if len(node.inputs) != 2:
-        return False
-    permutation = evaluator.vector(node.inputs[1])
-    return permutation is not None and permutation == list(range(len(permutation)))

@@ -8,6 +8,7 @@ from stage_extract.graph.graphdef import Node, node_name
 from stage_extract.graph.layers.batch_norm import Parameters, batch_norm_layer, read_parameter
 from stage_extract.graph.layers.layer import Forward, Layer, vector_axes
 from stage_extract.graph.layers.moving_averages import MovingAverages
+from stage_extract.graph.traverse import behind
 
 _ADD_OPS = frozenset(("Add", "AddV2"))
 _DIVISION_OPS = frozenset(("Div", "RealDiv"))
@@ -217,8 +218,4 @@ def _data_format(forward: Forward, form: _Form, parameters: Parameters) -> str:
 
 
 def _behind(forward: Forward, tensor: str) -> str:
-    node = forward.graph.producer(tensor)
-    while node is not None and node.op == "Identity":
-        tensor = node.inputs[0]
-        node = forward.graph.producer(tensor)
-    return tensor
+    return behind(forward.graph, tensor, ("Identity",))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Dict, Mapping, Optional, Tuple
 
 from stage_extract.graph.graphdef import Node
-from stage_extract.graph.layers.layer import Forward, Layer, merge
+from stage_extract.graph.layers.layer import Forward, Layer
 
 BIAS_OPS = frozenset(("Add", "AddV2", "BiasAdd", "BiasAddV1"))
 _KINDS_WITH_BIAS = frozenset(("conv2d", "conv2d_transpose", "dense", "depthwise_conv2d"))
@@ -71,8 +71,8 @@ def _is_along_channels(forward: Forward, node: Node, axes: str) -> bool:
 
 def _with_bias(layer: Layer, node: Node, variable: str, axes: str) -> Layer:
     return layer._replace(
-        variables=merge(layer.variables, {"bias": variable}),
-        axes=merge(layer.axes, {variable: axes}),
+        variables={**layer.variables, "bias": variable},
+        axes={**layer.axes, variable: axes},
         output=f"{node.name}:0",
         nodes=layer.nodes | {node.name},
     )

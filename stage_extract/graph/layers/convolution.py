@@ -32,9 +32,9 @@ def match_transpose(forward: Forward, node: Node) -> Union[Layer, NoMatch]:
     layer = _match(forward, node, "conv2d_transpose", data_operand=2)
     if isinstance(layer, NoMatch):
         return layer
-    attributes = dict(layer.attributes)
-    attributes["output_size"] = _output_size(forward, node, attributes["data_format"])
-    return _replace_attributes(layer, attributes)
+    output_size = _output_size(forward, node, layer.attributes["data_format"])
+    attributes = {**layer.attributes, "output_size": output_size}
+    return layer._replace(attributes=attributes)
 
 
 def _match(forward: Forward, node: Node, kind: str, data_operand: int = 0) -> Union[Layer, NoMatch]:
@@ -104,18 +104,12 @@ def _with_atrous(forward: Forward, node: Node, layer: Layer) -> Union[Layer, NoM
     padding = _atrous_padding(forward, before, after.node, layer)
     if rates is None or padding is None:
         return NoMatch("the sizes of SpaceToBatch before it are not known before the run")
-    attributes = dict(layer.attributes)
-    attributes.update(dilations=rates, padding=padding)
     output = f"{after.node.name}:0"
-    return Layer(
-        kind=layer.kind,
-        op=layer.op,
-        variables=layer.variables,
-        axes=layer.axes,
+    return layer._replace(
         input=forward.operand(before, 0),
         op_output=output,
         output=output,
-        attributes=attributes,
+        attributes={**layer.attributes, "dilations": rates, "padding": padding},
         nodes=frozenset((before.name, node.name, after.node.name)),
     )
 
@@ -169,7 +163,3 @@ def _output_size(forward: Forward, node: Node, data_format: str) -> Optional[Lis
     if pair is None:
         pair = spatial_pair(list(forward.shapes.of(f"{node.name}:0") or ()), data_format)
     return pair
-
-
-def _replace_attributes(layer: Layer, attributes: Dict[str, Any]) -> Layer:
-    return layer._replace(attributes=attributes)

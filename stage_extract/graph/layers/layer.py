@@ -6,8 +6,6 @@ import re
 from types import MappingProxyType
 from typing import (
     Any,
-    Callable,
-    Dict,
     FrozenSet,
     List,
     Mapping,
@@ -26,10 +24,8 @@ from stage_extract.graph.variables import Origin, VariableTable
 # Shapes of a vector of channels that broadcasts over images or rows; 1 is an axis of size one.
 _VECTOR_AXES = {1: "C", 2: "1C", 3: "11C", 4: "111C"}
 
-
 # Scopes that TensorFlow opens inside a layer: tf.cond, tf.nn.batch_normalization, tf.tensordot.
 _OWN_SCOPES = re.compile(r"(/(cond|batchnorm|Tensordot)(_\d+)?)+$")
-
 
 # One for all layers, so that tens of thousands of them do not hold an empty dict each.
 NO_CONSTANTS: Mapping[str, Any] = MappingProxyType({})
@@ -87,7 +83,6 @@ class Forward:
         table: the variables.
         shapes: static shapes.
         evaluator: constants under the switches of inference.
-        moving: finds moving averages, see `moving_averages`.
     """
 
     def __init__(
@@ -153,9 +148,6 @@ class Plain(NamedTuple):
     reason: Optional[str]
 
 
-Matcher = Callable[[Forward, Node], Any]
-
-
 def why_not_plain(origin: Origin) -> Optional[str]:
     """Give why a variable cannot be taken as a layer's own, None if it can."""
     if origin.in_loop:
@@ -174,19 +166,11 @@ def vector_axes(shape: Sequence[Optional[int]]) -> Optional[str]:
     return _VECTOR_AXES[len(shape)]
 
 
-def spatial_pair(values: Any, data_format: str, least: int = 1) -> Optional[List[int]]:
+def spatial_pair(values: Any, data_format: str) -> Optional[List[int]]:
     """Give the two spatial entries of a list of four, None if it is not such a list."""
     if not isinstance(values, list) or len(values) != 4:
         return None
     pair = values[2:] if data_format == "NCHW" else values[1:3]
-    if any(not isinstance(value, int) or value < least for value in pair):
+    if any(not isinstance(value, int) or value < 1 for value in pair):
         return None
     return pair
-
-
-def merge(*parts: Mapping[str, Any]) -> Dict[str, Any]:
-    """Join mappings, later ones over earlier ones."""
-    joined: Dict[str, Any] = {}
-    for part in parts:
-        joined.update(part)
-    return joined

@@ -1,4 +1,4 @@
-"""Builds graphs with TensorFlow 1.15 and describes them as an extraction would, without a session."""
+"""Builds graphs with TensorFlow 1.15 and describes them as an extraction would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training graphs as their authors write them, one function each; sizes differ wherever they can."""
+"""Training graphs as their authors write them, one function each; sizes differ where they can."""
 
 from __future__ import annotations
 
@@ -336,6 +336,30 @@ def keras_model() -> None:
     model._make_train_function()
 
 
+def scaled_summary() -> None:
+    """Summaries of images that are first scaled to their own extremes."""
+    probability = tf.nn.softmax(layers.conv2d(images("x"), 2, 3), name="probability")
+    picture = probability[:, :, :, 1:]
+    picture -= tf.reduce_min(picture)
+    picture /= tf.reduce_max(picture)
+    v1.summary.image("picture", tf.reshape(picture * 255, [-1, 14, 14, 1]))
+    train(tf.reduce_mean(tf.square(probability - images("y", 2, 14))))
+
+
+def sequence_decoder() -> None:
+    """A decoder inside a while loop: only what leaves the loop can be fetched."""
+    contrib = tf.contrib.seq2seq
+    sequence = v1.placeholder(tf.float32, [5, 7, 3], name="sequence")
+    targets = v1.placeholder(tf.int32, [5, 7], name="targets")
+    cell = v1.nn.rnn_cell.GRUCell(6)
+    helper = contrib.TrainingHelper(sequence, tf.fill([5], 7))
+    start = cell.zero_state(5, tf.float32)
+    decoder = contrib.BasicDecoder(cell, helper, start, layers.Dense(4))
+    output, _, _ = contrib.dynamic_decode(decoder)
+    logits = tf.identity(output.rnn_output, name="logits")
+    train(contrib.sequence_loss(logits, targets, tf.ones([5, 7])))
+
+
 def two_heads() -> None:
     hidden = layers.dense(rows("x"), 7, tf.nn.relu)
     scores, value = layers.dense(hidden, 4, name="class"), layers.dense(hidden, 1, name="value")
@@ -375,7 +399,7 @@ def centre_loss() -> None:
 
 
 def attention() -> None:
-    """The classifier of a transformer: an embedding, layer norm, dropout hard-coded, log softmax."""
+    """The classifier of a transformer: an embedding, hard-coded dropout, a log softmax."""
     words = v1.placeholder(tf.int32, [2, 7], name="words")
     label = v1.placeholder(tf.int32, [2], name="label")
     embedded = tf.nn.embedding_lookup(v1.get_variable("word_embeddings", [30, 8]), words)
@@ -448,6 +472,8 @@ EVERY: Tuple[Any, ...] = (
     (segmentation_in_rows, ["x:0"], ["scores/BiasAdd:0"]),
     (overlap_loss, ["x:0"], ["mask:0"]),
     (keras_model, ["image:0"], ["dense/Softmax:0"]),
+    (scaled_summary, ["x:0"], ["probability:0"]),
+    (sequence_decoder, ["sequence:0"], ["logits:0"]),
     (two_heads, ["x:0"], ["class/BiasAdd:0", "value/BiasAdd:0"]),
     (two_slices, ["x:0"], ["strided_slice:0", "strided_slice_1:0"]),
     (two_kinds_of_input, ["x:0", "identifiers:0"], ["output/BiasAdd:0"]),

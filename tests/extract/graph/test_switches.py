@@ -1,4 +1,4 @@
-"""Placeholders that switch between training and inference: what they do counts, then their names."""
+"""Placeholders that switch between training and inference: their use counts, then names."""
 
 from __future__ import annotations
 

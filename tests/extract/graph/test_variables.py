@@ -1,4 +1,4 @@
-"""From graph nodes to the names of a checkpoint: partitions, renamed variables, resource variables."""
+"""From graph nodes to the names of a checkpoint: parts, renamed and resource variables."""
 
 from __future__ import annotations
 
