@@ -9,7 +9,7 @@ belong to its shape.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework.tensor_slice_pb2 import TensorSliceProto
@@ -240,7 +240,7 @@ class _IndexDecoder:
         return self._decode_extent(name, stored, ELEMENT_TYPES[entry.dtype], sizes)
 
 
-def count_elements(shape: Tuple[int, ...]) -> int:
+def count_elements(shape: Sequence[int]) -> int:
     """Give the number of elements of a tensor; 1 for a scalar."""
     count = 1
     for size in shape:

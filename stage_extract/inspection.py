@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from stage_extract.bundle_index import count_elements
 from stage_extract.dtypes import BY_NAME
 from stage_extract.graph.describe import Description
 from stage_extract.selection import Skipped
@@ -61,20 +62,13 @@ def _size_bytes(dtype: str, shape: Sequence[int]) -> Optional[int]:
     element = BY_NAME.get(dtype)
     if element is None or element.size_bytes is None:
         return None
-    return _elements(shape) * element.size_bytes
-
-
-def _elements(shape: Sequence[int]) -> int:
-    elements = 1
-    for size in shape:
-        elements *= size
-    return elements
+    return count_elements(shape) * element.size_bytes
 
 
 def _totals(entries: Sequence[Mapping[str, Any]]) -> Dict[str, int]:
     return {
         "tensors": len(entries),
-        "elements": sum(_elements(entry["shape"]) for entry in entries),
+        "elements": sum(count_elements(entry["shape"]) for entry in entries),
         "size_bytes": sum(entry["size_bytes"] or 0 for entry in entries),
     }
 

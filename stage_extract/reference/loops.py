@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Dict, Mapping, Tuple
 
 from stage_extract.graph.graphdef import Graph, Node, node_name
+from stage_extract.graph.traverse import ENTER_OPS, EXIT_OPS
 
-_ENTER_OPS = frozenset({"Enter", "RefEnter"})
-_EXIT_OPS = frozenset({"Exit", "RefExit"})
 # Names of the loops around a node, the outermost first.
 _Frames = Tuple[str, ...]
 
@@ -18,7 +17,7 @@ def loop_frames(graph: Graph) -> Dict[str, str]:
     A loop's frame begins at its Enter nodes and is left through its Exit nodes.
     """
     frames: Dict[str, _Frames] = {}
-    waiting = [node for node in graph if node.op in _ENTER_OPS]
+    waiting = [node for node in graph if node.op in ENTER_OPS]
     while waiting:
         node = waiting.pop()
         inside = _frames_of(node, frames)
@@ -34,6 +33,6 @@ def loop_frames(graph: Graph) -> Dict[str, str]:
 def _frames_of(node: Node, frames: Mapping[str, _Frames]) -> _Frames:
     sources = (node_name(tensor) for tensor in node.inputs)
     around: _Frames = max((frames.get(name, ()) for name in sources), key=len, default=())
-    if node.op in _ENTER_OPS:
+    if node.op in ENTER_OPS:
         return (*around, str(node.attribute("frame_name")))
-    return around[:-1] if node.op in _EXIT_OPS else around
+    return around[:-1] if node.op in EXIT_OPS else around

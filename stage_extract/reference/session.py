@@ -16,6 +16,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 import tensorflow
 from tensorflow.core.protobuf import rewriter_config_pb2
 
+from stage_extract.bundle_index import count_elements
 from stage_extract.reference.result import ReferenceUnavailable
 from stage_extract.reference.subgraph import Subgraph
 from stage_extract.reference.variables import VariableSource, add_restore_ops
@@ -61,10 +62,7 @@ class Measured(NamedTuple):
     @property
     def size_bytes(self) -> int:
         """Give the size of the values."""
-        elements = 1
-        for size in self.shape:
-            elements *= size
-        return elements * int(tensorflow.as_dtype(self.dtype).size)
+        return count_elements(self.shape) * int(tensorflow.as_dtype(self.dtype).size)
 
 
 class ImportedGraph:
