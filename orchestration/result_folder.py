@@ -159,6 +159,19 @@ def result_exists(out: Path, detail: str) -> ResultExists:
     )
 
 
+def follow_umask(folder: Path) -> None:
+    """Give what a stage wrote the modes that this process would: containers have a umask of theirs.
+
+    Raises:
+        OSError: a file belongs to somebody else.
+    """
+    umask = os.umask(0o077)
+    os.umask(umask)
+    for path in folder.rglob("*"):
+        if not path.is_symlink():
+            path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
+
+
 @contextmanager
 def writing_to(folder: Path) -> Iterator[None]:
     """Turn the operating system's refusals to write below `folder` into errors for people.

@@ -10,7 +10,7 @@ from typing import Any
 from orchestration.conversation import Conversation, Worker
 from orchestration.export_reuse import ExportRecord, take_over, why_not_reusable
 from orchestration.handoff import ExportSummary, check_export
-from orchestration.result_folder import ResultFolder, writing_to
+from orchestration.result_folder import ResultFolder, follow_umask, writing_to
 from orchestration.run_paths import CheckpointPath
 from orchestration.runtimes.base import Event
 from orchestration.settings import ExtractOptions, LoadOptions, RuntimeOptions
@@ -83,6 +83,8 @@ class ExtractRun:
         assert self._worker is not None
         done = self._talk.wait_for("extract", "extract")
         summary = check_export(self._folder.export)
+        with writing_to(self._folder.out.parent):
+            follow_umask(self._folder.export)
         return Exported(summary, {**_process_record(self._worker, done), "reused_from": None})
 
     def reuse_or_finish(
@@ -149,6 +151,8 @@ class LoadRun:
         )
         self._talk.post("load", job, is_last=True)
         done = self._talk.wait_for("load", "load")
+        with writing_to(folder.out.parent):
+            follow_umask(folder.result)
         return _process_record(self._worker, done)
 
 

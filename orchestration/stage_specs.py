@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def extract_spec(
         mounts += (Mount(out, OUTPUT_TARGET, read_only=False),)
     return StageSpec(
         stage="extract",
-        mounts=mounts,
+        mounts=_deepest_last(mounts),
         device="cpu",
         memory_limit_bytes=options.memory_limit_bytes,
         environment={**_COMMON_ENVIRONMENT, **_EXTRACT_ENVIRONMENT},
@@ -62,7 +62,7 @@ def load_spec(
     hidden = _HIDE_CARDS if options.device == "cpu" else {}
     return StageSpec(
         stage="load",
-        mounts=tuple(mounts),
+        mounts=_deepest_last(mounts),
         device=options.device,
         memory_limit_bytes=options.memory_limit_bytes,
         environment={**_COMMON_ENVIRONMENT, **hidden},
@@ -110,6 +110,11 @@ def model_file(model: str) -> Path | None:
     """The file of a model given as "file.py:Factory", or None for a name."""
     path, _, factory = model.rpartition(":")
     return Path(os.path.realpath(path)) if factory and path.endswith(".py") else None
+
+
+def _deepest_last(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
+    """In the order that `StageSpec` asks for: an output below a mounted folder comes after it."""
+    return tuple(sorted(mounts, key=lambda mount: len(mount.source.parts)))
 
 
 def _load_job_options(process: StageProcess, load: LoadOptions, device: str) -> Mapping[str, Any]:

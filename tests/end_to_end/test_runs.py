@@ -9,18 +9,18 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 PATIENCE_S = 60
-LABEL = "tf1-to-torch"
 
 
-def containers() -> list[str]:
-    """Names of all containers of this project, running or not."""
-    command = ["docker", "ps", "--all", "--format", "{{.Names}}"]
+def containers(folder: Path) -> list[str]:
+    """Names of the containers that see a folder, running or not."""
+    command = ["docker", "ps", "--all", "--no-trunc", "--format", "{{.Names}} {{.Mounts}}"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return [name for name in shown.split() if name.startswith(LABEL)]
+    return [line.split()[0] for line in shown.splitlines() if os.fspath(folder) in line]
 
 
 def stages_of(program: subprocess.Popen[str]) -> list[int]:
@@ -68,7 +68,7 @@ def test_a_signal_ends_everything(workplace, zoo, runtime, moment, number, exit_
         assert time.monotonic() < end, "a stage runs on"
         time.sleep(0.05)
     if runtime == "docker":
-        assert containers() == []
+        assert containers(workplace.folder) == []
 
 
 @pytest.mark.docker
@@ -78,10 +78,10 @@ def test_containers_of_a_killed_run_are_removed_by_the_next(workplace, zoo):
         read_until(program, "extract: ready")
         program.kill()
         program.communicate()
-    assert containers() != []
+    assert containers(workplace.folder) != []
     done = workplace.run("ckpt", "--model", "unet", "--runtime", "docker", "--out", "other")
     assert done.returncode == 0, done.stderr
-    assert containers() == []
+    assert containers(workplace.folder) == []
 
 
 def test_a_second_run_uses_the_export_again(workplace, checkpoint, runtime):

@@ -1,0 +1,118 @@
+"""What each stage gets to see, and the job lines that it reads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestration.run_paths import find_checkpoint
+from orchestration.runtimes.base import Mount
+from orchestration.settings import ExtractOptions, LoadOptions, RuntimeOptions
+from orchestration.stage_specs import (
+    check_job,
+    extract_job,
+    extract_spec,
+    load_job,
+    load_spec,
+    model_file,
+)
+
+
+class Host:
+    """A process that sees the host's paths."""
+
+    def path(self, host_path: Path) -> str:
+        return os.fspath(host_path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "model.ckpt.index").write_text("")
+    (tmp_path / "net.py").write_text("")
+    (tmp_path / "edited.csv").write_text("")
+    return tmp_path
+
+
+def test_stage_1(folder):
+    checkpoint, out = find_checkpoint(folder / "model.ckpt"), folder / "out"
+    options = RuntimeOptions(memory_limit_bytes=1 << 30, device="cuda:1")
+    spec = extract_spec(checkpoint, out, options, (3,))
+    assert spec.mounts == (Mount(folder, "/in", True), Mount(out, "/out", False))
+    assert (spec.stage, spec.device, spec.memory_limit_bytes) == ("extract", "cpu", 1 << 30)
+    assert spec.keep_open == (3,)
+    assert spec.environment["CUDA_VISIBLE_DEVICES"] == ""
+    extraction = ExtractOptions(step=5, inputs=("x:0",), input_shapes={"x:0": (1, 2)}, seed=9)
+    assert extract_job("extract", Host(), checkpoint, out, extraction) == {
+        "job": "extract",
+        "command": "extract",
+        "checkpoint": str(folder / "model.ckpt"),
+        "out": str(out),
+        "options": {
+            "step": 5,
+            "keep_optimizer": False,
+            "inputs": ["x:0"],
+            "outputs": [],
+            "input_shapes": {"x:0": [1, 2]},
+            "reference": True,
+            "reference_mb": 256,
+            "seed": 9,
+        },
+    }
+
+
+def test_an_inspection_has_nowhere_to_write(folder):
+    checkpoint = find_checkpoint(folder)
+    spec = extract_spec(checkpoint, None, RuntimeOptions(), ())
+    assert spec.mounts == (Mount(folder, "/in", True),)
+    assert "out" not in extract_job("inspect", Host(), checkpoint, None, ExtractOptions())
+
+
+def test_stage_2_sees_map_and_model_and_the_deepest_mount_comes_last(folder):
+    # The result lies below the folder of the map: found there, it would be read-only.
+    load = LoadOptions(f"{folder}/net.py:Net", map=folder / "edited.csv", tolerance=0.5)
+    export, out = folder / ".x" / "export", folder / ".x" / "result"
+    spec = load_spec(export, out, load, RuntimeOptions(device="cuda:1"), ())
+    assert spec.mounts == (
+        Mount(folder, "/map", True),
+        Mount(folder, "/model", True),
+        Mount(export, "/export", True),
+        Mount(out, "/out", False),
+    )
+    assert spec.device == "cuda:1"
+    assert "CUDA_VISIBLE_DEVICES" not in spec.environment
+    options = {
+        "model": f"{folder}/net.py:Net",
+        "device": "cuda:1",
+        "map": str(folder / "edited.csv"),
+        "tolerance": 0.5,
+        "prove": True,
+    }
+    checking = check_job(Host(), load, "cuda:1")
+    assert checking == {"job": "check", "command": "check", "options": options}
+    assert load_job(Host(), export, out, load, "cuda:1") == {
+        "job": "load",
+        "command": "load",
+        "export": str(export),
+        "out": str(out),
+        "options": options,
+    }
+
+
+def test_on_the_cpu_cards_are_hidden(folder):
+    spec = load_spec(folder, folder, LoadOptions("unet"), RuntimeOptions(device="cpu"), ())
+    assert spec.environment["CUDA_VISIBLE_DEVICES"] == ""
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        pytest.param("unet", None, id="name"),
+        pytest.param("package.module:Class", None, id="module"),
+        pytest.param("/a/net.py:Net", Path("/a/net.py"), id="file"),
+        pytest.param("/a:b/net.py:Net", Path("/a:b/net.py"), id="colon-in-the-path"),
+    ],
+)
+def test_a_model_may_be_a_file(model, expected):
+    assert model_file(model) == expected
