@@ -37,7 +37,10 @@ class TensorsDoNotFit(LoadError):
 
 
 class ParityFailed(LoadError):
-    """The loaded model computes something else than TensorFlow did."""
+    """The loaded model computes something else than TensorFlow did.
+
+    Not raised: the result is kept, marked as failed, and the orchestrator ends with this code.
+    """
 
     exit_code = 53
 

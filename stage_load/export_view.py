@@ -206,10 +206,6 @@ class ExportView:
             return None
         return node.shapes[index]
 
-    def layer_of_op(self, op: str) -> Layer | None:
-        """Return the layer whose main node is ``op``, if there is one."""
-        return self._layer_by_op.get(op)
-
     def layer_of_output(self, tensor: str) -> Layer | None:
         """Return the layer whose ``output`` is ``tensor`` (pass-through nodes skipped)."""
         return self._layer_by_output.get(self.source(tensor))
@@ -223,10 +219,6 @@ class ExportView:
             for tensor in self.sources(node):
                 found.setdefault(tensor, {})[node.name] = node
         return {tensor: tuple(nodes.values()) for tensor, nodes in found.items()}
-
-    @cached_property
-    def _layer_by_op(self) -> Mapping[str, Layer]:
-        return {layer.op: layer for layer in self.layers if layer.op is not None}
 
     @cached_property
     def _layer_by_output(self) -> Mapping[str, Layer]:

@@ -21,7 +21,6 @@ class TorchUnit:
 
     Attributes:
         path: its name in the model; empty for the model itself.
-        class_name: for messages.
         kind: the op kind that it is the torch counterpart of; ``None`` for a module of no known
             family, whose tensors keep the axes that its author gave them.
         tensors: own name (``"weight"``) -> tensor; a tied one under its first name in the model.
@@ -29,7 +28,6 @@ class TorchUnit:
     """
 
     path: str
-    class_name: str
     kind: str | None
     tensors: Mapping[str, TorchTensor]
     calls: int
@@ -43,14 +41,13 @@ class TorchModel:
         units: in the order in which they first run, those that never ran last.
         tensors: every tensor of the state dict by name; of tied ones the first name only.
         aliases: other names of tied tensors -> the first name.
-        order: ``"run"``, or ``"definition"`` when the model could not be run.
-        order_note: why it was not run, or ``None``.
+        order_note: why the model was not run, so that the units stand in the order of their
+            definition; ``None`` when it was.
     """
 
     units: tuple[TorchUnit, ...]
     tensors: Mapping[str, TorchTensor]
     aliases: Mapping[str, str]
-    order: str
     order_note: str | None
 
 

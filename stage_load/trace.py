@@ -52,15 +52,13 @@ def trace_model(model: nn.Module, inputs: Sequence[Tensor] | None) -> TorchModel
     units = tuple(
         TorchUnit(
             path=path,
-            class_name=type(modules[path]).__name__,
             kind=module_kind(modules[path], owned[path]),
             tensors=MappingProxyType(owned[path]),
             calls=calls.get(path, 0),
         )
         for path in ran
     )
-    order = "definition" if note else "run"
-    return TorchModel(units, MappingProxyType(tensors), aliases, order, note or None)
+    return TorchModel(units, MappingProxyType(tensors), aliases, note or None)
 
 
 def describe_failure(error: BaseException) -> str:

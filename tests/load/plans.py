@@ -20,7 +20,7 @@ def unit(path, kind, calls=1, **shapes):
         name: TorchTensor(f"{path}.{name}", shape, name in buffers)
         for name, shape in shapes.items()
     }
-    return TorchUnit(path, "Module", kind, tensors, calls)
+    return TorchUnit(path, kind, tensors, calls)
 
 
 def norm(path, channels, calls=1):
@@ -30,7 +30,7 @@ def norm(path, channels, calls=1):
 
 def torch_model(*units, note=None):
     tensors = {t.name: t for u in units for t in u.tensors.values()}
-    return TorchModel(units, tensors, {}, "run" if note is None else "definition", note)
+    return TorchModel(units, tensors, {}, note)
 
 
 def planned(maker, model, *given):

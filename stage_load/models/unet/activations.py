@@ -10,10 +10,7 @@ import numpy as np
 
 from stage_load.export_view import ExportView, Node
 from stage_load.models.unet.sizes import Array, NotComputable, SizeEvaluator
-from stage_load.models.unet.steps import Activation
-
-# tf.nn.leaky_relu's default, tensorflow/python/ops/nn_ops.py.
-TF1_LEAKY_RELU_ALPHA = 0.2
+from stage_load.models.unet.steps import TF1_LEAKY_RELU_ALPHA, Activation
 
 SINGLE_OPS: Mapping[str, str] = MappingProxyType(
     {

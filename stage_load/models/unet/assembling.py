@@ -97,7 +97,7 @@ def _assemble(view: ExportView, reader: Reader, size: Pair) -> UNetConfig:
             f"{', '.join(end.afterwards)}; the module returns the scores, which can be trained."
         )
     return UNetConfig(
-        in_channels=reader.context.feature(view.inputs[0].tensor).channels,  # type: ignore[union-attr]
+        in_channels=reader.in_channels,
         encoder=tuple(encoder),
         bottleneck=_steps(blocks[0]),
         decoder=tuple(decoder),

@@ -11,6 +11,7 @@ from stage_load.models.unet.steps import (
     BatchNorm,
     Convolution,
     Crop,
+    Padding,
     Pair,
     Pool,
     Resize,
@@ -190,7 +191,7 @@ class UNetConfig:
         convolutions: int = 2,
         batch_norm: bool = False,
         up: Literal["nearest", "transposed"] = "transposed",
-        padding: Literal["SAME", "VALID"] = "SAME",
+        padding: Padding = "SAME",
         activation: str = "relu",
     ) -> UNetConfig:
         """Configure a regular UNet without a checkpoint.
@@ -203,7 +204,7 @@ class UNetConfig:
             batch_norm: batch norm between each convolution and its activation.
             up: transposed convolution of kernel 2, or nearest x2 and a 3x3 convolution.
             padding: VALID crops the skips, as in arXiv:1505.04597.
-            activation: a name of ``tensorflow_layers.ACTIVATIONS``.
+            activation: a name of ``step_modules.ACTIVATIONS``.
         """
         after = (*((BatchNorm(),) if batch_norm else ()), Activation(activation))
 
@@ -217,9 +218,7 @@ class UNetConfig:
             return (Resize(), Convolution(width), *after)
 
         crop = Crop() if padding == "VALID" else None
-        lost = 0 if padding == "SAME" else 2 * convolutions * sum(2**n for n in range(len(widths)))
-        multiple = 2 ** (len(widths) - 1)
-        size = -(-(2 * lost + 2 * multiple) // multiple) * multiple
+        size = _standard_size(len(widths), convolutions, padding)
         return cls(
             in_channels=in_channels,
             encoder=tuple(EncoderLevel(block(width)) for width in widths[:-1]),
@@ -231,6 +230,13 @@ class UNetConfig:
             head=(Convolution(classes, kernel_size=(1, 1)),),
             sample_size=(size, size),
         )
+
+
+def _standard_size(resolutions: int, convolutions: int, padding: Padding) -> int:
+    """Return a size that goes evenly through the poolings, with room for what VALID takes off."""
+    lost = 0 if padding == "SAME" else 2 * convolutions * ((1 << resolutions) - 1)
+    multiple = 1 << (resolutions - 1)
+    return -(-(2 * lost + 2 * multiple) // multiple) * multiple
 
 
 def _decoder_level(values: Mapping[str, Any]) -> DecoderLevel:

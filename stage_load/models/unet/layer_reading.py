@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from stage_load.export_view import Layer, Node
+from stage_load.layouts import batch_norm
 from stage_load.models.unet.context import Context
 from stage_load.models.unet.feature import Feature
 from stage_load.models.unet.misfit import FAMILY, misfit
@@ -91,24 +92,22 @@ def _transposed(context: Context, node: Node, layer: Layer, given: Feature) -> F
 
 
 def _batch_norm(context: Context, node: Node, layer: Layer, given: Feature) -> Feature:
-    attributes = layer.attributes
-    if attributes.get("is_training"):
+    if layer.attributes.get("is_training"):
         raise misfit(
             node,
             "is a batch norm that always takes its statistics from the batch",
             "batch norm with moving statistics at inference",
         )
-    decay = attributes.get("decay")
-    if decay is None:
+    settings = batch_norm.settings(layer.attributes)
+    if "momentum" not in settings:
         context.assume(
             "The graph does not show the decay of the batch norm's moving statistics; torch's "
             f"momentum is set to {TF1_BATCH_NORM_MOMENTUM} (1 - 0.99, TensorFlow's default). "
             "It matters for training only."
         )
-    epsilon = attributes.get("effective_epsilon")
     step = BatchNorm(
-        epsilon=float(attributes["epsilon"] if epsilon is None else epsilon),
-        momentum=TF1_BATCH_NORM_MOMENTUM if decay is None else round(1.0 - float(decay), 12),
+        epsilon=settings["eps"],
+        momentum=settings.get("momentum", TF1_BATCH_NORM_MOMENTUM),
         affine=any(role in layer.variables for role in ("gamma", "beta")),
     )
     return given.then(node.output(), step)

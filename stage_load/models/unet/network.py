@@ -7,53 +7,10 @@ from collections import Counter, OrderedDict
 import torch
 from torch import Tensor, nn
 
-from stage_load.models.unet import tensorflow_layers as layers
 from stage_load.models.unet.config import DecoderLevel, EncoderLevel, UNetConfig
-from stage_load.models.unet.steps import (
-    Activation,
-    BatchNorm,
-    Bias,
-    Convolution,
-    DepthToSpace,
-    Dropout,
-    Pad,
-    Pool,
-    Rescale,
-    Resize,
-    Step,
-    Steps,
-    TransposedConvolution,
-    channels_after,
-)
-
-
-def build_step(step: Step, channels: int) -> nn.Module:
-    """Build one step as a module that takes [N, channels, H, W]."""
-    match step:
-        case Convolution():
-            return layers.convolution(step, channels)
-        case TransposedConvolution():
-            return layers.transposed_convolution(step, channels)
-        case BatchNorm():
-            return nn.BatchNorm2d(channels, step.epsilon, step.momentum, affine=step.affine)
-        case Activation():
-            return layers.activation(step)
-        case Dropout():
-            return nn.Dropout(step.probability)
-        case Pool():
-            return layers.pool(step)
-        case Resize():
-            return layers.TensorFlowResize(step)
-        case Bias():
-            return layers.ChannelBias(channels)
-        case DepthToSpace():
-            return layers.TensorFlowDepthToSpace(step.block_size)
-        case Rescale():
-            return layers.Rescale(step.scale, step.offset)
-        case Pad():
-            return layers.pad(step)
-        case _:
-            raise ValueError(f"Step {step.kind!r} stands where a block cannot hold it.")
+from stage_load.models.unet.step_modules import build_step
+from stage_load.models.unet.steps import Steps, channels_after
+from stage_load.models.unet.tensorflow_layers import crop_to
 
 
 def build_block(steps: Steps, channels: int) -> nn.Sequential:
@@ -105,7 +62,7 @@ class Decoder(nn.Module):
         for module in self.up:
             x = module(x, size) if getattr(module, "takes_skip_size", False) else module(x)
         if self.crops_skip:
-            skip = layers.crop_to(skip, (x.shape[2], x.shape[3]), self.crop_margins)
+            skip = crop_to(skip, (x.shape[2], x.shape[3]), self.crop_margins)
         if skip.shape[2:] != x.shape[2:]:
             raise ValueError(
                 f"The skip is {tuple(skip.shape[2:])} and the up-sampled map {tuple(x.shape[2:])} "
@@ -144,6 +101,10 @@ class UNet(nn.Module):
             channels = channels_after(up_level.block, merged)
         self.decoder = nn.ModuleList(decoder)
         self.head = build_block(config.head, channels)
+
+    def extra_repr(self) -> str:
+        """Say in ``print(model)`` which UNet this is."""
+        return self.config.describe()
 
     def forward(self, image: Tensor) -> Tensor:
         """Segment ``image`` [N, in_channels, H, W], or [N, H, W] if there is one channel.

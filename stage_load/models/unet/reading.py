@@ -47,7 +47,10 @@ class Afterwards:
 
 
 class Reader:
-    """One pass over the nodes of ``view``, with a concrete image size (height, width)."""
+    """One pass over the nodes of ``view``, with a concrete image size (height, width).
+
+    ``in_channels`` are the image's; ``context`` and ``afterwards`` are filled by ``read``.
+    """
 
     def __init__(self, view: ExportView, sample_size: Pair) -> None:
         self.context = Context(view)
@@ -55,6 +58,7 @@ class Reader:
         self._view = view
         self._sample_size = sample_size
         self._channels_first = image_is_channels_first(view)
+        self.in_channels = self._read_in_channels()
         self._layers = {
             view.producer(layer.output).name: layer
             for layer in view.layers
@@ -84,7 +88,7 @@ class Reader:
         tensor = self._view.inputs[0].tensor
         feature = Feature(
             tensor,
-            self._in_channels(),
+            self.in_channels,
             self._sample_size,
             tensor,
             channels_first=self._channels_first,
@@ -92,7 +96,7 @@ class Reader:
         )
         self.context.file(tensor, feature)
 
-    def _in_channels(self) -> int:
+    def _read_in_channels(self) -> int:
         shape = self._view.inputs[0].shape
         if shape is not None and len(shape) == 3:
             return 1

@@ -27,6 +27,8 @@ Padding = Literal["SAME", "VALID"]
 # decay.
 TF1_BATCH_NORM_EPSILON = 1e-3
 TF1_BATCH_NORM_MOMENTUM = 0.01
+# tf.nn.leaky_relu's default, tensorflow/python/ops/nn_ops.py.
+TF1_LEAKY_RELU_ALPHA = 0.2
 
 
 @dataclass(frozen=True)

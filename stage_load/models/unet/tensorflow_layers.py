@@ -1,26 +1,19 @@
 """Torch modules that pad, stride and resize as TensorFlow 1 does.
 
-Tensors are [batch, channels, height, width]. Plain torch modules are used wherever their padding
-is the same; the subclasses here are for what torch has no argument for.
+Tensors are [batch, channels, height, width]. These are for what torch has no argument for;
+``step_modules`` uses plain torch modules wherever their padding is the same.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stage_load.models.unet.steps import (
-    Activation,
-    Convolution,
     Margins,
-    Pad,
     Pair,
     PerChannel,
-    Pool,
     Resize,
     TransposedConvolution,
 )
@@ -222,93 +215,6 @@ class Rescale(nn.Module):
     def extra_repr(self) -> str:
         """Show the settings in ``print(model)``."""
         return f"scale={self.scale.flatten().tolist()}, offset={self.offset.flatten().tolist()}"
-
-
-ACTIVATIONS: Mapping[str, Callable[[float | None], nn.Module]] = MappingProxyType(
-    {
-        "elu": lambda alpha: nn.ELU(),
-        "leaky_relu": lambda alpha: nn.LeakyReLU(0.2 if alpha is None else alpha),
-        "log_softmax": lambda alpha: nn.LogSoftmax(dim=1),
-        "relu": lambda alpha: nn.ReLU(),
-        "relu6": lambda alpha: nn.ReLU6(),
-        "selu": lambda alpha: nn.SELU(),
-        "sigmoid": lambda alpha: nn.Sigmoid(),
-        "softmax": lambda alpha: nn.Softmax(dim=1),
-        "softplus": lambda alpha: nn.Softplus(),
-        "softsign": lambda alpha: nn.Softsign(),
-        "swish": lambda alpha: nn.SiLU(),
-        "tanh": lambda alpha: nn.Tanh(),
-    }
-)
-
-
-def convolution(step: Convolution, in_channels: int) -> nn.Conv2d:
-    """Build a convolution: nn.Conv2d where its even padding is TensorFlow's, else a subclass."""
-    totals = [(k - 1) * d for k, d in zip(step.kernel_size, step.dilation, strict=True)]
-    even = step.stride == (1, 1) and all(total % 2 == 0 for total in totals)
-    same = step.padding == "SAME"
-    return (SameConv2d if same and not even else nn.Conv2d)(
-        in_channels,
-        step.out_channels,
-        step.kernel_size,
-        stride=step.stride,
-        padding=(totals[0] // 2, totals[1] // 2) if same and even else 0,
-        dilation=step.dilation,
-        bias=step.bias,
-    )
-
-
-def transposed_convolution(step: TransposedConvolution, in_channels: int) -> nn.Module:
-    """Build a transposed convolution: nn.ConvTranspose2d where its crop is TensorFlow's."""
-    margins = [k - s for k, s in zip(step.kernel_size, step.stride, strict=True)]
-    even = all(margin >= 0 and (step.padding == "VALID" or margin % 2 == 0) for margin in margins)
-    if step.output_size == "skip" or not even:
-        return TensorFlowConvTranspose2d(in_channels, step)
-    padding = (0, 0) if step.padding == "VALID" else (margins[0] // 2, margins[1] // 2)
-    return nn.ConvTranspose2d(
-        in_channels, step.out_channels, step.kernel_size, step.stride, padding, bias=step.bias
-    )
-
-
-def pool(step: Pool) -> nn.Module:
-    """Build a pooling: plain where the window is the stride, else a subclass for SAME."""
-    # With window = stride, SAME adds an incomplete window at the end, as ceil_mode does.
-    plain = step.padding == "VALID" or step.kernel_size == step.stride
-    ceil = step.padding == "SAME"
-    if step.method == "max":
-        return (
-            nn.MaxPool2d(step.kernel_size, step.stride, ceil_mode=ceil)
-            if plain
-            else SameMaxPool2d(step.kernel_size, step.stride)
-        )
-    return (
-        nn.AvgPool2d(step.kernel_size, step.stride, ceil_mode=ceil, count_include_pad=False)
-        if plain
-        else SameAvgPool2d(step.kernel_size, step.stride)
-    )
-
-
-def pad(step: Pad) -> nn.Module:
-    """Build a padding of fixed margins."""
-    (top, bottom), (left, right) = step.margins
-    margins = (left, right, top, bottom)
-    return (
-        nn.ReflectionPad2d(margins)
-        if step.mode == "reflect"
-        else nn.ConstantPad2d(margins, step.value)
-    )
-
-
-def activation(step: Activation) -> nn.Module:
-    """Build an activation by its name.
-
-    Raises:
-        ValueError: the name is not in ``ACTIVATIONS``.
-    """
-    if step.name not in ACTIVATIONS:
-        known = ", ".join(sorted(ACTIVATIONS))
-        raise ValueError(f"Activation {step.name!r} is unknown. Known: {known}.")
-    return ACTIVATIONS[step.name](step.alpha)
 
 
 def crop_to(x: Tensor, size: Pair, margins: Margins | None) -> Tensor:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from stage_load.models.unet import step_modules
 from stage_load.models.unet import tensorflow_layers as layers
 from stage_load.models.unet.config import DecoderLevel, EncoderLevel, UNetConfig
 from stage_load.models.unet.network import UNet
@@ -99,6 +100,7 @@ def test_description():
         "UNet of 3 levels (4-6-9 channels), 3 -> 2 channels, nearest up-sampling, batch norm, "
         "skip first"
     )
+    assert config.describe() in str(UNet(config))
 
 
 def test_names_are_readable():
@@ -182,7 +184,7 @@ def test_same_padding(size, kernel, stride, padding):
     ],
 )
 def test_plain_convolution_where_padding_is_even(step, plain):
-    module = layers.convolution(step, 3)
+    module = step_modules.convolution(step, 3)
     assert (type(module) is nn.Conv2d) == plain
 
 
@@ -198,7 +200,7 @@ def test_plain_convolution_where_padding_is_even(step, plain):
     ],
 )
 def test_plain_transposed_convolution_where_the_crop_is_even(step, plain):
-    module = layers.transposed_convolution(step, 3)
+    module = step_modules.transposed_convolution(step, 3)
     assert (type(module) is nn.ConvTranspose2d) == plain
 
 
@@ -226,7 +228,7 @@ def test_transposed_convolution_is_the_gradient(kernel, stride, padding, skip_si
     torch.manual_seed(0)
     output_size = "stride" if skip_size is None else "skip"
     step = TransposedConvolution(4, kernel, stride, padding, output_size=output_size)
-    module = layers.transposed_convolution(step, 3)
+    module = step_modules.transposed_convolution(step, 3)
     x = torch.randn(1, 3, 5, 7)
     found = module(x) if skip_size is None else module(x, list(skip_size))
     wanted = gradient_of_convolution(x, module.weight, stride, padding, found.shape[2:])
@@ -240,13 +242,13 @@ def test_transposed_convolution_is_the_gradient(kernel, stride, padding, skip_si
 
 @pytest.mark.parametrize("kernel", [2, 3], ids=["plain", "uneven"])
 def test_same_max_pool_pads_with_minus_infinity(kernel):
-    pool = layers.pool(Pool("max", (kernel, kernel)))
+    pool = step_modules.pool(Pool("max", (kernel, kernel)))
     assert pool(torch.full((1, 1, 5, 7), -3.0)).tolist() == [[[[-3.0] * 4] * 3]]
 
 
 @pytest.mark.parametrize("kernel", [2, 3], ids=["plain", "uneven"])
 def test_same_average_pool_does_not_count_the_padding(kernel):
-    pool = layers.pool(Pool("average", (kernel, kernel)))
+    pool = step_modules.pool(Pool("average", (kernel, kernel)))
     torch.testing.assert_close(pool(torch.full((1, 1, 5, 7), 3.0)), torch.full((1, 1, 3, 4), 3.0))
 
 
@@ -290,4 +292,4 @@ def test_crop():
 
 def test_unknown_activation():
     with pytest.raises(ValueError, match=r"'gelu' is unknown\. Known: elu, "):
-        layers.activation(Activation("gelu"))
+        step_modules.activation(Activation("gelu"))

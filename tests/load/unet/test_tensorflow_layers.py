@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from stage_load.models.unet import step_modules
 from stage_load.models.unet import tensorflow_layers as layers
 from stage_load.models.unet.steps import Convolution, Pool, Resize, TransposedConvolution
 
@@ -31,14 +32,14 @@ def build(case):
     match case["op"]:
         case "conv2d":
             step = Convolution(3, *window, padding=padding, bias=False)
-            return layers.convolution(step, 2)
+            return step_modules.convolution(step, 2)
         case "conv2d_transpose":
             step = TransposedConvolution(3, *window, padding, bias=False)
-            return layers.transposed_convolution(step, 2)
+            return step_modules.transposed_convolution(step, 2)
         case "max_pool":
-            return layers.pool(Pool("max", *window, padding))
+            return step_modules.pool(Pool("max", *window, padding))
         case "avg_pool":
-            return layers.pool(Pool("average", *window, padding))
+            return step_modules.pool(Pool("average", *window, padding))
         case "resize":
             corners, centers = case["align_corners"], case["half_pixel_centers"]
             return layers.TensorFlowResize(Resize(case["method"], None, corners, centers))
