@@ -82,7 +82,7 @@ VARIANTS: dict[str, Variant] = {
     ),
     "additive_skip": Variant(REFUSED, "additive_skip", fits=False, first_misfit="up1/add"),
     "plain_autoencoder": Variant(
-        REFUSED, "plain_autoencoder", fits=False, first_misfit="up1/ResizeNearestNeighbor"
+        REFUSED, "plain_autoencoder", fits=False, first_misfit="up0/ResizeNearestNeighbor"
     ),
 }
 
