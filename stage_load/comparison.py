@@ -39,6 +39,7 @@ class Comparison:
         compared: numbers that were compared: all elements but those.
         varies: TensorFlow's numbers are not one value (or zero) everywhere, so that agreement
             says something of the weights.
+        misplaced: NaN or infinity stands in one of both only.
     """
 
     verdict: str
@@ -53,6 +54,7 @@ class Comparison:
     non_finite: int = 0
     compared: int = 0
     varies: bool = False
+    misplaced: bool = False
 
     @property
     def agrees(self) -> bool:
@@ -90,6 +92,7 @@ def compare(
             expected=_number(expected, misplaced),
             actual=_number(actual, misplaced),
             non_finite=_count_non_finite(expected),
+            misplaced=True,
         )
     if not _is_inexact(expected):
         return _compare_exactly(expected, actual)

@@ -42,7 +42,7 @@ from stage_load.safetensors_writer import write_error, write_text
 from stage_load.strict import check_plan
 from stage_load.torch_units import TorchModel
 from stage_load.trace import trace_model
-from stage_load.verdict import Parity, unproven
+from stage_load.verdict import Parity, unproven, without_misplaced
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,8 @@ def run_load(job: Job, events: JobEvents, stopwatch: Stopwatch) -> dict[str, Any
             found = load_plan(model, plan, traced.aliases, export.variables, path, progress)
         with stopwatch.phase("prove"):
             parity = _prove(job, export, model, plan, events)
+            if found:
+                parity = without_misplaced(parity)
         with stopwatch.phase("write"):
             return _write(job, _Outcome(export, choices, prepared, model, plan, found, parity))
 

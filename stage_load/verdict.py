@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stage_load.comparison import Comparison
 
@@ -11,6 +11,7 @@ FAILED = "failed"
 UNPROVEN = "unproven"
 
 _NO_NUMBER = "TensorFlow computed no finite number there"
+_SPREADS = "the checkpoint's weights hold NaN or infinity, which spreads differently in torch"
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,34 @@ def judge(
             f"{compared}, and each has one value everywhere: other weights could give the same",
         )
     return verdict(PROVEN, compared + _without(not_compared))
+
+
+def without_misplaced(parity: Parity) -> Parity:
+    """Judge again without the tensors in which NaN or infinity stands at different places.
+
+    For a checkpoint whose own weights are not finite: frameworks differ in how NaN spreads (a
+    maximum drops it in TensorFlow and keeps it in torch), which says nothing of the loading. If
+    the outputs are among these tensors, nothing is proven.
+    """
+    if not parity.outputs:
+        return parity
+    layers = tuple(entry for entry in parity.layers if not entry.comparison.misplaced)
+    outputs = tuple(entry for entry in parity.outputs if not entry.comparison.misplaced)
+    left_out = [
+        NotCompared(entry.layer, entry.name, _SPREADS)
+        for entry in parity.layers
+        if entry.comparison.misplaced
+    ]
+    left_out += [
+        NotCompared(None, entry.tensor, _SPREADS)
+        for entry in parity.outputs
+        if entry.comparison.misplaced
+    ]
+    again = judge(layers, outputs, (*left_out, *parity.not_compared), parity.tolerance)
+    if again.verdict == UNPROVEN and left_out and not outputs:
+        reason = f"no output of the model could be compared with TensorFlow's: {_SPREADS}"
+        return replace(again, reason=reason)
+    return again
 
 
 def _says_nothing(comparison: Comparison) -> bool:

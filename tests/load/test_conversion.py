@@ -140,6 +140,30 @@ def test_nan_in_a_weight_is_converted_and_reported(classifier, load, tmp_path):
     assert int(torch.isinf(weight).sum()) == 1
 
 
+def test_nan_in_a_weight_that_spreads_differently_proves_nothing(classifier, load, tmp_path):
+    maker, model = classifier
+    poisoned = maker.arrays["logits/kernel"].copy()
+    poisoned[4, 2] = np.nan
+    # As if TensorFlow had dropped the NaN on the way: its numbers stay finite.
+    maker.arrays["logits/kernel"] = poisoned
+    result, out = load(maker.write(tmp_path / "export"), model)
+    assert result["verdict"] == "unproven"
+    assert "spreads differently in torch" in result["reason"]
+    assert result["parity"]["not_compared"] >= 2
+    assert (out / "model.safetensors").is_file()
+
+
+def test_nan_in_a_weight_does_not_excuse_other_differences(classifier, load, tmp_path):
+    maker, model = classifier
+    poisoned = maker.arrays["logits/kernel"].copy()
+    poisoned[4, 2] = np.nan
+    maker.arrays["logits/kernel"] = poisoned
+    maker.layer_outputs[1] = maker.layer_outputs[1] * np.float32(1.01)
+    result, _ = load(maker.write(tmp_path / "export"), model)
+    assert result["verdict"] == "failed"
+    assert result["parity"]["first_differing_layer"]["name"] == "separable/depthwise"
+
+
 def test_nan_in_one_of_them_only_fails(classifier, load, tmp_path):
     maker, model = classifier
     maker.layer_outputs[1][0, 1, 0, 2] = np.nan
