@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from orchestration.errors import StageCrashed
-
 Stage = Literal["extract", "load"]
 Event = dict[str, Any]
 Notify = Callable[[str], None]
@@ -46,8 +44,8 @@ class StageSpec:
         memory_limit_bytes: None = no limit.
         environment: variables for the stage, on top of the runtime's own few. Nothing of the
             caller's environment is inherited.
-        run_id: names the run, so that leftovers of killed runs can be told from living ones; "" = the
-            runtime makes one up.
+        run_id: names the run, so that leftovers of killed runs can be told from living ones; "" =
+            the runtime makes one up.
         keep_open: file descriptors that a child process on this host must inherit (the lock of the
             run's temporary folder).
     """
@@ -168,22 +166,3 @@ class Runtime(Protocol):
 def encode_job(job: Mapping[str, object]) -> bytes:
     """One job as the line that a stage reads."""
     return json.dumps(job, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"
-
-
-def decode_event(line: bytes) -> Event:
-    """One line of a stage's output as an event.
-
-    Raises:
-        StageCrashed: the line is not a JSON object with an "event".
-    """
-    try:
-        event = json.loads(line)
-    except ValueError:
-        event = None
-    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
-        raise StageCrashed(
-            f"A stage wrote {line[:200]!r} where an event was due.",
-            'Stages write one JSON object with an "event" per line.',
-            "Run again with --verbose to see the stage's own text.",
-        )
-    return event
