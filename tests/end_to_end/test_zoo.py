@@ -1,0 +1,73 @@
+"""The rest of the zoo: proven, unproven, or refused by the right op."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+MODEL_DOES_NOT_FIT = 51
+# test_unets.py has these, through both runtimes.
+REQUIRED = frozenset(
+    {
+        "upconvcat",
+        "upconvcat_batch_norm_adam",
+        "paper_valid",
+        "two_levels",
+        "five_levels",
+        "cond_batch_norm",
+        "bare",
+    }
+)
+
+
+def _variants():
+    spec = importlib.util.spec_from_file_location("unet_zoo", TESTS / "unet_zoo.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return {name: one for name, one in module.VARIANTS.items() if name not in REQUIRED}
+
+
+VARIANTS = _variants()
+PROVABLE = [name for name, one in VARIANTS.items() if one.fits and one.runs and not one.bare]
+UNPROVABLE = [name for name, one in VARIANTS.items() if one.fits and (one.bare or not one.runs)]
+REFUSED = [name for name, one in VARIANTS.items() if not one.fits]
+
+
+def convert(workplace, folder):
+    return workplace.run(folder, "--model", "unet", "--runtime", "local", "--out", "out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROVABLE)
+def test_proven(workplace, zoo, load_python, name):
+    done = convert(workplace, zoo(name))
+    assert done.returncode == 0, done.stderr
+    parity = workplace.manifest("out")["load"]["result"]["parity"]
+    assert parity["max_rel"] < 1e-4
+    assert parity["compared_outputs"] == 1
+    assert parity["compared_layers"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", UNPROVABLE)
+def test_converted_without_a_proof(workplace, zoo, load_python, name):
+    done = convert(workplace, zoo(name))
+    assert done.returncode == 0, done.stderr
+    report = json.loads((workplace.folder / "out" / "report.json").read_bytes())
+    assert report["verdict"] == "unproven"
+    assert report["coverage"]["variables_loaded"] == report["coverage"]["variables"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(workplace, zoo, load_python, name):
+    done = convert(workplace, zoo(name))
+    assert done.returncode == MODEL_DOES_NOT_FIT
+    assert f"'{VARIANTS[name].first_misfit}'" in done.stderr
+    assert not (workplace.folder / "out").exists()
