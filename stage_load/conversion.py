@@ -42,7 +42,7 @@ from stage_load.safetensors_writer import write_error, write_text
 from stage_load.strict import check_plan
 from stage_load.torch_units import TorchModel
 from stage_load.trace import trace_model
-from stage_load.verdict import Parity, unproven, without_misplaced
+from stage_load.verdict import Parity, unproven
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,7 @@ def run_load(job: Job, events: JobEvents, stopwatch: Stopwatch) -> dict[str, Any
             path = job.out / MODEL_FILE
             found = load_plan(model, plan, traced.aliases, export.variables, path, progress)
         with stopwatch.phase("prove"):
-            parity = _prove(job, export, model, plan, events)
-            if found:
-                parity = without_misplaced(parity)
+            parity = _prove(job, export, model, plan, events, weights_are_finite=not found)
         with stopwatch.phase("write"):
             return _write(job, _Outcome(export, choices, prepared, model, plan, found, parity))
 
@@ -183,11 +181,22 @@ def _checked_plan(
     return plan
 
 
-def _prove(job: Job, export: Export, model: nn.Module, plan: Plan, events: JobEvents) -> Parity:
+def _prove(
+    job: Job,
+    export: Export,
+    model: nn.Module,
+    plan: Plan,
+    events: JobEvents,
+    *,
+    weights_are_finite: bool,
+) -> Parity:
     tolerance = job.options.tolerance
     if not job.options.prove:
         return unproven("the proof was switched off", tolerance)
-    return prove(export, model, plan.places, tolerance, _progress(events, "prove", "layers"))
+    progress = _progress(events, "prove", "layers")
+    return prove(
+        export, model, plan.places, tolerance, progress, weights_are_finite=weights_are_finite
+    )
 
 
 def _write(job: Job, outcome: _Outcome) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from stage_load.verdict import (
     Parity,
     judge,
     unproven,
+    without_misplaced,
 )
 
 Progress = Callable[[int, int], None]
@@ -57,6 +58,8 @@ def prove(
     places: Sequence[LayerPlace],
     tolerance: float,
     progress: Progress,
+    *,
+    weights_are_finite: bool,
 ) -> Parity:
     """Run the loaded model and compare outputs and layers with TensorFlow's.
 
@@ -66,6 +69,7 @@ def prove(
         places: where each layer runs.
         tolerance: allowed difference relative to each tensor's scale.
         progress: called with (compared, all) layers.
+        weights_are_finite: the checkpoint holds neither NaN nor infinity.
     """
     reference = export.reference
     if reference is None:
@@ -88,7 +92,8 @@ def prove(
                 run.not_compared(),
             )
         outputs, missing = _compare_outputs(export, reference, model, result, tolerance)
-    return judge(run.layers(), outputs, (*run.not_compared(), *missing), tolerance)
+    parity = judge(run.layers(), outputs, (*run.not_compared(), *missing), tolerance)
+    return parity if weights_are_finite else without_misplaced(parity)
 
 
 @dataclass

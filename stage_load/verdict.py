@@ -121,8 +121,6 @@ def without_misplaced(parity: Parity) -> Parity:
     maximum drops it in TensorFlow and keeps it in torch), which says nothing of the loading. If
     the outputs are among these tensors, nothing is proven.
     """
-    if not parity.outputs:
-        return parity
     layers = tuple(entry for entry in parity.layers if not entry.comparison.misplaced)
     outputs = tuple(entry for entry in parity.outputs if not entry.comparison.misplaced)
     left_out = [

@@ -198,6 +198,8 @@ def test_nan_in_a_weight_is_converted_and_reported(workplace, checkpoint, runtim
     )
     done = workplace.run("ckpt", "--model", "unet", "--runtime", runtime, "--out", "out")
     assert done.returncode == 0, done.stdout + done.stderr
+    # TensorFlow's maximum drops NaN and torch's keeps it: that is no failure of the conversion.
+    assert done.stdout.startswith("UNPROVEN  out\n")
     assert "NaN or infinity in the checkpoint's" in done.stdout
     (weight,) = workplace.manifest("out")["load"]["result"]["non_finite_weights"]
     assert weight["count"] == 1
