@@ -38,6 +38,7 @@ from orchestration.errors import (
     Terminated,
     exit_code_of,
 )
+from orchestration.printing import printable
 from orchestration.run_paths import cache_folder, default_out
 from orchestration.summary import error_lines, shown_path, summary_lines, verdict_color
 
@@ -263,7 +264,8 @@ def _internal_error_hook(
     def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         text = "".join(traceback.format_exception(kind, error, trace))
         click.secho(f"Error: InternalError (exit code {EXIT_INTERNAL_ERROR})", fg="red", err=True)
-        click.echo(f"  {kind.__name__}: {error}\n  This is a bug. Please report it.", err=True)
+        click.echo(f"  {kind.__name__}: {printable(str(error))}", err=True)
+        click.echo("  This is a bug. Please report it.", err=True)
         _keep_traceback(text, verbose)
 
     return show
@@ -275,12 +277,12 @@ def _keep_traceback(text: str, verbose: bool) -> None:
     path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{sys.argv}\n\n{text}", encoding="utf-8", errors="surrogateescape")
+        path.write_text(f"{sys.argv}\n\n{text}", encoding="utf-8", errors="backslashreplace")
         click.echo(f"  The details are in {shown_path(path)}", err=True)
     except OSError:
         verbose = True
     if verbose:
-        click.echo(text, err=True)
+        click.echo(printable(text), err=True)
 
 
 if __name__ == "__main__":

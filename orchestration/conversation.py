@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestration.crash import explain_exit
-from orchestration.errors import OrchestrationError, StageFailed
+from orchestration.errors import StageFailed
 from orchestration.runtimes.base import Event, Runtime, Stage, StageProcess, StageSpec
 
 Listener = Callable[[Stage, Event], None]
@@ -57,7 +57,7 @@ class _Message:
 
     stage: Stage
     event: Event | None = None
-    error: OrchestrationError | None = None
+    error: Exception | None = None
 
 
 class Conversation:
@@ -163,7 +163,7 @@ class Conversation:
         try:
             for event in process.events():
                 self._inbox.put(_Message(stage, event=event))
-        except OrchestrationError as error:
+        except Exception as error:  # noqa: BLE001 - a thread that dies silently would be waited for
             self._inbox.put(_Message(stage, error=error))
         else:
             self._inbox.put(_Message(stage))

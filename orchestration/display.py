@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from orchestration.printing import printable
 from orchestration.runtimes.base import Event, Stage
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class LineDisplay:
 
     def notify(self, line: str) -> None:
         """Print a line."""
-        print(line, file=self._stream, flush=True)
+        print(printable(line), file=self._stream, flush=True)
 
     def event(self, stage: Stage, event: Event) -> None:
         """Print the event, unless its like was printed a moment ago."""
@@ -92,6 +93,7 @@ class TerminalDisplay:
 
     def notify(self, line: str) -> None:
         """Print a line, above the bars if there are any."""
+        line = printable(line)
         if self._progress is None:
             print(line, file=self._stream, flush=True)
         else:
@@ -167,4 +169,4 @@ def describe_event(stage: Stage, event: Event) -> str | None:
 
 
 def _described(stage: Stage, what: str) -> str:
-    return f"{stage:<8} {what}".ljust(_DESCRIPTION_WIDTH)
+    return printable(f"{stage:<8} {what}").ljust(_DESCRIPTION_WIDTH)

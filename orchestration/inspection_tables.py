@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from orchestration.printing import printable
+
 # Wide enough for every name: a pipe has no edge at which a table would have to be cut.
 _PIPE_WIDTH = 10_000
 _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -27,6 +29,7 @@ def print_inspection(inspection: Mapping[str, Any], stream: TextIO) -> None:
         highlight=False,
         markup=False,
     )
+    inspection = _printable(inspection)
     console.print(_headline(inspection))
     console.print()
     console.print(_variables_table(inspection["variables"]))
@@ -59,6 +62,15 @@ def size_text(size_bytes: int | None) -> str:
         if size_bytes >= factor:
             return f"{size_bytes / factor:.3g} {unit}"
     return f"{size_bytes} B"
+
+
+def _printable(value: Any) -> Any:
+    """The same value with texts that a terminal can be sent."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {key: _printable(part) for key, part in value.items()}
+    return [_printable(part) for part in value] if isinstance(value, list) else value
 
 
 def _headline(inspection: Mapping[str, Any]) -> Text:

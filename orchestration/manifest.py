@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import stat
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,7 +76,9 @@ class BackgroundDescription:
 def changed_files(folder: Path, described: Sequence[Mapping[str, Any]]) -> list[str]:
     """Names of files that are missing or differ from their description, sorted.
 
-    Sizes are looked at first: nothing is read when those differ already.
+    Sizes are looked at first: nothing is read when those differ already. Nor is anything outside
+    the folder, or what is no plain file: a description may come from anywhere, and a device has
+    no end.
     """
     wrong = [str(entry["name"]) for entry in described if not _has_size(folder, entry)]
     if wrong:
@@ -125,10 +128,14 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def _has_size(folder: Path, entry: Mapping[str, Any]) -> bool:
-    try:
-        return (folder / str(entry["name"])).stat().st_size == int(entry["size_bytes"])
-    except OSError:
+    name = Path(str(entry["name"]))
+    if name.is_absolute() or ".." in name.parts:
         return False
+    try:
+        status = (folder / name).stat()
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size == entry["size_bytes"]
 
 
 def _host_facts() -> dict[str, Any]:

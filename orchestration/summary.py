@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration.errors import EXIT_PARITY_FAILED, OrchestrationError, error_name, exit_code_of
+from orchestration.printing import printable
 
 if TYPE_CHECKING:
     from orchestration.doctor import Check
@@ -31,18 +32,18 @@ def summary_lines(out: Path, manifest: Mapping[str, Any], is_new: bool) -> list[
     note = "" if is_new else "  (made by an earlier run; nothing to do)"
     rows = list(_load_rows(out, manifest) if verdict is not None else _extract_rows(manifest))
     rows.append(("time", f"{manifest['total_s']:.1f} s"))
-    return [f"{headline}  {shown_path(out)}{note}"] + [
-        f"  {label:<{_LABEL_WIDTH}}{text}" for label, text in rows
+    return [printable(f"{headline}  {shown_path(out)}{note}")] + [
+        printable(f"  {label:<{_LABEL_WIDTH}}{text}") for label, text in rows
     ]
 
 
 def error_lines(error: OrchestrationError) -> list[str]:
     """An error in its three parts, its class and exit code first."""
     return [
-        f"Error: {error_name(error)} (exit code {exit_code_of(error)})",
-        f"  {error.happened}",
-        f"  {error.expected}",
-        f"  {error.remedy}",
+        f"Error: {printable(error_name(error))} (exit code {exit_code_of(error)})",
+        f"  {printable(error.happened)}",
+        f"  {printable(error.expected)}",
+        f"  {printable(error.remedy)}",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Checks that the parts of ``graph.json`` speak of each other rightly, beyond what a schema says."""
+"""Checks that the parts of ``graph.json`` speak of each other rightly, which no schema can say."""
 
 from __future__ import annotations
 

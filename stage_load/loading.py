@@ -36,7 +36,7 @@ def load_plan(
     path: Path,
     progress: Progress,
 ) -> tuple[NonFinite, ...]:
-    """Fill a model as planned and write its state dict to ``path``.
+    """Fill a model as planned, write its state dict to ``path``, return what is not finite.
 
     Args:
         model: built, its parameters empty.
@@ -45,9 +45,6 @@ def load_plan(
         reader: the variables.
         path: of the model's file.
         progress: called with (filled, all) tensors.
-
-    Returns:
-        The tensors that have elements which are NaN or infinite.
 
     Raises:
         ExportDamaged: a variable cannot be read.
@@ -64,13 +61,7 @@ def load_plan(
         writer.add(names.of(row), tensor)
         progress(filled, total)
 
-    layout = [
-        (name, _dtype(row, targets, reader), row.torch_shape or ())
-        for row in plan.rows
-        if row.torch_name is not None
-        for name in names.of(row)
-    ]
-    with ModelWriter(path, layout) as writer:
+    with ModelWriter(path, _layout(plan, names, targets, reader)) as writer:
         fill_tensors(targets, plan.rows, reader, fill)
     set_module_values(model, plan.settings)
     origin = {row.torch_name: row.tf_name for row in plan.rows}
@@ -90,6 +81,18 @@ class _Names:
     def of(self, row: Row) -> tuple[str, ...]:
         name = row.torch_name or ""
         return (name, *self._others.get(name, ()))
+
+
+def _layout(
+    plan: Plan, names: _Names, targets: Mapping[str, Tensor], reader: SafetensorsReader
+) -> list[tuple[str, str, tuple[int, ...]]]:
+    """Return name, dtype and shape of every tensor of the file, tied ones under each name."""
+    return [
+        (name, _dtype(row, targets, reader), row.torch_shape or ())
+        for row in plan.rows
+        if row.torch_name is not None
+        for name in names.of(row)
+    ]
 
 
 def _dtype(row: Row, targets: Mapping[str, Tensor], reader: SafetensorsReader) -> str:

@@ -12,12 +12,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from orchestration.errors import EngineRefused, FeatureUnavailable
+from orchestration.event_check import MOST_LINE_BYTES, decode_event, line_too_long
 from orchestration.runtimes.base import (
     Event,
     ExitStatus,
     Notify,
     StageSpec,
-    decode_event,
     encode_job,
 )
 from orchestration.runtimes.containers import container_path, host_text
@@ -32,6 +32,8 @@ SIGKILL_CODE = 137
 OOM_REPORT_DELAY_S = 1.0
 OOM_POLL_S = 0.05
 READER_END_TIMEOUT_S = 10
+# A longer line of people's text is shown in pieces.
+_MOST_TEXT_BYTES = 1 << 16
 
 
 class ContainerProcess:
@@ -86,9 +88,11 @@ class ContainerProcess:
         """Yield event after event until the container closes its output.
 
         Raises:
-            StageCrashed: a line is not an event.
+            StageCrashed: a line is not an event, or has no end.
         """
         for line in self.lines():
+            if len(line) > MOST_LINE_BYTES:
+                raise line_too_long(MOST_LINE_BYTES)
             yield decode_event(line)
 
     def lines(self) -> Iterator[bytes]:
@@ -190,7 +194,7 @@ def _read_streams(
     streams: Attachment, lines: queue.SimpleQueue[bytes | None], on_text: Notify
 ) -> None:
     """Split both streams into lines until the container closes them; runs in a thread."""
-    text, output = LineSplitter(), LineSplitter()
+    text, output = LineSplitter(_MOST_TEXT_BYTES), LineSplitter(MOST_LINE_BYTES)
     try:
         for stream, data in streams.frames():
             if stream == STDERR:

@@ -20,6 +20,13 @@ SCRATCH_OPTIONS = "rw,noexec,nosuid,nodev,size=256m,mode=1777"
 # Enough for the thread pools of TensorFlow, torch and BLAS on a machine with hundreds of cores, and
 # an end to a fork bomb.
 PIDS_LIMIT = 2048
+ISOLATION: Mapping[str, Any] = {
+    "network_mode": "none",
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+    "pids_limit": PIDS_LIMIT,
+}
 # The caller's uid has no passwd entry: getpass.getuser() and expanduser() need these.
 HOME_ENVIRONMENT: Mapping[str, str] = {
     "HOME": SCRATCH,
@@ -65,9 +72,8 @@ def container_arguments(
 ) -> dict[str, Any]:
     """Keyword arguments of `containers.create` for a stage.
 
-    No network, a read-only root, no capability, no new privileges, a limit on processes, the
-    caller's user, inputs read-only, one writable folder, scratch in memory from which nothing can
-    be executed.
+    Besides `ISOLATION`: the caller's user, inputs read-only, one writable folder, scratch in memory
+    from which nothing can be executed.
 
     Args:
         spec: what to run.
@@ -89,13 +95,9 @@ def container_arguments(
         "stdin_open": True,
         # Passes signals on and reaps children: Python as process 1 does neither.
         "init": True,
-        "network_mode": "none",
-        "read_only": True,
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
-        "pids_limit": PIDS_LIMIT,
         # What a stage says is read here as it comes; the engine need not keep a copy on its disk.
         "log_config": {"Type": "none", "Config": {}},
+        **ISOLATION,
     }
     if spec.memory_limit_bytes is not None:
         # Equal, or the engine grants as much again in swap.

@@ -23,6 +23,7 @@ from orchestration.environments import (
     recipe_for,
 )
 from orchestration.errors import FeatureUnavailable, OrchestrationError
+from orchestration.event_check import MOST_LINE_BYTES, decode_event, line_too_long
 from orchestration.interpreters import find_legacy_python, find_uv
 from orchestration.run_paths import repository_folder
 from orchestration.runtimes.base import (
@@ -33,7 +34,6 @@ from orchestration.runtimes.base import (
     Stage,
     StageProcess,
     StageSpec,
-    decode_event,
     encode_job,
 )
 from orchestration.settings import RuntimeOptions
@@ -57,6 +57,8 @@ _INHERITED = (
 _OOM_COUNTER = "oom_kill "
 # A process that left the session keeps the pipe open; nobody waits for its text.
 _TEXT_PATIENCE_S = 1.0
+# A longer line of people's text is shown in pieces.
+_MOST_TEXT_BYTES = 1 << 16
 
 
 class LocalRuntime:
@@ -206,7 +208,9 @@ class LocalProcess:
         assert self._process.stdout is not None
         self._has_reader = True
         with self._process.stdout as stream:
-            for line in stream:
+            while line := stream.readline(MOST_LINE_BYTES + 1):
+                if len(line) > MOST_LINE_BYTES:
+                    raise line_too_long(MOST_LINE_BYTES)
                 yield decode_event(line)
 
     def close_input(self) -> None:
@@ -267,7 +271,7 @@ def sources_sha256(folder: Path) -> str:
 
 def _forward_lines(stream: IO[bytes], on_text: Notify) -> None:
     with stream:
-        for line in stream:
+        while line := stream.readline(_MOST_TEXT_BYTES):
             on_text(line.decode(errors="replace").rstrip("\n"))
 
 

@@ -77,21 +77,36 @@ class Attachment:
 
 
 class LineSplitter:
-    """Turns pieces of a stream into lines. Pieces of a long line are joined once, at its end."""
+    """Turns pieces of a stream into lines. Pieces of a long line are joined once, at its end.
 
-    def __init__(self) -> None:
+    Args:
+        limit_bytes: a line that is longer is cut where the piece ends that exceeds it.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
         self._pieces: list[bytes] = []
+        self._size_bytes = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the lines that `data` completes, without their newline."""
         *ends, rest = data.split(b"\n")
         for end in ends:
-            yield b"".join([*self._pieces, end])
-            self._pieces.clear()
-        self._pieces.append(rest)
+            yield self._joined(end)
+        if self._size_bytes + len(rest) > self._limit_bytes:
+            yield self._joined(rest)
+        else:
+            self._pieces.append(rest)
+            self._size_bytes += len(rest)
 
     def rest(self) -> Iterator[bytes]:
         """Yield the last line if it has no newline."""
-        last = b"".join(self._pieces)
+        last = self._joined(b"")
         if last:
             yield last
+
+    def _joined(self, end: bytes) -> bytes:
+        line = b"".join([*self._pieces, end])
+        self._pieces.clear()
+        self._size_bytes = 0
+        return line

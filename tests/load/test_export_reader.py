@@ -73,7 +73,7 @@ def put(value, *path):
         pytest.param(put([-1], "variables", 0, "shape"), ExportDamaged, "shape", id="shape"),
         pytest.param(put(7, "variables", 0), ExportDamaged, "variables", id="variable-no-object"),
         pytest.param(put({}, "variables"), ExportDamaged, "variables", id="variables-no-list"),
-        pytest.param(drop("variables", 3), ExportDamaged, "has no tensor", id="variable-missing"),
+        pytest.param(drop("variables", 3), ExportDamaged, "has no variable", id="variable-missing"),
         pytest.param(
             put([9], "variables", 0, "shape"), ExportDamaged, r"graph\.json says", id="other-shape"
         ),

@@ -143,7 +143,7 @@ def test_caller(rootless: bool, expected: Caller, monkeypatch: pytest.MonkeyPatc
 MOUNTS = (
     Mount(Path("/data/in put"), "/in", read_only=True),
     Mount(Path("/store/shard.data"), "/in/model.data", read_only=True),
-    Mount(Path("/work/.partial"), "/out", read_only=False),
+    Mount(Path("/results/.partial"), "/out", read_only=False),
 )
 
 
@@ -153,7 +153,7 @@ MOUNTS = (
         pytest.param("/data/in put", "/in", id="the-folder"),
         pytest.param("/data/in put/a/model.ckpt", "/in/a/model.ckpt", id="below-it"),
         pytest.param("/store/shard.data", "/in/model.data", id="a-file"),
-        pytest.param("/work/.partial/x", "/out/x", id="the-last-one"),
+        pytest.param("/results/.partial/x", "/out/x", id="the-last-one"),
     ],
 )
 def test_path_inside(host: str, inside: str) -> None:
@@ -174,7 +174,7 @@ def test_path_of_no_mount_is_an_error() -> None:
         pytest.param("Found '/in'.", "Found '/data/in put'.", id="quoted"),
         pytest.param("/in/model.data: gone", "/store/shard.data: gone", id="longest-first"),
         pytest.param("and/in words, /input, x/out", "and/in words, /input, x/out", id="no-path"),
-        pytest.param("from /in to /out", "from /data/in put to /work/.partial", id="two"),
+        pytest.param("from /in to /out", "from /data/in put to /results/.partial", id="two"),
     ],
 )
 def test_text_for_people_names_host_paths(text: str, expected: str) -> None:

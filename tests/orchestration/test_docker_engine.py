@@ -195,9 +195,16 @@ def test_two_streams_in_one_connection() -> None:
     ],
 )
 def test_lines(pieces: list[bytes], lines: list[bytes], rest: list[bytes]) -> None:
-    splitter = LineSplitter()
+    splitter = LineSplitter(1000)
     assert [line for piece in pieces for line in splitter.feed(piece)] == lines
     assert list(splitter.rest()) == rest
+
+
+def test_a_line_without_end_comes_in_pieces() -> None:
+    splitter = LineSplitter(5)
+    pieces = [b"abc", b"defg", b"h\ni", b"j"]
+    assert [line for piece in pieces for line in splitter.feed(piece)] == [b"abcdefg", b"h"]
+    assert list(splitter.rest()) == [b"ij"]
 
 
 @pytest.mark.docker

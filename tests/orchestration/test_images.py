@@ -348,7 +348,7 @@ def test_missing_image_is_asked_for(
     for name in older:
         engine.add(name)
     with pytest.raises(ImageMissing) as caught:
-        find_image(engine, "load", variants)  # type: ignore[arg-type]
+        find_image(engine, "load", variants)
     assert happened in caught.value.happened
     assert remedy in caught.value.remedy
     assert list(engine.images) == older
@@ -358,7 +358,7 @@ def test_missing_image_is_asked_for(
 def test_first_variant_that_is_there_is_taken(engine: FakeEngine) -> None:
     cpu = ImageSources.read("load", "cpu").reference
     details = engine.add(cpu)
-    sources, found = find_image(engine, "load", ("cuda", "cpu"))  # type: ignore[arg-type]
+    sources, found = find_image(engine, "load", ("cuda", "cpu"))
     assert (sources.reference, found) == (cpu, details)
 
 

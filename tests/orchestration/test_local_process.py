@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from orchestration.errors import StageCrashed
-from orchestration.runtimes.base import ExitStatus, StageSpec, decode_event
+from orchestration.event_check import decode_event
+from orchestration.runtimes.base import ExitStatus, StageSpec
 from orchestration.runtimes.local import LocalProcess, sources_sha256, stage_environment
 
 PATIENCE_S = 30
@@ -161,6 +163,44 @@ def test_a_clean_environment():
 def test_a_line_that_is_no_event(line):
     with pytest.raises(StageCrashed, match="where an event was due"):
         decode_event(line)
+
+
+def event(**values):
+    return json.dumps(values).encode()
+
+
+ERROR = {"class": "X", "exit_code": 33, "happened": "a", "expected": "b", "remedy": "c"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"[" * 100_000, id="nested-without-end"),
+        pytest.param(b'{"event":"done","x":' + b"9" * 5000 + b"}", id="number-without-end"),
+        pytest.param(event(event="done", job="load"), id="done-without-result"),
+        pytest.param(event(event="done", job="load", result=[]), id="result-a-list"),
+        pytest.param(event(event="done", job={}, result={}), id="job-an-object"),
+        pytest.param(event(event="failed", job="load"), id="failed-without-error"),
+        pytest.param(event(event="failed", error=ERROR), id="failed-without-job"),
+        pytest.param(
+            event(event="failed", job="1", error={**ERROR, "exit_code": 0}), id="exit-code-0"
+        ),
+        pytest.param(
+            event(event="failed", job="1", error={**ERROR, "exit_code": "x"}), id="exit-code-text"
+        ),
+        pytest.param(event(event="progress", phase="a", done=1), id="progress-without-total"),
+        pytest.param(event(event="progress", phase="a", done=-1, total="2"), id="progress-text"),
+        pytest.param(event(event="warning"), id="warning-without-message"),
+        pytest.param(event(event="ready", versions=[]), id="versions-a-list"),
+    ],
+)
+def test_an_event_without_what_belongs_to_it(line):
+    with pytest.raises(StageCrashed, match="where an event was due"):
+        decode_event(line)
+
+
+def test_a_failed_job_that_has_no_name_is_an_event():
+    assert decode_event(event(event="failed", job=None, error=ERROR))["error"] == ERROR
 
 
 def test_the_hash_of_sources_sees_names_contents_and_nothing_else(tmp_path):

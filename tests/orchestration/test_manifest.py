@@ -61,6 +61,21 @@ def test_changed_files(folder, change, expected):
     assert changed_files(folder, described) == expected
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("/dev/zero", id="device"),
+        pytest.param("../other", id="parent"),
+        pytest.param("sub", id="folder"),
+        pytest.param("nul\0", id="no-file-name"),
+    ],
+)
+def test_nothing_outside_the_folder_is_read(folder, name):
+    (folder.parent / "other").write_text("")
+    described = [{"name": name, "size_bytes": 0, "sha256": hashlib.sha256(b"").hexdigest()}]
+    assert changed_files(folder, described) == [name]
+
+
 def test_a_manifest_comes_back(tmp_path):
     write_manifest(tmp_path, {"argv": ["é", "\udcff"]})
     manifest = read_manifest(tmp_path)

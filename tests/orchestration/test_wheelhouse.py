@@ -41,7 +41,7 @@ def test_lock_is_read() -> None:
 @pytest.mark.parametrize("stage", ["extract", "load"])
 @pytest.mark.parametrize("variant", ["cpu", "cuda"])
 def test_every_package_of_our_locks_is_read(stage: str, variant: str) -> None:
-    sources = ImageSources.read(stage, variant)  # type: ignore[arg-type]
+    sources = ImageSources.read(stage, variant)
     text = sources.files[sources.lock].decode()
     packages = read_lock(text)
     assert len(packages) == len(re.findall(r"^[a-z]", text, re.MULTILINE))
