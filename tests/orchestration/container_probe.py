@@ -1,6 +1,6 @@
 """A stage that evaluates what its jobs say, inside a container: `python -c` gets this text.
 
-Job: {"code": an expression}. Event: {"event": "done", "result": repr of value or exception}.
+Job: {"code": an expression}. Event: {"event": "answer", "result": repr of value or exception}.
 """
 
 import getpass
@@ -69,4 +69,4 @@ if __name__ == "__main__":
             result = repr(eval(json.loads(line)["code"], NAMES))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the result
             result = f"{type(error).__name__}: {error}"
-        say(event="done", result=result)
+        say(event="answer", result=result)

@@ -187,7 +187,7 @@ def test_isolation(bench: Workbench, code: str, expected: str, uid: int) -> None
 
 
 def test_number_of_processes_has_an_end(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(containers, "PIDS_LIMIT", 20)
+    monkeypatch.setattr(containers, "ISOLATION", {**containers.ISOLATION, "pids_limit": 20})
     assert bench.ask("start_threads(40)") == "RuntimeError: can't start new thread"
 
 
