@@ -75,8 +75,8 @@ def process_tree(pid: int) -> list[int]:
     while waiting:
         current = waiting.pop()
         found.append(current)
-        for path in Path(f"/proc/{current}/task").glob("*/children"):
-            waiting.extend(int(child) for child in _read_or_empty(path).split())
+        for thread in _list_or_empty(Path(f"/proc/{current}/task")):
+            waiting.extend(int(child) for child in _read_or_empty(thread / "children").split())
     return found
 
 
@@ -90,8 +90,15 @@ def resident_bytes(pid: int) -> tuple[int, int]:
     return values["VmRSS"], values["RssAnon"]
 
 
+# A process may end between being listed and being read; it then counts as nothing.
+def _list_or_empty(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
 def _read_or_empty(path: Path) -> str:
-    """A process may end between being listed and being read; it then counts as nothing."""
     try:
         return path.read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration.engine_access import open_engine
 from orchestration.environments import environments_folder, existing_python, recipe_for
-from orchestration.errors import ImageMissing, OrchestrationError
+from orchestration.errors import ImageMissing, LegacyPythonMissing, OrchestrationError
 from orchestration.images import build_command, find_image, recorded_images
 from orchestration.interpreters import find_legacy_python
 from orchestration.runtimes.base import Stage
@@ -197,7 +197,11 @@ def _check_local(options: RuntimeOptions, environment: Mapping[str, str]) -> Ite
     made = []
     stages: tuple[Stage, ...] = ("extract", "load")
     for stage in stages:
-        path = existing_python(recipe_for(stage, options.torch_variant), environment)
+        try:
+            path = existing_python(recipe_for(stage, options.torch_variant), options, environment)
+        except LegacyPythonMissing:  # the named one, told above
+            made.append(False)
+            continue
         made.append(path is not None)
         detail = "not made yet; the first run makes it" if path is None else os.fspath(path)
         yield Check(f"local environment {stage}", None if path is None else True, detail)

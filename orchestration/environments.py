@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 import signal
@@ -27,24 +26,10 @@ from orchestration.runtimes.base import Notify, Stage
 from orchestration.settings import RuntimeOptions, TorchVariant
 
 CPU_TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
-LOAD_PACKAGES = ("torch", "numpy", "safetensors", "fastjsonschema")
 _HASH_DIGITS = 16
 _SHOWN_LINES = 12
 _SHOWN_WORK = ("Resolved", "Downloading", "Building", "Prepared", "Installed")
 _TORCH_NOT_FOUND = ("torch==", "torch was not found", "no version of torch")
-
-# find_spec and metadata instead of imports: torch alone takes seconds to import.
-_PACKAGE_PROBE = """
-import importlib.metadata, importlib.util, json, sys
-found = {}
-for name in sys.argv[1:]:
-    if importlib.util.find_spec(name) is not None:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "unknown"
-print(json.dumps({"version": list(sys.version_info[:3]), "packages": found}))
-"""
 
 
 @dataclass(frozen=True)
@@ -84,12 +69,35 @@ def environments_folder(environment: Mapping[str, str]) -> Path:
     return cache_folder(environment) / "environments"
 
 
-def existing_python(recipe: Recipe, environment: Mapping[str, str]) -> Path | None:
+def environment_folder(
+    recipe: Recipe, options: RuntimeOptions, environment: Mapping[str, str]
+) -> Path:
+    """Where a stage's environment lies, made or not.
+
+    One that was made from another Python than the user names now is left alone, for a run may be
+    using it: the named Python gets a folder of its own.
+
+    Raises:
+        LegacyPythonMissing: the Python that the user names does not serve.
+    """
+    folder = environments_folder(environment) / recipe.folder_name()
+    if recipe.stage != "extract" or options.legacy_python is None:
+        return folder
+    named = find_legacy_python(options.legacy_python, environment, Path.home()).path
+    if _base_folder(folder) in (None, named.parent):
+        return folder
+    digest = hashlib.sha256(os.fsencode(named)).hexdigest()[:_HASH_DIGITS]
+    return folder.with_name(f"{folder.name}-{digest}")
+
+
+def existing_python(
+    recipe: Recipe, options: RuntimeOptions, environment: Mapping[str, str]
+) -> Path | None:
     """Interpreter of the environment, or None if it has not been made.
 
     A link to an interpreter that has been removed since then counts as none.
     """
-    python = environments_folder(environment) / recipe.folder_name() / "bin" / "python"
+    python = environment_folder(recipe, options, environment) / "bin" / "python"
     return python if python.exists() else None
 
 
@@ -107,10 +115,10 @@ def make_environment(
     """
     folder = environments_folder(environment)
     _make_folder(folder)
-    target = folder / recipe.folder_name()
+    target = environment_folder(recipe, options, environment)
     with _exclusive(folder / f"{target.name}.lock", notify):
-        python = existing_python(recipe, environment)
-        if python is not None:
+        python = target / "bin" / "python"
+        if python.exists():
             return python
         notify(f"Making the {recipe.stage} environment in {target} (once; later runs find it)")
         _reap_partial_folders(target)
@@ -121,45 +129,6 @@ def make_environment(
             build.rename(target)
         notify(f"The {recipe.stage} environment is ready")
     return target / "bin" / "python"
-
-
-def check_load_python(path: Path) -> dict[str, str]:
-    """Check an environment of the user's that is to run stage 2.
-
-    Args:
-        path: its interpreter.
-
-    Returns:
-        Package name -> version of what stage 2 imports.
-
-    Raises:
-        EnvironmentBuildFailed: it does not run, is too old, or lacks a package.
-    """
-    command = [os.fspath(path), "-c", _PACKAGE_PROBE, *LOAD_PACKAGES]
-    try:
-        answer = subprocess.run(command, capture_output=True, check=True, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise EnvironmentBuildFailed(
-            f"The Python named with --load-python does not run: {path}: {error}.",
-            "A Python 3.10 or newer of an environment that has torch was expected.",
-            "Name the environment's interpreter, such as ENVIRONMENT/bin/python.",
-        ) from error
-    facts = json.loads(answer.stdout)
-    packages: dict[str, str] = facts["packages"]
-    if tuple(facts["version"][:2]) < (3, 10):
-        raise EnvironmentBuildFailed(
-            f"{path} is Python {'.'.join(str(part) for part in facts['version'])}.",
-            "Stage 2 needs Python 3.10 or newer.",
-            "Name another with --load-python, or leave the option out.",
-        )
-    missing = [name for name in LOAD_PACKAGES if name not in packages]
-    if missing:
-        raise EnvironmentBuildFailed(
-            f"The environment of {path} lacks {', '.join(missing)}.",
-            f"Stage 2 imports {', '.join(LOAD_PACKAGES)}.",
-            f"Install what is missing: {path} -m pip install {' '.join(missing)}",
-        )
-    return packages
 
 
 def _install(
@@ -263,6 +232,16 @@ def _failure(recipe: Recipe, command: list[str], lines: list[str]) -> Environmen
         "Check the network and the index settings (UV_*, PIP_*, pip.conf), or give a folder of"
         f" wheels with --wheelhouse. The command was: {' '.join(command)}",
     )
+
+
+def _base_folder(environment_folder: Path) -> Path | None:
+    """Folder of the Python that an environment was made from; None if it has not been made."""
+    try:
+        text = (environment_folder / "pyvenv.cfg").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    settings = dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
+    return Path(os.path.realpath(settings["home"])) if "home" in settings else None
 
 
 def _make_folder(folder: Path) -> None:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from orchestration.environments import (
-    check_load_python,
     existing_python,
     make_environment,
     recipe_for,
@@ -25,6 +24,7 @@ from orchestration.environments import (
 from orchestration.errors import FeatureUnavailable, OrchestrationError
 from orchestration.event_check import MOST_LINE_BYTES, decode_event, line_too_long
 from orchestration.interpreters import find_legacy_python, find_uv
+from orchestration.load_python import check_load_python
 from orchestration.run_paths import repository_folder
 from orchestration.runtimes.base import (
     Availability,
@@ -133,7 +133,7 @@ class LocalRuntime:
 
     def _made_python(self, stage: Stage) -> Path | None:
         recipe = recipe_for(stage, self._options.torch_variant)
-        return existing_python(recipe, self._environment)
+        return existing_python(recipe, self._options, self._environment)
 
     def _python(self, stage: Stage, notify: Notify) -> Path:
         if stage == "load" and self._options.load_python is not None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from benchmarks.measure import MeasuredCommandFailed, Measurement, measure
+from benchmarks.measure import (
+    MeasuredCommandFailed,
+    Measurement,
+    measure,
+    process_tree,
+    resident_bytes,
+)
 
 MIB = 1 << 20
 BIG = 150 * MIB
@@ -102,3 +109,11 @@ def test_a_failing_command_is_no_measurement(
     program = f"import sys; print('last words', file=sys.stderr); sys.stderr.flush(); {program}"
     with pytest.raises(MeasuredCommandFailed, match=rf"Exit code {code} (.|\n)*last words"):
         measure_python(program)
+
+
+def test_a_process_that_has_ended_counts_as_nothing() -> None:
+    """The sampler meets one at almost every end; it must go on."""
+    process = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    process.wait()
+    assert process_tree(process.pid) == [process.pid]
+    assert resident_bytes(process.pid) == (0, 0)

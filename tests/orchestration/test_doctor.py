@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -189,6 +190,15 @@ def test_no_legacy_python(quiet_machine: dict[str, str], monkeypatch: pytest.Mon
     assert "pyenv install 3.7" in (checks["local Python 3.7"].remedy or "")
     # Made on first use: nothing is wrong with that.
     assert checks["local environment extract"].ok is None
+
+
+def test_a_named_python_that_does_not_serve(
+    quiet_machine: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "open_engine", lambda: FakeEngine({}))
+    checks = by_name(diagnose(RuntimeOptions(legacy_python=Path(sys.executable)), quiet_machine))
+    assert checks["local Python 3.7"].ok is False
+    assert "is Python 3.1" in checks["local Python 3.7"].detail
 
 
 @pytest.mark.docker

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,13 @@ import pytest
 from orchestration.environments import (
     CPU_TORCH_INDEX,
     Recipe,
-    check_load_python,
     environments_folder,
     existing_python,
     make_environment,
     source_arguments,
 )
 from orchestration.errors import EnvironmentBuildFailed, LegacyPythonMissing
+from orchestration.interpreters import find_legacy_python
 from orchestration.pip_settings import PipSettings
 from orchestration.settings import RuntimeOptions
 
@@ -65,9 +66,9 @@ def options(tmp_path: Path) -> RuntimeOptions:
 
 def test_an_environment_is_made_once_and_found_again(recipe, options, environment):
     said: list[str] = []
-    assert existing_python(recipe, environment) is None
+    assert existing_python(recipe, options, environment) is None
     python = make_environment(recipe, options, environment, said.append)
-    assert existing_python(recipe, environment) == python
+    assert existing_python(recipe, options, environment) == python
     # It still works after the folder was renamed into place.
     command = [python, "-c", "import sys, tinypackage; print(*sys.version_info[:2])"]
     assert subprocess.check_output(command, text=True) == "3 11\n"
@@ -81,7 +82,7 @@ def test_another_lock_makes_another_environment(recipe, options, environment):
     first = make_environment(recipe, options, environment, lambda line: None)
     with recipe.lock.open("a") as stream:
         stream.write("# changed\n")
-    assert existing_python(recipe, environment) is None
+    assert existing_python(recipe, options, environment) is None
     assert make_environment(recipe, options, environment, lambda line: None) != first
 
 
@@ -106,7 +107,7 @@ def test_an_environment_whose_python_is_gone_is_made_anew(recipe, options, envir
     python = make_environment(recipe, options, environment, lambda line: None)
     python.unlink()
     python.symlink_to("/gone/python3.11")
-    assert existing_python(recipe, environment) is None
+    assert existing_python(recipe, options, environment) is None
     make_environment(recipe, options, environment, lambda line: None)
     assert subprocess.check_output([python, "-c", "print(1)"]) == b"1\n"
 
@@ -171,6 +172,35 @@ def test_the_extract_environment_needs_a_legacy_python(recipe, environment, tmp_
         )
 
 
+def test_a_named_python_is_used_although_an_environment_exists(
+    recipe, options, environment, tmp_path
+):
+    legacy = Recipe("extract", recipe.lock, None)
+    found = find_legacy_python(None, environment, Path.home()).path
+    first = make_environment(legacy, options, environment, lambda line: None)
+    named = replace(options, legacy_python=found)
+    assert existing_python(legacy, named, environment) == first, "it was made from that one"
+    (first.parents[1] / "pyvenv.cfg").write_text(f"home = {tmp_path}/another/bin\n")
+    assert existing_python(legacy, named, environment) is None
+    second = make_environment(legacy, named, environment, lambda line: None)
+    assert second != first
+    assert existing_python(legacy, named, environment) == second
+    assert existing_python(legacy, options, environment) == first
+    assert subprocess.check_output(
+        [second, "-c", "import tinypackage, sys; print(sys.version[:3])"]
+    )
+
+
+def test_a_named_python_that_does_not_serve_is_refused_although_an_environment_exists(
+    recipe, options, environment
+):
+    legacy = Recipe("extract", recipe.lock, None)
+    make_environment(legacy, options, environment, lambda line: None)
+    named = replace(options, legacy_python=Path(sys.executable))
+    with pytest.raises(LegacyPythonMissing, match=r"is Python 3\.1"):
+        existing_python(legacy, named, environment)
+
+
 def test_a_cache_folder_that_cannot_be_made(recipe, options, environment, tmp_path):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(EnvironmentBuildFailed, match="XDG_CACHE_HOME"):
@@ -232,36 +262,3 @@ def test_the_index_of_cpu_torch_is_asked_when_the_machines_own_lacks_it(tmp_path
     pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": own.as_uri(), "PIP_FIND_LINKS": ""}
     python = make_environment(recipe, RuntimeOptions(), {**environment, **pip}, lambda line: None)
     assert subprocess.check_output([python, "-c", "import torch; print(torch)"])
-
-
-def test_a_load_python_without_torch_is_told_what_it_lacks(recipe, options, environment):
-    python = make_environment(recipe, options, environment, lambda line: None)
-    with pytest.raises(EnvironmentBuildFailed) as caught:
-        check_load_python(python)
-    assert "lacks torch, numpy, safetensors, fastjsonschema" in caught.value.happened
-    assert f"{python} -m pip install torch numpy" in caught.value.remedy
-
-
-@pytest.mark.parametrize(
-    ("script", "text"),
-    [
-        pytest.param("exit 1", "does not run", id="does-not-run"),
-        pytest.param(
-            'echo \'{"version": [3, 8, 1], "packages": {}}\'', "is Python 3.8.1", id="too-old"
-        ),
-    ],
-)
-def test_a_load_python_that_does_not_serve(tmp_path, script, text):
-    python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\n{script}\n")
-    python.chmod(0o755)
-    with pytest.raises(EnvironmentBuildFailed, match=text):
-        check_load_python(python)
-
-
-def test_the_versions_of_a_good_load_python_are_told(tmp_path):
-    python = tmp_path / "python"
-    packages = '{"torch": "2.1.0", "numpy": "1.26", "safetensors": "0.4", "fastjsonschema": "2"}'
-    python.write_text(f'#!/bin/sh\necho \'{{"version": [3, 10, 4], "packages": {packages}}}\'\n')
-    python.chmod(0o755)
-    assert check_load_python(python)["torch"] == "2.1.0"
