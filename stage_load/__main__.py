@@ -13,8 +13,10 @@ def main() -> int:
     # Before torch is imported: what it prints must not get between the events.
     stream = claim_standard_output()
     begin_s = time.perf_counter()
+    from stage_load.memory import collect_seldom
     from stage_load.worker import announce, serve
 
+    collect_seldom()
     announce(stream, time.perf_counter() - begin_s)
     serve(sys.stdin, stream)
     return 0

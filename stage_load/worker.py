@@ -41,6 +41,7 @@ def serve(lines: Iterable[str], stream: EventStream) -> None:
     for line in lines:
         if line.strip():
             _serve_line(line, stream)
+            memory.free_cycles()
 
 
 def _serve_line(line: str, stream: EventStream) -> None:
