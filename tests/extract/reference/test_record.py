@@ -420,8 +420,8 @@ def test_a_worker_does_not_keep_the_memory_of_the_graphs_it_ran(save_graph, run_
         run_reference(saved, ["x:0"], ["out:0"])
         with open("/proc/self/statm", encoding="ascii") as file:
             resident.append(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
-    # The variable takes 32 MB: runs that kept it would take 640 more here. The last few sessions may
-    # still be closing, in threads of their own.
+    # The variable takes 32 MB: runs that kept it would take 640 more here. The last few may still
+    # be closing, in threads of their own.
     assert min(resident[-4:]) - min(resident[:4]) < 320e6
 
 
