@@ -22,6 +22,7 @@ FAMILY = "unet_zoo_family"
 STRANGERS = "unet_zoo_strangers"
 RARE = "unet_zoo_rare"
 REFUSED = "unet_zoo_refused"
+TRAPS = "unet_zoo_traps"
 
 CHECKPOINT_NAME = "model.ckpt"
 GLOBAL_STEP = 7
@@ -38,6 +39,8 @@ class Variant(NamedTuple):
     bare: bool = False  # neither .meta nor `checkpoint` file
     runs: bool = True  # TensorFlow can run it on a CPU, so it can be proven
     first_misfit: str | None = None  # the node that a refusal must name
+    output: str | None = None  # the tensor that the torch module must compute, where it is told
+    keys: str | None = None  # function of the module: the Saver's checkpoint key -> variable
 
 
 VARIANTS: dict[str, Variant] = {
@@ -84,6 +87,12 @@ VARIANTS: dict[str, Variant] = {
     "plain_autoencoder": Variant(
         REFUSED, "plain_autoencoder", fits=False, first_misfit="up0/ResizeNearestNeighbor"
     ),
+    "swapped_keys": Variant(TRAPS, "plain", output="out:0", keys="swapped_keys"),
+    "shifted_keys": Variant(TRAPS, "numbered_layers", output="out:0", keys="shifted_keys"),
+    "switch_on_by_default": Variant(TRAPS, "switch_on_by_default", output="out:0"),
+    "calibrated_by_default": Variant(TRAPS, "calibrated_by_default", output="out:0"),
+    "mask_times_input": Variant(TRAPS, "mask_times_input", fits=False, first_misfit="out"),
+    "attention_gate": Variant(TRAPS, "attention_gate", fits=False, first_misfit="gated"),
 }
 
 
@@ -99,8 +108,8 @@ def add_training(network: Any, optimizer_name: str) -> Any:
     """
     import tensorflow as tf
 
-    classes = int(network.logits.shape[-1])
-    labels = tf.placeholder(tf.float32, [None, None, None, classes], name="labels")
+    *places, classes = network.logits.shape.as_list()
+    labels = tf.placeholder(tf.float32, [None for _ in places] + [classes], name="labels")
     with tf.name_scope("loss"):
         if classes == 1:
             entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=network.logits)
@@ -156,13 +165,13 @@ def randomise(session: Any) -> None:
         variable.load(value, session)
 
 
-def save(variant: Variant, folder: str, session: Any) -> str:
+def save(variant: Variant, keys: Any, folder: str, session: Any) -> str:
     """Save the default graph's variables as this variant's script does; returns the prefix."""
     import tensorflow as tf
 
     if not os.path.isdir(folder):
         os.makedirs(folder)
-    prefix = tf.train.Saver(max_to_keep=2).save(
+    prefix = tf.train.Saver(keys, max_to_keep=2).save(
         session,
         os.path.join(folder, CHECKPOINT_NAME),
         global_step=GLOBAL_STEP if variant.numbered else None,
@@ -185,10 +194,11 @@ def build(name: str, folder: str) -> str:
         tf.set_random_seed(20)
         network = getattr(module, variant.function)()
         add_training(network, variant.optimizer)
+        keys = None if variant.keys is None else getattr(module, variant.keys)()
         with tf.Session() as session:
             session.run(tf.global_variables_initializer())
             randomise(session)
-            return save(variant, folder, session)
+            return save(variant, keys, folder, session)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -22,6 +22,8 @@ from orchestration.settings import RuntimeOptions
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ZOO = REPOSITORY / "tests" / "unet_zoo.py"
+TENSORFLOW = REPOSITORY / "tests" / "run_tensorflow.py"
+AGREEMENT = REPOSITORY / "tests" / "end_to_end" / "agreement.py"
 PROGRAM = [sys.executable, os.fspath(REPOSITORY / "orchestrate.py")]
 
 
@@ -105,6 +107,50 @@ def runtime(request: pytest.FixtureRequest) -> str:
         request.getfixturevalue("extract_python")
         request.getfixturevalue("load_python")
     return str(request.param)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """TensorFlow's own answers, computed without this project, to compare with.
+
+    Attributes:
+        extract_python: CPython 3.7 with TensorFlow 1.15.
+        load_python: CPython 3.11 with torch.
+        folder: scratch.
+    """
+
+    extract_python: Path
+    load_python: Path
+    folder: Path
+
+    def difference_on_fresh_input(self, result: Path, prefix: Path, tensor: str) -> float:
+        """Largest difference, relative to the scale, of a converted model from `tensor`."""
+        inputs, answers, truth = (self.folder / f"{name}.npz" for name in ("x", "torch", "tf"))
+        self.python("apply", result, tensor, inputs, answers)
+        self.run_tensorflow(prefix, inputs, truth, tensor)
+        return float(self.python("compare", answers, truth))
+
+    def run_tensorflow(self, prefix: Path, inputs: Path, outputs: Path, *tensors: str) -> None:
+        """Run a checkpoint's graph."""
+        command = [self.extract_python, "-W", "ignore", TENSORFLOW, prefix, inputs, outputs]
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+        subprocess.run([*command, *tensors], env=environment, check=True, stderr=subprocess.DEVNULL)
+
+    def python(self, *arguments: str | Path) -> str:
+        """Run a command of agreement.py; gives what it prints."""
+        environment = {**os.environ, "PYTHONPATH": os.fspath(REPOSITORY)}
+        command = [self.load_python, AGREEMENT, *arguments]
+        return subprocess.run(
+            command, env=environment, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
+
+
+@pytest.fixture
+def truth(extract_python: Path, load_python: Path, tmp_path: Path) -> Truth:
+    """TensorFlow's own answers."""
+    folder = tmp_path / "truth"
+    folder.mkdir()
+    return Truth(extract_python, load_python, folder)
 
 
 @pytest.fixture
