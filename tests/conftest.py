@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 RUN_DOCKER = "--run-docker"
+CORPUS = "--corpus"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -14,6 +17,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         RUN_DOCKER,
         action="store_true",
         help="start real containers; needs an engine, and both images built",
+    )
+    parser.addoption(
+        CORPUS,
+        type=Path,
+        default=Path(__file__).resolve().parents[2] / "shared" / "corpus",
+        metavar="FOLDER",
+        help="checkpoints of other people's, which the repository does not hold",
     )
 
 
@@ -25,3 +35,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("docker"):
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def corpus_item(pytestconfig: pytest.Config) -> Callable[[str], Path]:
+    """`corpus_item(name)`: the folder of a collected checkpoint; skips where it is absent."""
+    corpus = pytestconfig.getoption(CORPUS)
+
+    def find(name: str) -> Path:
+        folder = corpus / name
+        if not folder.is_dir():
+            pytest.skip(f"no collected checkpoint {folder}: pass {CORPUS}")
+        return folder
+
+    return find

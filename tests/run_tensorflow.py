@@ -2,7 +2,7 @@
 
 Run by the legacy interpreter, on and to .npz files that hold arrays by tensor name:
 
-    python tests/run_tensorflow.py PREFIX INPUTS OUTPUTS TENSOR [TENSOR ...]
+    python tests/run_tensorflow.py PREFIX INPUTS OUTPUTS TENSOR ... [--variables FILE]
 
 Uses nothing of the project, so that it can judge it.
 """
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def open_feeds(graph: Any, tensors: Sequence[str], fed: Sequence[str]) -> dict[str, Any]:
+def person_feeds(graph: Any, tensors: Sequence[str], fed: Sequence[str]) -> dict[str, Any]:
     """What a person feeds to use a network: not training, and all that dropout could drop kept.
 
     A default stays what it is, but for a switch that says of itself that it is training's.
@@ -35,15 +35,17 @@ def open_feeds(graph: Any, tensors: Sequence[str], fed: Sequence[str]) -> dict[s
     return feeds
 
 
-def compute(prefix: str, inputs: Mapping[str, Any], tensors: Sequence[str]) -> dict[str, Any]:
-    """The tensors' values for these inputs."""
+def fill(prefix: str, variables: Mapping[str, Any] | None, session: Any) -> None:
+    """Give the graph of a checkpoint its variables' values: its own, or others by their names."""
     import tensorflow as tf
 
-    with tf.Graph().as_default() as graph, tf.Session() as session:
-        tf.train.import_meta_graph(f"{prefix}.meta", clear_devices=True).restore(session, prefix)
-        feeds = {**open_feeds(graph, tensors, list(inputs)), **inputs}
-        values: dict[str, Any] = session.run({tensor: tensor for tensor in tensors}, feeds)
-        return values
+    saver = tf.train.import_meta_graph(f"{prefix}.meta", clear_devices=True)
+    if variables is None:
+        saver.restore(session, prefix)
+        return
+    by_name = {variable.op.name: variable for variable in tf.global_variables()}
+    for name, value in variables.items():
+        by_name[name].load(value, session)
 
 
 def main() -> None:
@@ -53,12 +55,18 @@ def main() -> None:
     parser.add_argument("inputs")
     parser.add_argument("outputs")
     parser.add_argument("tensors", nargs="+")
+    parser.add_argument("--variables", help="values to use in place of the checkpoint's")
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import numpy as np
+    import tensorflow as tf
 
-    with np.load(arguments.inputs) as inputs:
-        values = compute(arguments.prefix, dict(inputs), arguments.tensors)
+    inputs = dict(np.load(arguments.inputs))
+    variables = arguments.variables and dict(np.load(arguments.variables))
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        fill(arguments.prefix, variables, session)
+        feeds = {**person_feeds(graph, arguments.tensors, list(inputs)), **inputs}
+        values = session.run({tensor: tensor for tensor in arguments.tensors}, feeds)
     np.savez(arguments.outputs, **values)
 
 

@@ -4,6 +4,7 @@ Run by the environment with torch. Arrays travel as .npz files, by their tensors
 
     python agreement.py apply RESULT TENSOR INPUTS OUTPUTS   a converted model, on fresh images
     python agreement.py reference EXPORT INPUTS OUTPUTS      what stage 1 recorded
+    python agreement.py variables EXPORT OUTPUTS             what stage 1 exported
     python agreement.py stored ITEM INPUTS OUTPUTS           what a collected checkpoint came with
     python agreement.py compare ONE OTHER                    the largest difference
 """
@@ -40,6 +41,14 @@ def apply(result: str, tensor: str, inputs: str, outputs: str) -> None:
         answer = load_model(result)(given)
     np.savez(inputs, **{image["tensor"]: drawn})
     np.savez(outputs, **{tensor: answer.permute(0, 2, 3, 1).numpy()})
+
+
+def variables(export: str, outputs: str) -> None:
+    """Take all variables out of an export."""
+    from stage_load.safetensors_reader import SafetensorsReader
+
+    with SafetensorsReader(Path(export, "variables.safetensors")) as reader:
+        np.savez(outputs, **{name: reader.read(name) for name in reader.entries})
 
 
 def reference(export: str, inputs: str, outputs: str) -> None:
@@ -84,4 +93,5 @@ def compare(one: str, other: str) -> None:
 
 
 if __name__ == "__main__":
-    {one.__name__: one for one in (apply, reference, stored, compare)}[sys.argv[1]](*sys.argv[2:])
+    commands = (apply, variables, reference, stored, compare)
+    {command.__name__: command for command in commands}[sys.argv[1]](*sys.argv[2:])

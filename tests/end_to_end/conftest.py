@@ -130,11 +130,11 @@ class Truth:
         self.run_tensorflow(prefix, inputs, truth, tensor)
         return float(self.python("compare", answers, truth))
 
-    def run_tensorflow(self, prefix: Path, inputs: Path, outputs: Path, *tensors: str) -> None:
-        """Run a checkpoint's graph."""
+    def run_tensorflow(self, prefix: Path, inputs: Path, outputs: Path, *more: str | Path) -> None:
+        """Run a checkpoint's graph; `more`: the tensors, and options."""
         command = [self.extract_python, "-W", "ignore", TENSORFLOW, prefix, inputs, outputs]
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
-        subprocess.run([*command, *tensors], env=environment, check=True, stderr=subprocess.DEVNULL)
+        subprocess.run([*command, *more], env=environment, check=True, stderr=subprocess.DEVNULL)
 
     def python(self, *arguments: str | Path) -> str:
         """Run a command of agreement.py; gives what it prints."""
