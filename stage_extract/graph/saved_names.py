@@ -1,20 +1,32 @@
 """Under which name a graph saves each of its variables, and which part of a whole it is.
 
-The Saver's own op says it best: it holds the names and slices as constants. Then the collections of
-variables, then names alone.
+The op of the Saver that wrote the file says it best: it holds the names and slices as constants.
+Then the ops of other Savers, the collections of variables, and names alone.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import (
+    AbstractSet,
+    Any,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework import variable_pb2
 
 from stage_extract.graph import attributes
 from stage_extract.graph.graphdef import Graph, MetaGraph, Node, node_name
-from stage_extract.graph.traverse import PASS_THROUGH, behind
+from stage_extract.graph.traverse import PASS_THROUGH, ancestors, behind
 
 VARIABLE_OPS = frozenset(
     ("AutoReloadVariable", "TemporaryVariable", "VarHandleOp", "Variable", "VariableV2")
@@ -44,22 +56,48 @@ class SavedNames(NamedTuple):
     """What a graph says of the names of its variables.
 
     Attributes:
-        names: variable node -> the names under which it is saved.
+        names: variable node -> the names under which any Saver saves it.
+        own_keys: the same of the one Saver that the graph was written with.
+        own_names: all names that this Saver writes, also of what is no variable.
         slices: variable node -> the part that it is.
         trainable: variable node -> whether the optimizer trains it; empty without collections.
     """
 
     names: Dict[str, List[str]]
+    own_keys: Dict[str, List[str]]
+    own_names: Set[str]
     slices: Dict[str, Slice]
     trainable: Dict[str, bool]
+
+    def keys_of(self, checkpoint: AbstractSet[str]) -> Mapping[str, Sequence[str]]:
+        """Give the keys of the graph's own Saver if it can have written a checkpoint, else none.
+
+        Then nothing else counts: a Saver may exchange the names of two variables.
+
+        Args:
+            checkpoint: names of the checkpoint's variables; this Saver writes all of them.
+        """
+        return self.own_keys if checkpoint <= self.own_names else {}
 
 
 def find_saved_names(meta: MetaGraph) -> SavedNames:
     """Read the names from the Saver's ops, the collections and the node names of a graph."""
-    saved = SavedNames({}, {}, {})
-    for node in meta.graph:
-        if node.op in _SAVE_OPS:
-            _read_save_op(meta.graph, node, saved)
+    saved = SavedNames({}, {}, set(), {}, {})
+    own_file = node_name(meta.proto.saver_def.filename_tensor_name)
+    nodes = [node for node in meta.graph if node.op in _SAVE_OPS]
+    own = {node.name for node in nodes if own_file in ancestors(meta.graph, node.inputs[:1])}
+    # The first to tell the slice of a variable is believed.
+    for node in sorted(nodes, key=lambda node: node.name not in own):
+        for name, variable, part in _read_save_op(meta.graph, node):
+            if node.name in own:
+                saved.own_names.add(name)
+            if variable is None:
+                continue
+            _add(saved.names, variable.name, name)
+            if node.name in own:
+                _add(saved.own_keys, variable.name, name)
+            if part is not None:
+                saved.slices.setdefault(variable.name, part)
     _read_collections(meta, saved)
     for node in meta.graph:
         part = _PART_NAME.match(node.name) if node.op in VARIABLE_OPS else None
@@ -68,7 +106,10 @@ def find_saved_names(meta: MetaGraph) -> SavedNames:
     return saved
 
 
-def _read_save_op(graph: Graph, node: Node, saved: SavedNames) -> None:
+def _read_save_op(
+    graph: Graph, node: Node
+) -> Iterator[Tuple[str, Optional[Node], Optional[Slice]]]:
+    """Give each name of a Saver's op, the variable saved under it, and which part that is."""
     names_operand, slices_operand, first = _SAVE_OPS[node.op]
     if len(node.inputs) <= first:
         return
@@ -82,15 +123,18 @@ def _read_save_op(graph: Graph, node: Node, saved: SavedNames) -> None:
     for name, tensor, spec in zip(names, tensors, slices):
         variable = graph.producer(behind(graph, tensor, READ_OPS))
         if variable is None or variable.op not in VARIABLE_OPS:
+            yield name, None, None
             continue
-        known = saved.names.setdefault(variable.name, [])
-        if name not in known:
-            known.append(name)
         offset = _slice_offset(spec)
-        if offset is not None:
-            part = _PART_NAME.match(variable.name)
-            number = int(part["part"]) if part is not None else 0
-            saved.slices.setdefault(variable.name, Slice(name, offset, number))
+        match = _PART_NAME.match(variable.name)
+        number = int(match["part"]) if match is not None else 0
+        yield name, variable, None if offset is None else Slice(name, offset, number)
+
+
+def _add(names: Dict[str, List[str]], node: str, name: str) -> None:
+    known = names.setdefault(node, [])
+    if name not in known:
+        known.append(name)
 
 
 def _strings(graph: Graph, tensor: str) -> List[str]:

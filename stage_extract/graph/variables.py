@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import AbstractSet, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from stage_extract.graph.attributes import Shape
 from stage_extract.graph.graphdef import Graph, Node
@@ -49,8 +49,13 @@ class VariableTable:
         self._saved = saved
         self.info: Dict[str, VariableInfo] = {info.name: info for info in variables}
         self._names: Dict[str, str] = {}
+        keys = saved.keys_of(self.info.keys())
+        taken = {name for names in keys.values() for name in names}
         for node in graph:
-            name = self._checkpoint_name(node) if node.op in VARIABLE_OPS else None
+            if node.op not in VARIABLE_OPS:
+                continue
+            own = (key for key in keys.get(node.name, ()) if key in self.info)
+            name = next(own, None) or self._free_name(node, taken)
             if name is not None:
                 self._names[node.name] = name
         self._parts = _group_parts(self._names, saved.slices)
@@ -100,12 +105,14 @@ class VariableTable:
         origin = self.origin(tensor)
         return origin is not None and bool(origin.reshaping)
 
-    def _checkpoint_name(self, node: Node) -> Optional[str]:
+    def _free_name(self, node: Node, taken: AbstractSet[str]) -> Optional[str]:
+        """Give the name that a variable most likely has, unless the Saver gave it another one."""
         shared = node.attribute("shared_name") if node.op == "VarHandleOp" else None
         part = self._saved.slices.get(node.name)
         candidates = [shared, node.name, *self._saved.names.get(node.name, ())]
         candidates.append(part.whole if part is not None else None)
-        return next((name for name in candidates if name and name in self.info), None)
+        free = (name for name in candidates if name and name in self.info and name not in taken)
+        return next(free, None)
 
     def _cut_axis(self, nodes: List[str]) -> int:
         offsets = [self._saved.slices[node].offset for node in nodes]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping
+from typing import Any, Callable, Dict, List, Mapping
 
 import pytest
 import tensorflow as tf
@@ -118,6 +118,40 @@ def test_saver_may_rename_variables() -> None:
         document = described_as([VariableInfo("published/kernel", "float32", (10, 4))], saver)
     assert entry(document, "published/kernel")["role"] == "kernel"
     assert document["layers"][0]["variables"] == {"kernel": "published/kernel"}
+
+
+def exchanged(variables: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"a": variables["b"], "b": variables["a"]}
+
+
+def shifted(variables: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"a": variables["b"], "b": variables["c"]}
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        pytest.param(exchanged, {"a": "b:0", "b": "a:0"}, id="exchanged"),
+        pytest.param(shifted, {"a": "b:0", "b": "c:0"}, id="shifted"),
+    ],
+)
+def test_the_saver_that_wrote_the_file_decides_over_equal_names(
+    keys: Callable[[Mapping[str, Any]], Mapping[str, Any]], expected: Mapping[str, str]
+) -> None:
+    with tf.Graph().as_default():
+        kernels = {name: v1.get_variable(name, [10, 10]) for name in "abc"}
+        net = rows()
+        for kernel in kernels.values():
+            net = tf.matmul(net, kernel)
+        # Another Saver, which did not write the file, knows every variable by its own name.
+        v1.train.Saver()
+        saved = keys(kernels)
+        infos = [VariableInfo(name, "float32", (10, 10)) for name in saved]
+        document = described_as(infos, v1.train.Saver(saved))
+    nodes = {
+        node["variable"]: f"{node['name']}:0" for node in document["nodes"] if node.get("variable")
+    }
+    assert nodes == expected
 
 
 def test_own_name_comes_before_that_of_an_averaging_saver() -> None:
