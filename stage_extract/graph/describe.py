@@ -36,7 +36,8 @@ from stage_extract.graph.rewriting import Rewrite
 from stage_extract.graph.roles import describe_variables
 from stage_extract.graph.saved_names import find_saved_names
 from stage_extract.graph.shapes import StaticShapes
-from stage_extract.graph.switches import Switch, find_switches
+from stage_extract.graph.switches import ASSUMED, Switch, find_switches
+from stage_extract.graph.traverse import ancestors
 from stage_extract.graph.variables import VariableTable
 from stage_extract.jobs import ExtractOptions
 from stage_extract.reader import VariableInfo
@@ -148,7 +149,9 @@ def _with_graph(
         "rewrites": [one.to_json() for one in inference.rewrites if one.node in names],
         "nodes": nodes_to_json(nodes, table, shapes),
     }
-    return Description(document, tuple(_warnings(endpoints, names, options)))
+    warnings = _warnings(endpoints, names, options)
+    warnings += _switch_warnings(meta.graph, switches, endpoints.outputs)
+    return Description(document, tuple(warnings))
 
 
 def _without_graph(
@@ -245,3 +248,14 @@ def _warnings(endpoints: Endpoints, names: Set[str], options: ExtractOptions) ->
     if unused and endpoints.outputs:
         warnings.append(f"The outputs are not computed from {', '.join(unused)}.")
     return warnings
+
+
+def _switch_warnings(graph: Graph, switches: Sequence[Switch], outputs: Sequence[str]) -> List[str]:
+    assumed = [switch.tensor for switch in switches if switch.why == ASSUMED]
+    needed = ancestors(graph, outputs) if assumed else set()
+    return [
+        f"Nothing tells what the boolean placeholder '{tensor}' means: False is assumed. With True "
+        "the outputs may be others."
+        for tensor in assumed
+        if node_name(tensor) in needed
+    ]

@@ -41,6 +41,8 @@ _INFERENCE_NAME = re.compile(
 _KEEP_NAME = re.compile(r"(^|_)keep(_|$|prob|rate|ratio|p$)")
 _DROP_NAME = re.compile(r"^rate$|(^|_)drop(_|$|out|rate|prob)")
 
+ASSUMED = "a boolean placeholder of unknown meaning: False is assumed"
+
 # More flags than this are judged by their names alone: each costs two walks over the graph.
 _MAX_TRIED_FLAGS = 16
 # A probability is a short expression; more nodes mean that it is none.
@@ -67,7 +69,7 @@ def find_switches(graph: Graph, inputs: Iterable[str] = ()) -> List[Switch]:
     taken = {node_name(tensor) for tensor in inputs}
     scalars = [node for node in graph if node.name not in taken and _may_switch(node)]
     found: Dict[str, Switch] = {}
-    choosers: List[_Chooser] = [_by_dropout, _by_branches, _by_name, _by_default]
+    choosers: List[_Chooser] = [_by_dropout, _by_branches, _by_name, _by_default, _assumed]
     for choose in choosers:
         rest = [node for node in scalars if f"{node.name}:0" not in found]
         values = {switch.tensor: switch.value for switch in found.values()}
@@ -146,8 +148,10 @@ def _by_name(graph: Graph, nodes: List[Node], values: Mapping[str, Any]) -> Iter
         name = _plain(node.name)
         dtype = node.attribute("dtype")
         tensor = f"{node.name}:0"
-        if dtype == "bool":
-            yield _flag(tensor, name)
+        if dtype == "bool" and _TRAINING_NAME.search(name):
+            yield Switch(tensor, False, "named like a training flag")
+        elif dtype == "bool" and _INFERENCE_NAME.search(name):
+            yield Switch(tensor, True, "named like an inference flag")
         elif dtype in _FLOATS and _KEEP_NAME.search(name):
             yield Switch(tensor, 1.0, "named like a keep probability of dropout")
         elif dtype in _FLOATS and _DROP_NAME.search(name):
@@ -155,14 +159,6 @@ def _by_name(graph: Graph, nodes: List[Node], values: Mapping[str, Any]) -> Iter
         elif dtype in _NUMBERS and _TRAINING_NAME.search(name) and node.attribute("shape") == []:
             value = 0.0 if dtype in _FLOATS else 0
             yield Switch(tensor, value, "named like a training flag")
-
-
-def _flag(tensor: str, name: str) -> Switch:
-    if _TRAINING_NAME.search(name):
-        return Switch(tensor, False, "named like a training flag")
-    if _INFERENCE_NAME.search(name):
-        return Switch(tensor, True, "named like an inference flag")
-    return Switch(tensor, False, "a boolean placeholder of unknown meaning: False is assumed")
 
 
 def _plain(name: str) -> str:
@@ -180,3 +176,9 @@ def _by_default(graph: Graph, nodes: List[Node], values: Mapping[str, Any]) -> I
                 yield Switch(
                     f"{node.name}:0", plain_array(default), "a placeholder keeps its default"
                 )
+
+
+def _assumed(graph: Graph, nodes: List[Node], values: Mapping[str, Any]) -> Iterator[Switch]:
+    for node in nodes:
+        if node.attribute("dtype") == "bool":
+            yield Switch(f"{node.name}:0", False, ASSUMED)

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict
 import pytest
 import tensorflow as tf
 
-from tests.extract.graph.graph_case import describe_built, switch_values
+from tests.extract.graph.graph_case import describe_built, described, switch_values
 
 v1 = tf.compat.v1
 layers = v1.layers
@@ -65,6 +65,11 @@ def default_of_something() -> None:
     layers.dense(rows() * alpha, 4)
 
 
+def default_of_a_flag() -> None:
+    mirrored = v1.placeholder_with_default(True, [], name="mirrored")
+    layers.dense(tf.cond(mirrored, lambda: rows() * 2.0, lambda: rows()), 4)
+
+
 def keras_phase() -> None:
     phase = tf.keras.backend.learning_phase()
     layers.dense(tf.keras.layers.Dropout(0.2)(rows(), training=phase), 4)
@@ -91,6 +96,7 @@ def named_only(name: str, dtype: Any = tf.bool, shape: Any = ()) -> Callable[[],
         pytest.param(default_that_trains, {"is_training:0": False}, id="default-true"),
         pytest.param(default_of_keep, {"keep_prob:0": 1.0}, id="default-keep"),
         pytest.param(default_of_something, {"alpha:0": 0.3}, id="default-kept"),
+        pytest.param(default_of_a_flag, {"mirrored:0": True}, id="default-flag"),
         pytest.param(keras_phase, {"keras_learning_phase:0": False}, id="keras"),
         pytest.param(named_only("is_training"), {"is_training:0": False}, id="is_training"),
         pytest.param(named_only("isTraining"), {"isTraining:0": False}, id="camel-case"),
@@ -114,3 +120,19 @@ def test_switch_says_why() -> None:
     assert document["switches"] == [
         {"tensor": "p:0", "value": 0.0, "why": "dropout keeps everything when it is 0.0"}
     ]
+
+
+@pytest.mark.parametrize(
+    ("build", "warned"),
+    [
+        pytest.param(named_only("mirrored"), True, id="unknown-flag"),
+        pytest.param(named_only("is_test"), False, id="known-flag"),
+        pytest.param(default_of_a_flag, False, id="default"),
+        # A dropout shows what its flag means, whatever it is called.
+        pytest.param(flag_of_unknown_name, False, id="shown-by-use"),
+    ],
+)
+def test_only_an_assumed_switch_is_warned_of(build: Callable[[], None], warned: bool) -> None:
+    warnings = [text for text in described(build).warnings if "is assumed" in text]
+    assert len(warnings) == warned
+    assert not warned or "'mirrored:0'" in warnings[0]
