@@ -12,6 +12,7 @@ from stage_extract.graph.graphdef import GraphUnreadable, MetaGraph, node_name, 
 from stage_extract.jobs import ExtractOptions
 from stage_extract.memory import give_back_free_memory
 from stage_extract.reference.attempts import find_attempt
+from stage_extract.reference.effects import check_effects
 from stage_extract.reference.graph_facts import GraphFacts
 from stage_extract.reference.loops import loop_frames
 from stage_extract.reference.operators import register_ops
@@ -123,6 +124,7 @@ def open_graph(
     """
     subgraph = cut_subgraph(meta, feed_dtypes, tensors, substitutions)
     register_ops(subgraph.graph_def)
+    check_effects(subgraph.graph_def)
     sources = variable_sources(meta, subgraph.graph, checkpoint_variables(prefix))
     imported = ImportedGraph(subgraph)
     unrecordable = _unrecordable(imported, subgraph, tensors)
