@@ -100,9 +100,9 @@ def find_saved_names(meta: MetaGraph) -> SavedNames:
                 saved.slices.setdefault(variable.name, part)
     _read_collections(meta, saved)
     for node in meta.graph:
-        part = _PART_NAME.match(node.name) if node.op in VARIABLE_OPS else None
-        if part is not None and node.name not in saved.slices:
-            saved.slices[node.name] = Slice(part["whole"], None, int(part["part"]))
+        named = _PART_NAME.match(node.name) if node.op in VARIABLE_OPS else None
+        if named is not None and node.name not in saved.slices:
+            saved.slices[node.name] = Slice(named["whole"], None, int(named["part"]))
     return saved
 
 

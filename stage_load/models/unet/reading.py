@@ -16,6 +16,7 @@ from stage_load.models.unet.feature import Feature
 from stage_load.models.unet.layer_reading import layer_feature
 from stage_load.models.unet.misfit import FAMILY, misfit
 from stage_load.models.unet.pointwise import pointwise
+from stage_load.models.unet.sizes import NotComputable
 from stage_load.models.unet.steps import Dropout, Pair
 
 Rule = Callable[[Context, Node, list[Feature]], Feature]
@@ -26,12 +27,14 @@ SHAPE_OPS = frozenset({"Shape", "ShapeN", "Size", "Rank"})
 # before the first of these.
 DECISIONS = frozenset({"ArgMax", "Greater", "GreaterEqual", "Round", "TopKV2"})
 FLATTENINGS = frozenset({"Reshape", "Squeeze"})
+JOINING = frozenset({"Mul", "Pack"})
 AFTERWARDS = (
     DECISIONS
     | FLATTENINGS
+    | JOINING
     | PASS_THROUGH_OPS
     | activations.SINGLE_OPS.keys()
-    | frozenset({"Cast", "ExpandDims", "Mul", "Pack", "Transpose"})
+    | frozenset({"Cast", "ExpandDims", "Transpose"})
 )
 
 # torch's own default, for a keep_prob that was fed at run time.
@@ -166,8 +169,24 @@ class Reader:
                 known = [Afterwards(maps[0], ())]
         if known:
             first = known[0]
+            self._check_alone(node, first.feature)
             self.afterwards[node.output()] = Afterwards(first.feature, (*first.ops, node.op))
         return bool(known)
+
+    def _check_alone(self, node: Node, scores: Feature) -> None:
+        """Refuse what joins the finished scores with anything that is no constant: part of a model.
+
+        Raises:
+            ModelDoesNotFit: as said.
+        """
+        for tensor in node.inputs if node.op in JOINING else ():
+            after = self.afterwards.get(tensor)
+            if after is not None and after.feature is scores:
+                continue
+            try:
+                self.context.sizes.value(tensor)
+            except NotComputable:
+                raise misfit(node, f"joins the finished scores with '{tensor}'", FAMILY) from None
 
     def _passed_on(self, node: Node, given: Feature) -> Feature:
         rewrite = self._dropouts.get(node.name)
