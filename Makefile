@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BUILD ?=
 BENCH ?=
+DEMO ?=
 TEST ?=
 WHEELHOUSE ?= wheelhouse
 # Where torch's CPU builds are published; empty where pip's own settings name a place that has them.
@@ -41,7 +42,7 @@ images: $(READY)
 .PHONY: images
 
 demo: images
-	$(HOST) -m benchmarks.demo
+	$(HOST) -m benchmarks.demo $(DEMO)
 
 test: images
 	$(HOST) tests/run.py $(TEST)
