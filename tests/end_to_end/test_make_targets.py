@@ -1,4 +1,4 @@
-"""The README's other commands, run as they stand there: the demo, the benchmarks, the installation."""
+"""The other commands of the README, as they stand there: demo, benchmarks, installation."""
 
 from __future__ import annotations
 
