@@ -12,7 +12,8 @@ from orchestration import option_types
 from orchestration import settings as s
 
 Command = Callable[..., int]
-ANY_PATH = click.Path(path_type=Path)
+# What may not be read is told by the stage, with a class of its own.
+ANY_PATH = click.Path(readable=False, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
 

@@ -51,16 +51,24 @@ def export_key(
         options: how.
         extractor: identity of the stage that does it.
     """
-    state = checkpoint.folder / _STATE_FILE
     parts = {
         "version": _VERSION,
         "stem": checkpoint.stem,
         "files": [[path.name, path.stat().st_size] for path in checkpoint.files()],
-        "state_sha256": sha256_of(state) if not checkpoint.name and state.is_file() else None,
+        "state_sha256": None if checkpoint.name else _state_sha256(checkpoint.folder),
         "options": options.to_job(),
         "extractor": extractor,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _state_sha256(folder: Path) -> str | None:
+    """Hash of a folder's `checkpoint` file; None without one that can be read."""
+    path = folder / _STATE_FILE
+    try:
+        return sha256_of(path) if path.is_file() else None
+    except PermissionError:
+        return None
 
 
 class ExportIndex:

@@ -68,11 +68,18 @@ def check_export(folder: Path) -> ExportSummary:
     """Check an export folder.
 
     Raises:
-        ExportInvalid: a file is missing, no plain file, damaged, of another version, or the
-            files do not agree with each other.
+        ExportInvalid: a file is missing, no plain file, not readable, damaged, of another version,
+            or the files do not agree with each other.
     """
     with _collector_at_rest():
-        return _check(folder)
+        try:
+            return _check(folder)
+        except PermissionError as error:
+            raise ExportInvalid(
+                f"The export's file {error.filename} cannot be read: {error.strerror}.",
+                "Files that you may read were expected.",
+                f"Look at their permissions: `ls -l {folder}`.",
+            ) from error
 
 
 def _check(folder: Path) -> ExportSummary:

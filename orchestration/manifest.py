@@ -74,7 +74,7 @@ class BackgroundDescription:
 
 
 def changed_files(folder: Path, described: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of files that are missing or differ from their description, sorted.
+    """Names of files that are missing, unreadable or not as described, sorted.
 
     Sizes are looked at first: nothing is read when those differ already. Nor is anything outside
     the folder, or what is no plain file: a description may come from anywhere, and a device has
@@ -83,11 +83,7 @@ def changed_files(folder: Path, described: Sequence[Mapping[str, Any]]) -> list[
     wrong = [str(entry["name"]) for entry in described if not _has_size(folder, entry)]
     if wrong:
         return sorted(wrong)
-    found = describe_files(folder, [str(entry["name"]) for entry in described])
-    hashes = {entry["name"]: entry["sha256"] for entry in found}
-    return sorted(
-        str(entry["name"]) for entry in described if hashes[entry["name"]] != entry["sha256"]
-    )
+    return sorted(str(entry["name"]) for entry in described if not _has_hash(folder, entry))
 
 
 def file_names(folder: Path) -> list[str]:
@@ -136,6 +132,13 @@ def _has_size(folder: Path, entry: Mapping[str, Any]) -> bool:
     except (OSError, ValueError):
         return False
     return stat.S_ISREG(status.st_mode) and status.st_size == entry["size_bytes"]
+
+
+def _has_hash(folder: Path, entry: Mapping[str, Any]) -> bool:
+    try:
+        return bool(sha256_of(folder / entry["name"]) == entry["sha256"])
+    except OSError:
+        return False
 
 
 def _host_facts() -> dict[str, Any]:

@@ -60,6 +60,8 @@ def model(text: str) -> str:
         raise click.BadParameter(f"{text!r} names no factory; write file.py:Factory.")
     if path.endswith(".py") and not os.path.isfile(path):
         raise click.BadParameter(f"the file {path!r} does not exist.")
+    if path.endswith(".py") and not os.access(path, os.R_OK):
+        raise click.BadParameter(f"you may not read the file {path!r}.")
     return text
 
 

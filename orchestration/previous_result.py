@@ -72,7 +72,7 @@ def _check_existing(out: Path, force: bool, input_folder: Path) -> None:
     if not out.is_dir():
         raise result_exists(out, "It is a file.")
     is_result = read_manifest(out) is not None
-    if not is_result and any(out.iterdir()):
+    if not is_result and not _is_empty(out):
         raise ResultExists(
             f"The folder {out} exists already, and is no result of this program.",
             "Only results of this program are ever replaced.",
@@ -84,6 +84,14 @@ def _check_existing(out: Path, force: bool, input_folder: Path) -> None:
             "A result never replaces what it is made from.",
             "Choose another folder with --out.",
         )
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether a folder holds nothing; False for one that may not be looked into."""
+    try:
+        return not any(folder.iterdir())
+    except PermissionError:
+        return False
 
 
 def _differing(made_with: Mapping[str, Any], request: Mapping[str, Any]) -> list[str]:

@@ -49,8 +49,8 @@ class CheckpointPath:
         """Files that may belong to the checkpoint, sorted by name."""
         return [
             self.folder / name
-            for name in sorted(os.listdir(self.folder))
-            if name.startswith(self.stem) and (self.folder / name).is_file()
+            for name in sorted(_listing(self.folder) or ())
+            if name.startswith(self.stem) and os.path.isfile(self.folder / name)
         ]
 
     def mounts(self) -> tuple[Mount, ...]:
@@ -61,7 +61,7 @@ class CheckpointPath:
         linked = [
             Mount(Path(os.path.realpath(path)), f"{INPUT_TARGET}/{path.name}", read_only=True)
             for path in self.files()
-            if path.is_symlink() and self._leaves_folder(path)
+            if os.path.islink(path) and self._leaves_folder(path)
         ]
         return (Mount(self.folder, INPUT_TARGET, read_only=True), *linked)
 
@@ -75,15 +75,18 @@ def find_checkpoint(given: Path) -> CheckpointPath:
     """Turn what the user named (folder, prefix or file) into a `CheckpointPath`.
 
     Which files make up the checkpoint is for stage 1 to say; only whether there is
-    anything at all is checked here, before anything heavy starts.
+    anything at all is checked here, before anything heavy starts. Where that cannot be seen, for
+    lack of permissions, stage 1 tells what may not be read.
 
     Raises:
         CheckpointMissing: nothing of that name exists.
     """
-    if given.is_dir():
+    if os.path.isdir(given):
         return CheckpointPath(Path(os.path.realpath(given)), "")
     folder, name = Path(os.path.realpath(given.parent)), given.name
     names = _listing(folder)
+    if names is None:
+        return CheckpointPath(folder, name)
     if name in names or any(other.startswith((f"{name}.", f"{name}-")) for other in names):
         found = CheckpointPath(folder, name)
         return _follow_lonely_link(found, names)
@@ -93,16 +96,18 @@ def find_checkpoint(given: Path) -> CheckpointPath:
 def _follow_lonely_link(found: CheckpointPath, names: list[str]) -> CheckpointPath:
     """A link to one file of a checkpoint stands for the checkpoint where that file lies."""
     is_lonely = sum(name.startswith(found.stem) for name in names) == 1
-    if not (found.path.is_symlink() and is_lonely):
+    if not (os.path.islink(found.path) and is_lonely):
         return found
     target = Path(os.path.realpath(found.path))
     return CheckpointPath(target.parent, target.name)
 
 
-def _listing(folder: Path) -> list[str]:
-    """Names in a folder; none if it is missing or may not be read (stage 1 reports the latter)."""
+def _listing(folder: Path) -> list[str] | None:
+    """Names in a folder; none in one that is missing, None for one that may not be read."""
     try:
         return os.listdir(folder)
+    except PermissionError:
+        return None
     except OSError:
         return []
 
@@ -125,11 +130,17 @@ def find_export(given: Path) -> Path:
     """The export folder that the user named: itself, or the one inside a result folder.
 
     Raises:
-        ExportInvalid: there is no export.
+        ExportInvalid: there is no export, or none that may be read.
     """
     for folder in (given, given / "export"):
-        if (folder / GRAPH_FILE).is_file():
+        if os.path.isfile(folder / GRAPH_FILE):
             return Path(os.path.realpath(folder))
+    if os.path.isdir(given) and not os.access(given, os.R_OK | os.X_OK):
+        raise ExportInvalid(
+            f"The export {given} may not be looked into.",
+            "A folder that you may read and enter was expected.",
+            f"Look at its permissions: `ls -ld {given}`.",
+        )
     raise ExportInvalid(
         f"There is no export in {given}.",
         f"A folder with {GRAPH_FILE} and variables.safetensors was expected.",

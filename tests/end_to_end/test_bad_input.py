@@ -83,10 +83,6 @@ def put_pytorch_file(folder: Path) -> None:
         archive.writestr("model/version", "3\n")
 
 
-def forbid_reading(folder: Path) -> None:
-    (folder / DATA).chmod(0)
-
-
 CASES = [
     pytest.param(remove_folder, [], 10, "CheckpointMissing", "ckpt", id="missing-path"),
     pytest.param(empty_folder, [], 30, "NoCheckpointFound", "ckpt", id="empty-folder"),
@@ -124,33 +120,6 @@ def test_messages_name_the_hosts_paths_and_not_the_containers(workplace, checkpo
     message = done.stderr.partition("Error:")[2]
     assert os.fspath(checkpoint) in message
     assert "/in/" not in message
-
-
-def without_power_over_files(command: list[str]) -> list[str]:
-    """Root reads everything unless it gives up that power."""
-    if os.getuid() != 0:
-        return command
-    if shutil.which("setpriv") is None:
-        pytest.skip("setpriv is not installed, and root may read everything")
-    powers = "-dac_override,-dac_read_search"
-    return ["setpriv", "--bounding-set", powers, "--inh-caps", powers, *command]
-
-
-def test_a_file_that_may_not_be_read(workplace, checkpoint, runtime):
-    forbid_reading(checkpoint)
-    command = [sys.executable, os.fspath(REPOSITORY / "orchestrate.py"), "ckpt", "--model", "unet"]
-    done = subprocess.run(
-        without_power_over_files([*command, "--runtime", runtime]),
-        cwd=workplace.folder,
-        env=dict(workplace.environment),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 37, done.stderr
-    assert "Error: NotReadable (exit code 37)" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert workplace.names() == ["ckpt"]
 
 
 @pytest.mark.parametrize(
