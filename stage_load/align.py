@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from stage_load.names import similarity
+from stage_load.names import similarity, words
 
 MOST_CELLS = 1_000_000
 """Pairs that are compared exactly: about one second."""
@@ -42,16 +42,42 @@ def align(left: Sequence[Element], right: Sequence[Element]) -> list[Pair]:
     return [(a[i], b[j]) for i, j in pairs]
 
 
+def match_by_name(left: Sequence[Element], right: Sequence[Element]) -> list[Pair]:
+    """Pair elements of equal key whose names say that they run in another order.
+
+    Parallel branches may run in any order. Only where each name of a key on the right is the end of
+    exactly one on the left, as ``branch_2`` is of ``net/branch_2``; else order alone decides.
+    """
+    lefts, rights = _members(left), _members(right)
+    pairs: list[Pair] = []
+    for key, members in lefts.items():
+        others = rights.get(key, [])
+        if len(members) == len(others) > 1:
+            place = {words(right[j].name): j for j in others}
+            named = [_ending(words(left[i].name), place) for i in members]
+            if sorted(j for j in named if j is not None) == others and named != others:
+                pairs += [(i, j) for i, j in zip(members, named, strict=True) if j is not None]
+    return sorted(pairs)
+
+
+def _members(elements: Sequence[Element]) -> dict[Hashable, list[int]]:
+    found: dict[Hashable, list[int]] = {}
+    for index, element in enumerate(elements):
+        found.setdefault(element.key, []).append(index)
+    return found
+
+
+def _ending(name: tuple[str, ...], place: Mapping[tuple[str, ...], int]) -> int | None:
+    """Return the place of the longest of the names that ``name`` ends with; numbers are none."""
+    ends = (name[begin:] for begin in range(len(name)))
+    return next((place[e] for e in ends if e in place and any(map(str.isalpha, e))), None)
+
+
 def match_out_of_order(left: Sequence[Element], right: Sequence[Element]) -> list[Pair]:
     """Pair what is left by key alone, each element once: most alike names first, then in order."""
-    waiting: dict[Hashable, list[int]] = {}
-    for index, element in enumerate(right):
-        waiting.setdefault(element.key, []).append(index)
+    waiting = _members(right)
     pairs: list[Pair] = []
-    groups: dict[Hashable, list[int]] = {}
-    for index, element in enumerate(left):
-        groups.setdefault(element.key, []).append(index)
-    for key, members in groups.items():
+    for key, members in _members(left).items():
         pairs += _match_group(left, right, members, waiting.get(key, []))
     return sorted(pairs)
 

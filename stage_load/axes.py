@@ -57,8 +57,3 @@ def layer_to_tf(value: Tensor, layer: Layer, expected: Sequence[int]) -> Tensor:
         return value
     channels_first = layer.attributes.get("data_format") == _CHANNELS_FIRST
     return image_to_tf(value, expected, channels_first=channels_first)
-
-
-def torch_axes(rank: int | None) -> str | None:
-    """Return the axis letters of an input or output in torch, where they are known."""
-    return _CHANNELS_FIRST if rank == IMAGE_RANK else None

@@ -9,7 +9,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
+
+from stage_load.errors import FactoryFailed
 
 _INITIALISERS = frozenset(
     {
@@ -63,7 +66,37 @@ def build(factory: Callable[[], nn.Module], device: torch.device) -> nn.Module:
             context.enter_context(device)
         context.enter_context(_LeaveParametersEmpty())
         module = factory()
+    _check_memory(module)
     return _moved(module, device).eval()
+
+
+def _check_memory(module: nn.Module) -> None:
+    """Check that every tensor has a shape and a place, and that hooks can be set.
+
+    Raises:
+        FactoryFailed: the model is lazy, without memory, or compiled to a script.
+    """
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        raise _unusable("is a torch.jit.ScriptModule", "Return the module that was scripted.")
+    for name, tensor in chain(module.named_parameters(), module.named_buffers()):
+        if is_lazy(tensor):
+            raise _unusable(
+                f"has a tensor {name!r} without a shape (a lazy module)",
+                "Give the layer its number of inputs, as in nn.Linear(in_features, out_features).",
+            )
+        if tensor.is_meta:
+            raise _unusable(
+                f"has a tensor {name!r} on the device 'meta', without memory",
+                "Build the model on the CPU.",
+            )
+
+
+def _unusable(what: str, remedy: str) -> FactoryFailed:
+    return FactoryFailed(
+        f"The model {what}.",
+        "Expected a plain torch.nn.Module whose tensors have shapes and memory.",
+        remedy,
+    )
 
 
 def _moved(module: nn.Module, device: torch.device) -> nn.Module:

@@ -37,9 +37,10 @@ class Comparison:
         actual: torch's value there.
         non_finite: elements that are NaN or infinite in TensorFlow.
         compared: numbers that were compared: all elements but those.
-        varies: TensorFlow's numbers are not one value (or zero) everywhere, so that agreement
-            says something of the weights.
+        varies: TensorFlow's numbers differ from place to place, not only from channel to channel
+            (as those of a bias do), so that agreement says something of the weights before.
         misplaced: NaN or infinity stands in one of both only.
+        misshapen: the shapes differ, so that there is nothing to compare.
     """
 
     verdict: str
@@ -55,6 +56,7 @@ class Comparison:
     compared: int = 0
     varies: bool = False
     misplaced: bool = False
+    misshapen: bool = False
 
     @property
     def agrees(self) -> bool:
@@ -77,7 +79,9 @@ def compare(
     """
     if expected.shape != actual.shape:
         return Comparison(
-            DIFFERS, f"shape {list(actual.shape)} in torch, {list(expected.shape)} in TensorFlow"
+            DIFFERS,
+            f"shape {list(actual.shape)} in torch, {list(expected.shape)} in TensorFlow",
+            misshapen=True,
         )
     if not expected.size:
         return Comparison(AGREES, "both are empty")
@@ -103,11 +107,8 @@ def _compare_numbers(expected: NDArray[Any], actual: NDArray[Any], tolerance: fl
     max_abs, scale, worst = 0.0, 0.0, 0
     dot, norm_expected, norm_actual = 0.0, 0.0, 0.0
     non_finite = 0
-    lowest, highest = math.inf, -math.inf
     for begin, a, b in _pieces(expected, actual):
         finite = np.isfinite(a)
-        lowest = min(lowest, float(a.min(initial=math.inf, where=finite)))
-        highest = max(highest, float(a.max(initial=-math.inf, where=finite)))
         if not finite.all():
             non_finite += int(finite.size - np.count_nonzero(finite))
             a, b = np.where(finite, a, 0.0), np.where(finite, b, 0.0)
@@ -126,6 +127,7 @@ def _compare_numbers(expected: NDArray[Any], actual: NDArray[Any], tolerance: fl
     if not agrees:
         what = "absolute" if zero else "of the scale"
         reason = f"largest difference {max_rel:.3g} {what}, allowed {tolerance:.3g}"
+        reason += _coarse_steps(expected, actual, tolerance)
     return Comparison(
         verdict=AGREES if agrees else DIFFERS,
         reason=reason,
@@ -138,7 +140,7 @@ def _compare_numbers(expected: NDArray[Any], actual: NDArray[Any], tolerance: fl
         actual=_number(actual, worst),
         non_finite=non_finite,
         compared=expected.size - non_finite,
-        varies=lowest < highest or (expected.size == 1 and not zero),
+        varies=_varies(expected),
     )
 
 
@@ -151,7 +153,7 @@ def _compare_exactly(expected: NDArray[Any], actual: NDArray[Any]) -> Comparison
             max_abs=0.0,
             max_rel=0.0,
             compared=expected.size,
-            varies=bool((expected != expected.flat[0]).any() or (expected.size == 1 and expected)),
+            varies=_varies(expected),
         )
     worst = int(differing[0])
     return Comparison(
@@ -161,6 +163,32 @@ def _compare_exactly(expected: NDArray[Any], actual: NDArray[Any]) -> Comparison
         expected=_number(expected, worst),
         actual=_number(actual, worst),
     )
+
+
+def _varies(array: NDArray[Any]) -> bool:
+    """Tell whether finite numbers of one channel (the last axis) differ; of one number: is not 0.
+
+    Where there is a single place, [1, channels], numbers of different channels are compared.
+    """
+    if array.size == 1:
+        return bool(np.isfinite(array).all() and array.any())
+    channels = array.shape[-1] if array.ndim > 1 and array.size > array.shape[-1] else 1
+    rows = array.reshape(-1, channels)
+    first = rows[:1].astype(np.float64)
+    step = max(1, _PIECE // channels)
+    for begin in range(0, len(rows), step):
+        piece = rows[begin : begin + step].astype(np.float64)
+        if np.any((piece != first) & np.isfinite(piece) & np.isfinite(first)):
+            return True
+    return False
+
+
+def _coarse_steps(expected: NDArray[Any], actual: NDArray[Any], tolerance: float) -> str:
+    """Say so where numbers of the dtype lie farther apart than what is allowed."""
+    for array in (expected, actual):
+        if _is_inexact(array) and (step := float(np.finfo(array.dtype).eps)) > tolerance:
+            return f"; {array.dtype.name} rounds to steps of {step:.3g}, --tolerance may be larger"
+    return ""
 
 
 def _as_real(array: NDArray[Any]) -> NDArray[np.float64]:

@@ -11,20 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from stage_load.axes import graph_is_channels_first, image_to_torch
 from stage_load.building import build
 from stage_load.devices import DeviceChoice, choose_device
 from stage_load.export_reader import Export
-from stage_load.export_view import Endpoint
+from stage_load.feeding import Feed
 from stage_load.given_names import given_rows
 from stage_load.jobs import Job, LoadOptions
 from stage_load.loading import NonFinite, load_plan
 from stage_load.mapping import FROM_GUESS, FROM_MODEL
 from stage_load.mapping_csv import MapLine, mapping_text, read_mapping
 from stage_load.models.registry import Model, PreparedModel, find_model
-from stage_load.parity import model_inputs, prove
+from stage_load.parity import prove
 from stage_load.plan import Plan, make_plan
 from stage_load.protocol import JobEvents
 from stage_load.report import ReportInput, non_finite_documents, parity_summary, report_document
@@ -105,7 +104,7 @@ def run_load(job: Job, events: JobEvents, stopwatch: Stopwatch) -> dict[str, Any
             prepared = choices.model.prepare(export.view)
             model = build(prepared.build, choices.device.device)
         with stopwatch.phase("plan"):
-            traced = _trace(export, prepared, model, choices.device.device)
+            traced, feed = _trace(export, prepared, model, choices.device.device)
             plan = _checked_plan(export, traced, prepared, model, choices)
         for warning in (*prepared.assumptions, *plan.warnings):
             events.warning(warning)
@@ -114,9 +113,10 @@ def run_load(job: Job, events: JobEvents, stopwatch: Stopwatch) -> dict[str, Any
             path = job.out / MODEL_FILE
             found = load_plan(model, plan, traced.aliases, export.variables, path, progress)
         with stopwatch.phase("prove"):
-            parity = _prove(job, export, model, plan, events, weights_are_finite=not found)
+            parity = _prove(job, export, model, feed, plan, events, weights_are_finite=not found)
         with stopwatch.phase("write"):
-            return _write(job, _Outcome(export, choices, prepared, model, plan, found, parity))
+            outcome = _Outcome(export, choices, prepared, model, feed, plan, found, parity)
+            return _write(job, outcome)
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,7 @@ class _Outcome:
     choices: Choices
     prepared: PreparedModel
     model: nn.Module
+    feed: Feed
     plan: Plan
     non_finite: Sequence[NonFinite]
     parity: Parity
@@ -139,34 +140,20 @@ class _Outcome:
 
 def _trace(
     export: Export, prepared: PreparedModel, model: nn.Module, device: torch.device
-) -> TorchModel:
-    inputs: tuple[Tensor, ...] | None
-    if export.reference is not None:
-        inputs = model_inputs(export, model, export.reference, device)
-    elif prepared.example_inputs is not None:
+) -> tuple[TorchModel, Feed]:
+    """Run the model as it is, and find out whether it takes images as torch or as TensorFlow."""
+    feed = Feed(device)
+    inputs = feed.reference_inputs(export, model)
+    if inputs is None and prepared.example_inputs is not None:
         inputs = tuple(value.to(device) for value in prepared.example_inputs())
-    else:
-        inputs = _zeros(export, device)
-    return trace_model(model, inputs)
-
-
-def _zeros(export: Export, device: torch.device) -> tuple[Tensor, ...] | None:
-    """Return zeros for every input, or ``None`` when a size other than the batch is unknown."""
-    values = [_zero(endpoint) for endpoint in export.view.inputs]
-    known = [value for value in values if value is not None]
-    if not known or len(known) < len(values):
-        return None
-    channels_first = graph_is_channels_first(export.view)
-    return tuple(image_to_torch(v, channels_first=channels_first).to(device) for v in known)
-
-
-def _zero(endpoint: Endpoint) -> Tensor | None:
-    dtype = getattr(torch, endpoint.dtype or "", None)
-    if endpoint.shape is None or not isinstance(dtype, torch.dtype):
-        return None
-    batch_known = [1 if axis == 0 and s is None else s for axis, s in enumerate(endpoint.shape)]
-    sizes = [size for size in batch_known if size is not None]
-    return torch.zeros(sizes, dtype=dtype) if len(sizes) == len(batch_known) else None
+        return trace_model(model, inputs), feed
+    traced = trace_model(model, feed.zeros(export) if inputs is None else inputs)
+    if traced.order_note is None:
+        return traced, feed
+    as_they_are = Feed(device, keeps_axes=True)
+    inputs = as_they_are.reference_inputs(export, model) or as_they_are.zeros(export)
+    again = trace_model(model, inputs)
+    return (again, as_they_are) if again.order_note is None else (traced, feed)
 
 
 def _checked_plan(
@@ -185,6 +172,7 @@ def _prove(
     job: Job,
     export: Export,
     model: nn.Module,
+    feed: Feed,
     plan: Plan,
     events: JobEvents,
     *,
@@ -195,7 +183,7 @@ def _prove(
         return unproven("the proof was switched off", tolerance)
     progress = _progress(events, "prove", "layers")
     return prove(
-        export, model, plan.places, tolerance, progress, weights_are_finite=weights_are_finite
+        export, model, feed, plan.places, tolerance, progress, weights_are_finite=weights_are_finite
     )
 
 
@@ -210,6 +198,7 @@ def _write(job: Job, outcome: _Outcome) -> dict[str, Any]:
         source=source,
         settings=outcome.plan.settings,
         export=view,
+        keeps_axes=outcome.feed.keeps_axes,
         verdict=outcome.parity.verdict,
     )
     write_text(job.out / MAPPING_FILE, mapping_text(outcome.plan.rows))

@@ -29,7 +29,12 @@ _SAME_WORDS: Mapping[str, str] = {
 @lru_cache(maxsize=65536)
 def tokens(name: str) -> frozenset[str]:
     """Split a name into lower-case words and numbers, in the words that both worlds share."""
-    return frozenset(_SAME_WORDS.get(word, word) for word in _TOKEN.findall(name.lower()))
+    return frozenset(words(name))
+
+
+def words(name: str) -> tuple[str, ...]:
+    """Split a name as ``tokens`` does, in its order."""
+    return tuple(_SAME_WORDS.get(word, word) for word in _TOKEN.findall(name.lower()))
 
 
 def similarity(left: str, right: str) -> float:

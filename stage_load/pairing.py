@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from stage_load.align import Element, Pair, align, match_out_of_order
+from stage_load.align import Element, Pair, align, match_by_name, match_out_of_order
 from stage_load.export_view import ExportView
 from stage_load.tf_units import OTHER, TfUnit, other_kinds
 from stage_load.torch_units import TorchUnit, unit_key
@@ -30,7 +30,8 @@ def pair_units(
 ) -> list[UnitPair]:
     """Pair the units of both sides.
 
-    First in order with equal kind, shape and bias; then the same out of order (parallel branches
+    First parallel branches whose names say that they run in another order; then in order with equal
+    kind, shape and bias; then the same out of order (parallel branches
     may run in another order); then again without regard to the bias, and at last by kind alone, so
     that a wrong shape is reported as one and not as two tensors that have no counterpart. What a
     graph did not tell may also be of another kind.
@@ -47,6 +48,7 @@ def pair_units(
         [unit for i, unit in enumerate(left) if i not in fixed],
         [unit for j, unit in enumerate(right) if j not in named],
     )
+    pairs += rest.take(match_by_name, _exact, _exact_torch, moved=True)
     for tf_key, torch_key in ((_exact, _exact_torch), (_coarse, _coarse_torch)):
         pairs += rest.take(align, tf_key, torch_key, moved=False)
         pairs += rest.take(match_out_of_order, tf_key, torch_key, moved=True)

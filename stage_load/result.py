@@ -17,9 +17,10 @@ from stage_load.layouts.rule import AS_IS
 from stage_load.mapping import FROM_MODEL, Row
 from stage_load.models.registry import PreparedModel, find_model
 from stage_load.result_files import CONFIG_FILE, FORMAT, MODEL_FILE, SOURCE_FOLDER, VERSION
+from stage_load.running import describe_failure
 from stage_load.safetensors_reader import SafetensorsReader
 from stage_load.tensors import fill_tensors, set_module_values
-from stage_load.trace import RUN_ERRORS, describe_failure, state_tensors
+from stage_load.trace import state_tensors
 
 if TYPE_CHECKING:
     import os
@@ -29,13 +30,26 @@ if TYPE_CHECKING:
 SUPPORTED_VERSIONS = (VERSION,)
 _SETTINGS = frozenset({"eps", "momentum"})
 
+_CONFIGURATION_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    MemoryError,
+)
+"""What building a model raises on a configuration that somebody has changed."""
+
 
 def load_model(
     folder: str | os.PathLike[str], device: str = "cpu", *, trust_code: bool = False
 ) -> nn.Module:
     """Build the model of a result folder and load its weights.
 
-    Needs neither TensorFlow nor the export. Images go in as [batch, channels, height, width].
+    Needs neither TensorFlow nor the export. Images go in as [batch, channels, height, width], whole
+    numbers as int64 (a model of your own takes what it was written for).
 
     Args:
         folder: the result folder.
@@ -129,7 +143,7 @@ def _reading_configuration(name: str) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError:
         raise
-    except (*RUN_ERRORS, MemoryError) as error:
+    except _CONFIGURATION_ERRORS as error:
         raise _damaged(
             f"The configuration of the model {name!r} cannot be used: {describe_failure(error)}.",
             "the configuration as it was written",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stage_load.axes import torch_axes
+from stage_load.axes import IMAGE_RANK
 from stage_load.export_view import Endpoint, ExportView
 
 FORMAT = "tf1-to-torch"
@@ -30,6 +30,7 @@ def config_document(
     source: str | None,
     settings: Mapping[str, Mapping[str, float]],
     export: ExportView,
+    keeps_axes: bool,
     verdict: str,
 ) -> dict[str, Any]:
     """Return ``config.json``: everything needed to build the module again and to use it.
@@ -40,6 +41,7 @@ def config_document(
         source: file name of a user's own model, in ``SOURCE_FOLDER``.
         settings: module path -> numbers to set on it.
         export: for inputs and outputs.
+        keeps_axes: the model takes images as TensorFlow does; how it returns any is its own affair.
         verdict: what the proof found.
     """
     return {
@@ -47,17 +49,17 @@ def config_document(
         "version": VERSION,
         "model": {"name": name, "config": config, "source": source},
         "modules": {path: dict(values) for path, values in settings.items()},
-        "inputs": [_endpoint(endpoint) for endpoint in export.inputs],
-        "outputs": [_endpoint(endpoint) for endpoint in export.outputs],
+        "inputs": [_endpoint(e, "NHWC" if keeps_axes else "NCHW") for e in export.inputs],
+        "outputs": [_endpoint(e, None if keeps_axes else "NCHW") for e in export.outputs],
         "verdict": verdict,
     }
 
 
-def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
+def _endpoint(endpoint: Endpoint, image_axes: str | None) -> dict[str, Any]:
     shape = endpoint.shape
     return {
         "tensor": endpoint.tensor,
         "dtype": endpoint.dtype,
         "tf_shape": None if shape is None else list(shape),
-        "torch_axes": torch_axes(None if shape is None else len(shape)),
+        "torch_axes": image_axes if shape is not None and len(shape) == IMAGE_RANK else None,
     }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stage_load.layouts.rule import Constant, Rule
@@ -65,6 +67,15 @@ def tensor_bytes(tensor: Tensor) -> memoryview:
     """Return the bytes of a tensor in C order, without a copy if it lies contiguous on the CPU."""
     flat = tensor.detach().to("cpu").contiguous().reshape(-1)
     return flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b"")
+
+
+def to_numpy(tensor: Tensor) -> NDArray[Any]:
+    """Return a tensor's values as an array; bfloat16, which numpy lacks, as float32."""
+    value = tensor.detach()
+    if value.dtype == torch.bfloat16:
+        value = value.float()
+    array: NDArray[Any] = value.to("cpu").numpy()
+    return array
 
 
 def count_non_finite(tensor: Tensor) -> int:

@@ -15,21 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from stage_load.module_kinds import module_kind
+from stage_load.running import ModelRaised, foreign_code
 from stage_load.safetensors_header import shared_shape
 from stage_load.torch_units import TorchModel, TorchTensor, TorchUnit
-
-RUN_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What a model's forward raises on inputs that it does not accept."""
-
-_MOST_MESSAGE = 300
 
 
 def trace_model(model: nn.Module, inputs: Sequence[Tensor] | None) -> TorchModel:
@@ -59,12 +47,6 @@ def trace_model(model: nn.Module, inputs: Sequence[Tensor] | None) -> TorchModel
         for path in ran
     )
     return TorchModel(units, MappingProxyType(tensors), aliases, note or None)
-
-
-def describe_failure(error: BaseException) -> str:
-    """Return an exception as one line of limited length."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return text if len(text) <= _MOST_MESSAGE else text[: _MOST_MESSAGE - 1] + "…"
 
 
 def state_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -136,11 +118,10 @@ def _run(
             context.enter_context(_without_product(module))
         context.enter_context(torch.inference_mode())
         try:
-            model(*inputs)
-        except torch.OutOfMemoryError:
-            raise
-        except RUN_ERRORS as error:
-            return describe_failure(error)
+            with foreign_code():
+                model(*inputs)
+        except ModelRaised as error:
+            return str(error)
     return None
 
 

@@ -82,13 +82,17 @@ def judge(
 ) -> Parity:
     """Return the verdict over everything that was compared, naming the first that differs.
 
-    Tensors without a finite number agree with nothing: they count as not compared. Where all that
-    agrees is constant, any weights would have done, and nothing is proven.
+    Tensors without a finite number agree with nothing: they count as not compared. So do layers
+    whose module returns another shape, as one before a crop does, where all outputs agree. Where
+    what agrees is constant, any weights would have done, and nothing is proven.
     """
     silent = _silent(layers, outputs)
     not_compared = (*silent, *not_compared)
     layers = tuple(entry for entry in layers if not _says_nothing(entry.comparison))
     outputs = tuple(entry for entry in outputs if not _says_nothing(entry.comparison))
+    if outputs and all(entry.comparison.agrees for entry in outputs):
+        not_compared = (*_misshapen(layers), *not_compared)
+        layers = tuple(entry for entry in layers if not entry.comparison.misshapen)
 
     def verdict(name: str, reason: str | None) -> Parity:
         return Parity(name, reason, tolerance, layers, outputs, not_compared)
@@ -96,7 +100,12 @@ def judge(
     layer = next((e for e in layers if not e.comparison.agrees), None)
     if layer is not None:
         where = f"layer {layer.layer} ({layer.name}, module {layer.module})"
-        return verdict(FAILED, f"{where} is the first that differs: {layer.comparison.reason}")
+        reason = f"{where} is the first that differs: {layer.comparison.reason}"
+        if outputs and all(entry.comparison.agrees for entry in outputs):
+            reason += (
+                "; all outputs agree, so its module may do more than the layer (an activation)"
+            )
+        return verdict(FAILED, reason)
     output = next((e for e in outputs if not e.comparison.agrees), None)
     if output is not None:
         return verdict(FAILED, f"output {output.tensor} differs: {output.comparison.reason}")
@@ -104,13 +113,16 @@ def judge(
         why = f": {_NO_NUMBER}" if any(entry.layer is None for entry in silent) else ""
         return verdict(UNPROVEN, f"no output of the model could be compared with TensorFlow's{why}")
     compared = f"{_count(len(outputs), 'output')} and {_count(len(layers), 'layer')} compared"
-    compared_all = [entry.comparison for entry in layers]
-    compared_all += [entry.comparison for entry in outputs]
-    if not any(comparison.varies for comparison in compared_all):
+    constant = sum(not entry.comparison.varies for entry in layers)
+    skips_a_layer = any(entry.layer is not None for entry in not_compared)
+    speaks = bool(layers) and not constant and not skips_a_layer
+    if not speaks and not any(entry.comparison.varies for entry in outputs):
         return verdict(
             UNPROVEN,
-            f"{compared}, and each has one value everywhere: other weights could give the same",
+            f"{compared}, and the outputs are constant: other weights could give the same",
         )
+    if constant:
+        compared += f", {constant} of them constant"
     return verdict(PROVEN, compared + _without(not_compared))
 
 
@@ -159,6 +171,14 @@ def _silent(
         if _says_nothing(entry.comparison)
     ]
     return tuple(found)
+
+
+def _misshapen(layers: tuple[LayerParity, ...]) -> tuple[NotCompared, ...]:
+    return tuple(
+        NotCompared(entry.layer, entry.name, str(entry.comparison.reason))
+        for entry in layers
+        if entry.comparison.misshapen
+    )
 
 
 def _without(not_compared: tuple[NotCompared, ...]) -> str:

@@ -48,7 +48,7 @@ def _checked(text: str, factory: Callable[[], Any]) -> Callable[[], nn.Module]:
 
         try:
             module = factory()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise FactoryFailed(
                 f"{text} raised {type(error).__name__}: {error}.",
                 "Expected a torch.nn.Module when it is called with no arguments.",
@@ -77,7 +77,7 @@ def _import_module(name: str) -> ModuleType:
             "Expected a module that this environment can import, or a file ending in .py.",
             "Install it in the load stage's environment, or give the model as file.py:Factory.",
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _import_failed(name, error) from error
 
 
@@ -97,7 +97,7 @@ def _import_file(path: Path) -> ModuleType:
         sys.modules[_OWN_MODULE] = module
         try:
             specification.loader.exec_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _import_failed(path.name, error) from error
     return module
 

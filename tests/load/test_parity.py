@@ -154,7 +154,7 @@ class Net(nn.Module):
         return RESULT
 """
 NO_NUMBER = "compared with TensorFlow's: TensorFlow computed no finite number there"
-ONE_VALUE = "each has one value everywhere: other weights could give the same"
+ONE_VALUE = "the outputs are constant: other weights could give the same"
 
 
 def small(output, layer=None, rows=2):
