@@ -23,6 +23,7 @@ STRANGERS = "unet_zoo_strangers"
 RARE = "unet_zoo_rare"
 REFUSED = "unet_zoo_refused"
 TRAPS = "unet_zoo_traps"
+KINDS = "unet_zoo_kinds"
 
 CHECKPOINT_NAME = "model.ckpt"
 GLOBAL_STEP = 7
@@ -87,6 +88,10 @@ VARIANTS: dict[str, Variant] = {
     "plain_autoencoder": Variant(
         REFUSED, "plain_autoencoder", fits=False, first_misfit="up0/ResizeNearestNeighbor"
     ),
+    "strided_skips": Variant(KINDS, "strided_skips", optimizer="adam"),
+    "training_mode": Variant(KINDS, "training_mode", optimizer="adam"),
+    "dilated_bottleneck": Variant(KINDS, "dilated_bottleneck", optimizer="rmsprop"),
+    "separable": Variant(KINDS, "separable", optimizer="adam"),
     "swapped_keys": Variant(TRAPS, "plain", output="out:0", keys="swapped_keys"),
     "shifted_keys": Variant(TRAPS, "numbered_layers", output="out:0", keys="shifted_keys"),
     "switch_on_by_default": Variant(TRAPS, "switch_on_by_default", output="out:0"),

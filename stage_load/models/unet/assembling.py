@@ -6,17 +6,29 @@ from dataclasses import dataclass, replace
 
 from stage_load.errors import ModelDoesNotFit
 from stage_load.export_view import ExportView, Node
+from stage_load.models.unet.afterwards import Afterwards
 from stage_load.models.unet.config import DecoderLevel, EncoderLevel, UNetConfig
 from stage_load.models.unet.feature import Feature, Level, Merge, Placed
 from stage_load.models.unet.joining import SizeRejected
 from stage_load.models.unet.misfit import FAMILY, misfit
-from stage_load.models.unet.reading import Afterwards, Reader, image_is_channels_first
-from stage_load.models.unet.steps import BatchNorm, Bias, Convolution, Pair, Steps
+from stage_load.models.unet.reading import Reader, image_is_channels_first
+from stage_load.models.unet.steps import (
+    BatchNorm,
+    Bias,
+    Convolution,
+    DepthwiseConvolution,
+    Pair,
+    Steps,
+    TransposedConvolution,
+)
 
 # Tried in turn where the graph fixes no size and no reference was recorded: multiples of 32 for
 # SAME, and sizes at which VALID networks of up to five levels come out even (572:
 # arXiv:1505.04597).
 SAMPLE_SIZES: tuple[Pair, ...] = ((64, 96), (320, 352), (572, 604), (188, 204), (92, 108))
+
+# Steps that are layers of the export: what each of them gave out was recorded.
+RECORDED = (BatchNorm, Bias, Convolution, DepthwiseConvolution, TransposedConvolution)
 
 
 @dataclass(frozen=True)
@@ -78,10 +90,10 @@ def _sample_sizes(view: ExportView) -> list[Pair]:
 
 def _assemble(view: ExportView, reader: Reader, size: Pair) -> UNetConfig:
     end = _end(view, reader)
-    feature = end.feature
+    feature = end.feature.closed() if end.feature.ends_without_skip else end.feature
     node = view.node_of(feature.tensor)
     _check_complete(node, feature)
-    block, head = _split_head(node, feature.placed)
+    block, head = _split_head(node, feature)
     blocks = [*(merge.before for merge in feature.merges), block]
     encoder = [
         _encoder_level(level, merge)
@@ -128,7 +140,7 @@ def _end_of(view: ExportView, reader: Reader, tensor: str) -> End:
     feature = reader.context.feature(tensor)
     if feature is not None:
         return End(feature, tensor)
-    after = reader.afterwards.get(tensor)
+    after = reader.scores.afterwards.get(tensor)
     if after is None:
         raise misfit(view.node_of(tensor), "is an output that the image does not lead to", FAMILY)
     return _at_last_layer(view, after)
@@ -138,7 +150,7 @@ def _at_last_layer(view: ExportView, after: Afterwards) -> End:
     """Go back to the last layer's result: only those were recorded on the way to an output."""
     feature, ops = after.feature, after.ops
     placed = feature.placed
-    while placed and not isinstance(placed[-1].step, BatchNorm | Bias | Convolution):
+    while placed and not isinstance(placed[-1].step, RECORDED):
         ops = (view.node_of(placed[-1].tensor).op, *ops)
         placed = placed[:-1]
     if not placed:
@@ -166,11 +178,15 @@ def _check_complete(node: Node, feature: Feature) -> None:
         )
 
 
-def _split_head(
-    node: Node, placed: tuple[Placed, ...]
-) -> tuple[tuple[Placed, ...], tuple[Placed, ...]]:
-    """Split the steps after the last concat: the head starts at the last convolution."""
+def _split_head(node: Node, feature: Feature) -> tuple[tuple[Placed, ...], tuple[Placed, ...]]:
+    """Split the steps after the last concat: the head starts at the last convolution.
+
+    Where the up-sampling that no concat follows is itself the last one, the head is the rest.
+    """
+    placed = feature.placed
     places = [n for n, item in enumerate(placed) if isinstance(item.step, Convolution)]
+    if not places and feature.merges[-1].skip_first is None:
+        return (), placed
     if not places:
         raise misfit(node, "ends the network with no convolution after the last concat", FAMILY)
     return placed[: places[-1]], placed[places[-1] :]

@@ -44,12 +44,14 @@ class EncoderLevel:
 class DecoderLevel:
     """One level on the way up: ``up``, the concat with the skip, ``block``.
 
-    ``skip_first`` is the order in the concat; ``crop`` is what is cut from the skip before it.
+    ``skip_first`` is the order in the concat, None where no concat follows ``up`` (at the outermost
+    level, of a network whose first convolution halves the image); ``crop`` is what is cut from the
+    skip before it.
     """
 
     up: Steps
     block: Steps
-    skip_first: bool = True
+    skip_first: bool | None = True
     crop: Crop | None = None
 
 
@@ -87,13 +89,16 @@ class UNetConfig:
     @property
     def widths(self) -> tuple[int, ...]:
         """Channels that each resolution's encoder block (last: the bottleneck) gives out."""
-        blocks = [*(level.block for level in self.encoder), self.bottleneck]
-        return tuple(channels_after(block, self.in_channels) for block in blocks)
+        channels, widths = self.in_channels, []
+        for level in self.encoder:
+            widths.append(channels_after(level.block, channels))
+            channels = channels_after(level.down, widths[-1])
+        return (*widths, channels_after(self.bottleneck, channels))
 
     @property
     def classes(self) -> int:
         """Channels of the result."""
-        return channels_after(self.head, 0)
+        return channels_after(tuple(self.steps()), self.in_channels)
 
     def steps(self) -> Iterator[Step]:
         """Yield every step in the order of the forward pass."""
@@ -125,8 +130,9 @@ class UNetConfig:
 
     def _describe_skips(self) -> str:
         first = {level.skip_first for level in self.decoder}
-        order = {True: "skip first", False: "skip last"}
-        sides = " or ".join(order[side] for side in sorted(first, reverse=True))
+        order = {True: "skip first", False: "skip last", None: "no skip at the outermost level"}
+        sides = " or ".join(text for side, text in order.items() if side in first)
+        sides = sides.replace(" or no skip", ", no skip")
         return f"{sides}, cropped" if any(level.crop for level in self.decoder) else sides
 
     def to_json(self) -> dict[str, Any]:

@@ -35,13 +35,14 @@ class Merge:
     """A concat that has been read, and what lay between it and the concat before.
 
     ``common`` counts the steps of the encoder level that the skip and the pooling share.
+    ``skip_first`` is None for an up-sampling that no concat follows.
     """
 
     before: tuple[Placed, ...]
     up: tuple[Placed, ...]
     common: int
     skip: tuple[Placed, ...]
-    skip_first: bool
+    skip_first: bool | None
     crop: Crop | None
 
 
@@ -74,6 +75,15 @@ class Feature:
     def is_finished(self) -> bool:
         """Whether every skip has been taken and a convolution has come after the last one."""
         return bool(self.merges) and self.waiting is None and has_convolution(self.placed)
+
+    @property
+    def ends_without_skip(self) -> bool:
+        """Whether only the outermost level's skip is left, and this map is up-sampled already.
+
+        Networks that halve the image by their first convolution have no map to take there.
+        """
+        rest = len(self.levels) - len(self.merges)
+        return bool(self.merges) and rest == 1 and self.before_up is not None
 
     @property
     def waiting(self) -> Level | None:
@@ -146,6 +156,18 @@ class Feature:
             before_up=None,
             merges=(*self.merges, merge),
         )
+
+    def closed(self) -> Feature:
+        """Return this map, its up-sampling being one that no concat follows."""
+        level = self.levels[len(self.levels) - len(self.merges) - 1]
+        merge = Merge(self.before_up or (), self.placed[:1], len(level.placed), (), None, None)
+        merges = (*self.merges, merge)
+        return replace(self, placed=self.placed[1:], before_up=None, merges=merges)
+
+
+def starts_with_convolution(levels: tuple[Level, ...]) -> bool:
+    """Whether a strided convolution, not a pooling, led to the map that ``levels`` lie above."""
+    return bool(levels) and isinstance(levels[-1].down.step, Convolution)
 
 
 def has_convolution(placed: tuple[Placed, ...]) -> bool:

@@ -7,7 +7,12 @@ from typing import Literal
 
 from stage_load.export_view import Node
 from stage_load.models.unet.context import Context
-from stage_load.models.unet.feature import Feature, common_length, has_convolution
+from stage_load.models.unet.feature import (
+    Feature,
+    common_length,
+    has_convolution,
+    starts_with_convolution,
+)
 from stage_load.models.unet.misfit import misfit
 from stage_load.models.unet.steps import Crop, DepthToSpace, Pair, Resize
 from stage_load.models.unet.up_sampling import check_may_up_sample, computed_size, takes_skip_size
@@ -83,9 +88,10 @@ def _check_skip(node: Node, up: Feature, skip: Feature) -> int:
         raise misfit(node, f"takes '{skip.tensor}', a map of the decoder, as its skip", expected)
     common = common_length(level.placed, skip.placed)
     same_level = skip.start == level.start
-    if not same_level or not has_convolution(skip.placed):
+    computed = has_convolution(skip.placed) or starts_with_convolution(skip.levels)
+    if not same_level or not computed:
         where = "after a pooling" if skip.levels else "before any convolution"
-        what = f"a map {where}" if not has_convolution(skip.placed) else "a map of another level"
+        what = "a map of another level" if computed else f"a map {where}"
         raise misfit(node, f"takes as its skip '{skip.tensor}', {what}", expected)
     if has_convolution(level.placed[common:]) or has_convolution(skip.placed[common:]):
         raise misfit(node, f"takes '{skip.tensor}', from inside the block, as its skip", expected)

@@ -17,6 +17,7 @@ from stage_load.models.unet.steps import (
     BatchNorm,
     Bias,
     Convolution,
+    DepthwiseConvolution,
     Margins,
     Pad,
     Pair,
@@ -26,6 +27,13 @@ from stage_load.models.unet.up_sampling import (
     check_may_up_sample,
     computed_size,
     takes_skip_size,
+)
+
+BATCH_STATISTICS = (
+    "The graph was saved in training mode: its batch norms always take mean and variance from the "
+    "batch, and so does this model, as the comparison with TensorFlow needs. The moving averages "
+    "are loaded too; model.use_moving_statistics() makes it a network for prediction that uses "
+    "them, as the authors' own prediction graph probably does."
 )
 
 
@@ -43,15 +51,16 @@ def layer_feature(context: Context, node: Node, layer: Layer, given: Feature) ->
 
 def _convolution(context: Context, node: Node, layer: Layer, given: Feature) -> Feature:
     attributes = layer.attributes
-    in_channels, out_channels = _kernel_channels(context, layer, in_axis=2, out_axis=3)
+    in_channels, last = _kernel_channels(context, layer, in_axis=2, out_axis=3)
     _check_channels(context, layer, node, given, in_channels)
     padding, stride = attributes["padding"], _pair(attributes["strides"])
     if padding == "EXPLICIT":
         margins = _margins(attributes["explicit_padding"])
         given = given.then(node.output(), Pad(margins), _padded(given.size, margins))
         padding = "VALID"
-    step = Convolution(
-        out_channels=out_channels,
+    # The kernel's last axis: output channels, or results for each input channel.
+    step = (DepthwiseConvolution if layer.kind == "depthwise_conv2d" else Convolution)(
+        last,
         kernel_size=_pair(attributes["kernel_size"]),
         stride=stride,
         dilation=_pair(attributes["dilations"]),
@@ -92,12 +101,16 @@ def _transposed(context: Context, node: Node, layer: Layer, given: Feature) -> F
 
 
 def _batch_norm(context: Context, node: Node, layer: Layer, given: Feature) -> Feature:
-    if layer.attributes.get("is_training"):
+    of_batch = bool(layer.attributes.get("is_training"))
+    if of_batch and not {"moving_mean", "moving_variance"} <= layer.variables.keys():
         raise misfit(
             node,
-            "is a batch norm that always takes its statistics from the batch",
-            "batch norm with moving statistics at inference",
+            "is a batch norm that always takes its statistics from the batch and keeps no average "
+            "of them",
+            "batch norm with moving statistics",
         )
+    if of_batch:
+        context.assume(BATCH_STATISTICS)
     settings = batch_norm.settings(layer.attributes)
     if "momentum" not in settings:
         context.assume(
@@ -109,6 +122,7 @@ def _batch_norm(context: Context, node: Node, layer: Layer, given: Feature) -> F
         epsilon=settings["eps"],
         momentum=settings.get("momentum", TF1_BATCH_NORM_MOMENTUM),
         affine=any(role in layer.variables for role in ("gamma", "beta")),
+        statistics="batch" if of_batch else "moving",
     )
     return given.then(node.output(), step)
 
@@ -125,6 +139,7 @@ KINDS: Mapping[str, Reading] = MappingProxyType(
         "bias_add": _bias,
         "conv2d": _convolution,
         "conv2d_transpose": _transposed,
+        "depthwise_conv2d": _convolution,
     }
 )
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from stage_load.models.unet.config import DecoderLevel, EncoderLevel, UNetConfig
 from stage_load.models.unet.step_modules import build_step
 from stage_load.models.unet.steps import Steps, channels_after
-from stage_load.models.unet.tensorflow_layers import crop_to
+from stage_load.models.unet.tensorflow_layers import BatchStatisticsNorm2d, crop_to
 
 
 def build_block(steps: Steps, channels: int) -> nn.Sequential:
@@ -48,12 +48,13 @@ class Decoder(nn.Module):
         self.up = build_block(level.up, in_channels)
         merged = channels_after(level.up, in_channels) + skip_channels
         self.block = build_block(level.block, merged)
+        self.joins_skip = level.skip_first is not None
         self.skip_first = level.skip_first
         self.crops_skip = level.crop is not None
         self.crop_margins = None if level.crop is None else level.crop.margins
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Up-sample ``x``, put the skip beside it, apply the block.
+        """Up-sample ``x``, put the skip beside it if this level has one, apply the block.
 
         Raises:
             ValueError: the two maps differ in size, so the image's size does not suit the network.
@@ -61,6 +62,9 @@ class Decoder(nn.Module):
         size = list(skip.shape[2:])
         for module in self.up:
             x = module(x, size) if getattr(module, "takes_skip_size", False) else module(x)
+        if not self.joins_skip:
+            alone: Tensor = self.block(x)
+            return alone
         if self.crops_skip:
             skip = crop_to(skip, (x.shape[2], x.shape[3]), self.crop_margins)
         if skip.shape[2:] != x.shape[2:]:
@@ -95,12 +99,20 @@ class UNet(nn.Module):
         self.encoder = nn.ModuleList(encoder)
         self.bottleneck = build_block(config.bottleneck, channels)
         channels = channels_after(config.bottleneck, channels)
-        for up_level, skip_channels in zip(config.decoder, reversed(skips), strict=True):
+        for up_level, width in zip(config.decoder, reversed(skips), strict=True):
+            skip_channels = 0 if up_level.skip_first is None else width
             decoder.append(Decoder(up_level, channels, skip_channels))
             merged = channels_after(up_level.up, channels) + skip_channels
             channels = channels_after(up_level.block, merged)
         self.decoder = nn.ModuleList(decoder)
         self.head = build_block(config.head, channels)
+
+    def use_moving_statistics(self) -> UNet:
+        """Let every batch norm use its moving averages in eval mode; returns the model."""
+        for module in self.modules():
+            if isinstance(module, BatchStatisticsNorm2d):
+                module.uses_batch_statistics = False
+        return self
 
     def extra_repr(self) -> str:
         """Say in ``print(model)`` which UNet this is."""

@@ -6,58 +6,38 @@ Names are not used: an op is understood by its type, its attributes and by what 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from stage_load.export_view import PASS_THROUGH_OPS, ExportView, Layer, Node
 from stage_load.models.unet import activations, joining, shaping
+from stage_load.models.unet.afterwards import FinishedScores
 from stage_load.models.unet.context import Context
 from stage_load.models.unet.feature import Feature
 from stage_load.models.unet.layer_reading import layer_feature
 from stage_load.models.unet.misfit import FAMILY, misfit
 from stage_load.models.unet.pointwise import pointwise
-from stage_load.models.unet.sizes import NotComputable
 from stage_load.models.unet.steps import Dropout, Pair
 
 Rule = Callable[[Context, Node, list[Feature]], Feature]
 
 # Ops that read a map and give none.
 SHAPE_OPS = frozenset({"Shape", "ShapeN", "Size", "Rank"})
-# What scripts do with the finished scores: decisions, and shapes that a loss likes. The module ends
-# before the first of these.
-DECISIONS = frozenset({"ArgMax", "Greater", "GreaterEqual", "Round", "TopKV2"})
-FLATTENINGS = frozenset({"Reshape", "Squeeze"})
-JOINING = frozenset({"Mul", "Pack"})
-AFTERWARDS = (
-    DECISIONS
-    | FLATTENINGS
-    | JOINING
-    | PASS_THROUGH_OPS
-    | activations.SINGLE_OPS.keys()
-    | frozenset({"Cast", "ExpandDims", "Transpose"})
-)
+# With BatchToSpace behind the op, the parts of a dilated convolution in TensorFlow 1.
+TAKING_APART = frozenset({"SpaceToBatch", "SpaceToBatchND"})
 
 # torch's own default, for a keep_prob that was fed at run time.
 UNKNOWN_DROPOUT_PROBABILITY = 0.5
 
 
-@dataclass(frozen=True)
-class Afterwards:
-    """A tensor that a script computes from the finished scores: from which map, by which ops."""
-
-    feature: Feature
-    ops: tuple[str, ...]
-
-
 class Reader:
     """One pass over the nodes of ``view``, with a concrete image size (height, width).
 
-    ``in_channels`` are the image's; ``context`` and ``afterwards`` are filled by ``read``.
+    ``in_channels`` are the image's; ``context`` and ``scores`` are filled by ``read``.
     """
 
     def __init__(self, view: ExportView, sample_size: Pair) -> None:
         self.context = Context(view)
-        self.afterwards: dict[str, Afterwards] = {}
+        self.scores = FinishedScores(self.context)
         self._view = view
         self._sample_size = sample_size
         self._channels_first = image_is_channels_first(view)
@@ -74,7 +54,7 @@ class Reader:
         self._dropouts = {entry["node"]: entry for entry in view.rewrites if "rate" in entry}
 
     def read(self) -> None:
-        """Understand every node; maps are then in ``context``, what follows in ``afterwards``.
+        """Understand every node; maps are then in ``context``, what follows in ``scores``.
 
         Raises:
             ModelDoesNotFit: names the first node that no UNet of this family has.
@@ -124,7 +104,7 @@ class Reader:
         layer = self._layers.get(node.name)
         if layer is not None and layer.input is not None:
             given = self._layer_input(layer, layer.input)
-            if given is None and layer.input in self.afterwards:
+            if given is None and layer.input in self.scores.afterwards:
                 raise misfit(node, "is a layer after the finished scores", FAMILY)
             return None if given is None else layer_feature(self.context, node, layer, given)
         match = self._written_out.get(node.name)
@@ -133,7 +113,7 @@ class Reader:
             return None if given is None else given.then(node.output(), match.activation)
         if node.op in SHAPE_OPS:
             return None
-        if self._is_afterwards(node):
+        if self.scores.takes(node):
             return None
         maps = self.context.features_of(node)
         return self._understood(node, maps) if maps else None
@@ -157,36 +137,6 @@ class Reader:
         if node.op not in RULES:
             raise misfit(node, "is an op that a UNet of this family does not have", FAMILY)
         return RULES[node.op](self.context, node, maps)
-
-    def _is_afterwards(self, node: Node) -> bool:
-        """Tell whether ``node`` works on the finished scores, and note it."""
-        known = [self.afterwards[tensor] for tensor in node.inputs if tensor in self.afterwards]
-        if known and node.op not in AFTERWARDS:
-            raise misfit(node, f"goes on after '{known[0].ops[0]}' of the scores", FAMILY)
-        if not known and node.op in DECISIONS | FLATTENINGS:
-            maps = self.context.features_of(node)
-            if maps and (node.op in DECISIONS or maps[0].is_finished):
-                known = [Afterwards(maps[0], ())]
-        if known:
-            first = known[0]
-            self._check_alone(node, first.feature)
-            self.afterwards[node.output()] = Afterwards(first.feature, (*first.ops, node.op))
-        return bool(known)
-
-    def _check_alone(self, node: Node, scores: Feature) -> None:
-        """Refuse what joins the finished scores with anything that is no constant: part of a model.
-
-        Raises:
-            ModelDoesNotFit: as said.
-        """
-        for tensor in node.inputs if node.op in JOINING else ():
-            after = self.afterwards.get(tensor)
-            if after is not None and after.feature is scores:
-                continue
-            try:
-                self.context.sizes.value(tensor)
-            except NotComputable:
-                raise misfit(node, f"joins the finished scores with '{tensor}'", FAMILY) from None
 
     def _passed_on(self, node: Node, given: Feature) -> Feature:
         rewrite = self._dropouts.get(node.name)
@@ -267,7 +217,11 @@ def _inside(view: ExportView, layer: Layer) -> set[str]:
         if node.name in found:
             continue
         found.add(node.name)
+        given = [tensor for tensor in node.inputs if view.source(tensor) != stop]
         if node.name == layer.op and layer.kind != "batch_norm":
-            continue
-        waiting += [tensor for tensor in node.inputs if view.source(tensor) != stop]
+            # A convolution with holes reads what SpaceToBatch has taken apart.
+            given = [tensor for tensor in given if view.producer(tensor).op in TAKING_APART]
+        elif node.op in TAKING_APART:
+            given = []
+        waiting += given
     return found

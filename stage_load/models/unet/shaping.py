@@ -98,16 +98,23 @@ def reshape(context: Context, node: Node, maps: list[Feature]) -> Feature:
     given = maps[0]
     if not given.has_channel_axis:
         given = _with_channel_axis(node, given, channels_first=given.channels_first)
-    static = context.view.shape(node.output())
-    wanted = [int(size) for size in _computed(context, node, node.inputs[1]).ravel()]
-    shape = list(given.shape(1))
-    same = len(wanted) == 4 and all(
-        size == -1 or size == own for size, own in zip(wanted[1:], shape[1:], strict=True)
-    )
-    if not same or wanted.count(-1) > 1:
-        shown = wanted if static is None else list(static)
+    if not keeps_shape(context, node, given):
+        static = context.view.shape(node.output())
+        shown = "another shape" if static is None else list(static)
         raise misfit(node, f"reshapes a map to {shown}", "maps of four axes up to the output")
     return given.moved(node.output())
+
+
+def keeps_shape(context: Context, node: Node, given: Feature) -> bool:
+    """Whether ``node`` reshapes a map to the shape that it has already."""
+    if node.op != "Reshape":
+        return False
+    wanted = [int(size) for size in _computed(context, node, node.inputs[1]).ravel()]
+    return (
+        len(wanted) == 4
+        and wanted.count(-1) <= 1
+        and all(size in (-1, own) for size, own in zip(wanted[1:], given.shape(1)[1:], strict=True))
+    )
 
 
 def transpose(context: Context, node: Node, maps: list[Feature]) -> Feature:

@@ -15,6 +15,7 @@ from stage_load.models.unet.steps import (
     Bias,
     Convolution,
     DepthToSpace,
+    DepthwiseConvolution,
     Dropout,
     Pad,
     Pool,
@@ -22,8 +23,10 @@ from stage_load.models.unet.steps import (
     Resize,
     Step,
     TransposedConvolution,
+    channels_after,
 )
 from stage_load.models.unet.tensorflow_layers import (
+    BatchStatisticsNorm2d,
     ChannelBias,
     SameAvgPool2d,
     SameConv2d,
@@ -54,12 +57,13 @@ ACTIVATIONS: Mapping[str, Callable[[float | None], nn.Module]] = MappingProxyTyp
 def build_step(step: Step, channels: int) -> nn.Module:
     """Build one step as a module that takes [N, channels, H, W]."""
     match step:
-        case Convolution():
+        case Convolution() | DepthwiseConvolution():
             return convolution(step, channels)
         case TransposedConvolution():
             return transposed_convolution(step, channels)
         case BatchNorm():
-            return nn.BatchNorm2d(channels, step.epsilon, step.momentum, affine=step.affine)
+            kind = nn.BatchNorm2d if step.statistics == "moving" else BatchStatisticsNorm2d
+            return kind(channels, step.epsilon, step.momentum, affine=step.affine)
         case Activation():
             return activation(step)
         case Dropout():
@@ -80,18 +84,22 @@ def build_step(step: Step, channels: int) -> nn.Module:
             raise ValueError(f"Step {step.kind!r} stands where a block cannot hold it.")
 
 
-def convolution(step: Convolution, in_channels: int) -> nn.Conv2d:
-    """Build a convolution: nn.Conv2d where its even padding is TensorFlow's, else a subclass."""
+def convolution(step: Convolution | DepthwiseConvolution, in_channels: int) -> nn.Conv2d:
+    """Build a convolution: nn.Conv2d where its even padding is TensorFlow's, else a subclass.
+
+    One of each channel by itself has as many groups as channels, in torch.
+    """
     totals = [(k - 1) * d for k, d in zip(step.kernel_size, step.dilation, strict=True)]
     even = step.stride == (1, 1) and all(total % 2 == 0 for total in totals)
     same = step.padding == "SAME"
     return (SameConv2d if same and not even else nn.Conv2d)(
         in_channels,
-        step.out_channels,
+        channels_after((step,), in_channels),
         step.kernel_size,
         stride=step.stride,
         padding=(totals[0] // 2, totals[1] // 2) if same and even else 0,
         dilation=step.dilation,
+        groups=in_channels if isinstance(step, DepthwiseConvolution) else 1,
         bias=step.bias,
     )
 

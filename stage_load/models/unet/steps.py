@@ -46,6 +46,23 @@ class Convolution:
 
 
 @dataclass(frozen=True)
+class DepthwiseConvolution:
+    """A convolution of each channel by itself, with ``multiplier`` results a channel.
+
+    A separable convolution is one of these and a plain convolution of kernel 1.
+    """
+
+    kind: ClassVar[str] = "depthwise_convolution"
+
+    multiplier: int = 1
+    kernel_size: Pair = (3, 3)
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    padding: Padding = "SAME"
+    bias: bool = False
+
+
+@dataclass(frozen=True)
 class TransposedConvolution:
     """A strided transposed convolution, its bias included.
 
@@ -87,13 +104,17 @@ class DepthToSpace:
 
 @dataclass(frozen=True)
 class BatchNorm:
-    """Batch normalization; ``momentum`` is torch's, 1 - TensorFlow's decay."""
+    """Batch normalization; ``momentum`` is torch's, 1 - TensorFlow's decay.
+
+    With ``statistics`` "batch", mean and variance are those of the batch, in eval mode too.
+    """
 
     kind: ClassVar[str] = "batch_norm"
 
     epsilon: float = TF1_BATCH_NORM_EPSILON
     momentum: float = TF1_BATCH_NORM_MOMENTUM
     affine: bool = True
+    statistics: Literal["moving", "batch"] = "moving"
 
 
 @dataclass(frozen=True)
@@ -166,6 +187,7 @@ class Crop:
 
 Step = (
     Convolution
+    | DepthwiseConvolution
     | TransposedConvolution
     | Resize
     | DepthToSpace
@@ -185,6 +207,7 @@ STEPS: Mapping[str, type[Step]] = MappingProxyType(
         step.kind: step
         for step in (
             Convolution,
+            DepthwiseConvolution,
             TransposedConvolution,
             Resize,
             DepthToSpace,
@@ -206,6 +229,8 @@ def channels_after(steps: Steps, channels: int) -> int:
     for step in steps:
         if isinstance(step, Convolution | TransposedConvolution):
             channels = step.out_channels
+        elif isinstance(step, DepthwiseConvolution):
+            channels *= step.multiplier
         elif isinstance(step, DepthToSpace):
             channels //= step.block_size**2
     return channels

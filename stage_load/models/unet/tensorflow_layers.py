@@ -83,6 +83,33 @@ class TensorFlowConvTranspose2d(nn.ConvTranspose2d):
         return size * stride + (max(kernel - stride, 0) if self.tf1_padding == "VALID" else 0)
 
 
+class BatchStatisticsNorm2d(nn.BatchNorm2d):
+    """A batch norm whose mean and variance are the batch's own in eval mode too.
+
+    In training it is torch's, and moves its averages. ``uses_batch_statistics`` False makes it
+    torch's in eval mode as well.
+    """
+
+    uses_batch_statistics = True
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise ``input`` [N, C, H, W]."""
+        if self.training or not self.uses_batch_statistics:
+            return super().forward(input)
+        # Torch refuses a single value a channel, of which TensorFlow takes the mean.
+        variance, mean = torch.var_mean(input, (0, 2, 3), correction=0, keepdim=True)
+        normal = (input - mean) * torch.rsqrt(variance + self.eps)
+        if not self.affine:
+            return normal
+        return normal * self.weight.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
+
+    def extra_repr(self) -> str:
+        """Show the setting in ``print(model)``."""
+        settings = f"eps={self.eps}, momentum={self.momentum}, affine={self.affine}"
+        uses = f"uses_batch_statistics={self.uses_batch_statistics}"
+        return f"{self.num_features}, {settings}, {uses}"
+
+
 class SameMaxPool2d(nn.MaxPool2d):
     """Max pooling with SAME padding that torch cannot express; the padding is -infinity."""
 

@@ -83,6 +83,22 @@ class GraphBuilder:
         self._layer("conv2d", variables, x, op, result, {**settings, **attributes})
         return result
 
+    def depthwise(self, x: str, multiplier: int, stride: int = 1) -> str:
+        """Add a 3x3 depthwise convolution without bias."""
+        channels = self.channels[x]
+        kernel = self._variable("kernel", [3, 3, channels, multiplier])
+        op = self.node("DepthwiseConv2dNative", [x, f"{kernel}:0"], channels * multiplier)
+        attributes = {
+            "kernel_size": [3, 3],
+            "strides": [stride, stride],
+            "padding": "SAME",
+            "explicit_padding": None,
+            "dilations": [1, 1],
+            "data_format": "NHWC",
+        }
+        self._layer("depthwise_conv2d", {"kernel": kernel}, x, op, op, attributes)
+        return op
+
     def conv_transpose(
         self, x: str, out_channels: int, output_shape: str, size: int = 2, padding: str = "SAME"
     ) -> str:
