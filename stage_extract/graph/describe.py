@@ -30,6 +30,7 @@ from stage_extract.graph.layers.find import find_layers
 from stage_extract.graph.layers.layer import Forward, Layer
 from stage_extract.graph.layers.moving_averages import MovingAverages
 from stage_extract.graph.machinery import is_gradient, leading_only_to
+from stage_extract.graph.moving_statistics import use_moving_statistics
 from stage_extract.graph.network import find_network
 from stage_extract.graph.prune import inference_nodes, nodes_to_json
 from stage_extract.graph.rewriting import Rewrite
@@ -108,7 +109,7 @@ def describe(
 
 
 def to_inference(meta: MetaGraph, inputs: Sequence[str] = ()) -> InferenceGraph:
-    """Take the branches of inference and remove dropout.
+    """Take the branches of inference, remove dropout, and use moving averages.
 
     Args:
         inputs: tensors that the user calls inputs: they are no switches.
@@ -118,9 +119,10 @@ def to_inference(meta: MetaGraph, inputs: Sequence[str] = ()) -> InferenceGraph:
     taken = take_branches(meta.graph, values)
     without = remove_dropout(taken.graph, Evaluator(taken.graph, values))
     abandoned = leading_only_to(meta.graph, lambda node: node.name in taken.removed, is_gradient)
+    moving = use_moving_statistics(meta.graph, without.graph)
     rewrites = marked(taken.rewrites + without.rewrites, meta.graph, dropped_shares(meta.graph))
-    leftovers = frozenset(abandoned) | without.leftovers
-    return InferenceGraph(meta, without.graph, switches, rewrites, leftovers)
+    leftovers = frozenset(abandoned) | without.leftovers | moving.leftovers
+    return InferenceGraph(meta, moving.graph, switches, rewrites + moving.rewrites, leftovers)
 
 
 def _with_graph(
@@ -151,6 +153,7 @@ def _with_graph(
     }
     warnings = _warnings(endpoints, names, options)
     warnings += _switch_warnings(meta.graph, switches, endpoints.outputs)
+    warnings += _batch_norm_warnings(layers, inference.rewrites, names)
     return Description(document, tuple(warnings))
 
 
@@ -259,3 +262,23 @@ def _switch_warnings(graph: Graph, switches: Sequence[Switch], outputs: Sequence
         for tensor in assumed
         if node_name(tensor) in needed
     ]
+
+
+def _batch_norm_warnings(
+    layers: Sequence[Layer], rewrites: Sequence[Rewrite], names: Set[str]
+) -> List[str]:
+    moved = [one for one in rewrites if one.moving and one.node in names]
+    of_batch = [layer for layer in layers if layer.attributes.get("is_training")]
+    warnings = []
+    if moved:
+        warnings.append(
+            "The graph was saved in training mode: its batch norms read their moving averages "
+            f"here, as in inference, instead of the batch's statistics (first '{moved[0].node}')."
+        )
+    if of_batch:
+        warnings.append(
+            f"{len(of_batch)} batch norms take their statistics from the batch, also in inference "
+            f"(first '{of_batch[0].op}'): the graph was saved in training mode, and nothing in it "
+            "runs an update of moving averages."
+        )
+    return warnings

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 
 class Rewrite(NamedTuple):
-    """One node for which an Identity stands from now on.
+    """One node for which an Identity stands from now on, or a fused batch norm in another mode.
 
     Attributes:
         node: the replaced node; its first output keeps its name.
@@ -15,6 +15,8 @@ class Rewrite(NamedTuple):
         why: the reason, for people.
         is_dropout: what is gone dropped elements at random.
         rate: the share that it dropped as the graph says, None if it was fed at run time.
+        moving: the moving averages that take the place of a batch's statistics: mean and variance
+            of a fused batch norm, which stays one, or the one that the Identity hands on.
     """
 
     node: str
@@ -23,6 +25,7 @@ class Rewrite(NamedTuple):
     why: str
     is_dropout: bool = False
     rate: Optional[float] = None
+    moving: Tuple[str, ...] = ()
 
     def to_json(self) -> Dict[str, Any]:
         """Give the contract's entry of `rewrites`."""
@@ -34,4 +37,6 @@ class Rewrite(NamedTuple):
         }
         if self.is_dropout:
             entry["rate"] = self.rate
+        if self.moving:
+            entry["moving"] = list(self.moving)
         return entry

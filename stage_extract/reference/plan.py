@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy
 
@@ -46,7 +46,12 @@ class ReferencePlan:
         layers: the layers' outputs in forward order, then the outputs of their main ops.
         overrides: complete input shapes given by the user, by tensor name.
         substitutions: tensor -> the tensor that inference has in its place: the output of a dropout
-            whose rate is fixed in the graph, and its input.
+            whose rate is fixed in the graph, and its input; a batch's statistic, and its moving
+            average.
+        batch_norms: fused batch norm in training mode -> the moving mean and variance that it
+            reads in inference.
+        dropouts: those of the substitutions that leave a dropout out.
+        needed: names of the nodes that inference needs.
     """
 
     inputs: Sequence[Endpoint]
@@ -55,6 +60,9 @@ class ReferencePlan:
     layers: Sequence[LayerTensor]
     overrides: Mapping[str, Tuple[int, ...]]
     substitutions: Mapping[str, str]
+    batch_norms: Mapping[str, Tuple[str, str]]
+    dropouts: Sequence[str]
+    needed: FrozenSet[str]
 
     @property
     def tensors(self) -> List[str]:
@@ -76,7 +84,8 @@ def make_plan(
 
     Args:
         meta: the graph, for the types of the switches.
-        description: `inputs`, `outputs`, `switches`, `layers` and `rewrites` of graph.json.
+        description: `inputs`, `outputs`, `switches`, `layers`, `rewrites` and `nodes` of
+            graph.json.
         input_shapes: complete shapes from the user, by name of an input.
 
     Raises:
@@ -92,13 +101,18 @@ def make_plan(
         Endpoint(given["tensor"], given["dtype"], _shape(given["shape"]))
         for given in description["inputs"]
     ]
+    rewrites = description.get("rewrites", ())
+    dropouts, statistics = _dropouts(rewrites), _statistics(rewrites)
     return ReferencePlan(
         inputs=inputs,
         switches=_switches(meta, description["switches"]),
         outputs=[output["tensor"] for output in description["outputs"]],
         layers=_layer_tensors(description["layers"]),
         overrides=_overrides(inputs, input_shapes),
-        substitutions=_substitutions(description.get("rewrites", ())),
+        substitutions={**dropouts, **statistics},
+        batch_norms=_batch_norms(rewrites),
+        dropouts=list(dropouts),
+        needed=frozenset(node["name"] for node in description["nodes"]),
     )
 
 
@@ -119,7 +133,7 @@ def _switches(meta: MetaGraph, switches: Sequence[Mapping[str, Any]]) -> Dict[st
     return values
 
 
-def _substitutions(rewrites: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
+def _dropouts(rewrites: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
     # Where the rate is fed, or the dropout lies in a branch (it then ends in a Merge), a switch
     # turns it off and the graph runs as it is.
     return {
@@ -127,6 +141,19 @@ def _substitutions(rewrites: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
         for rewrite in rewrites
         if rewrite.get("rate") is not None and rewrite["op"] != "Merge"
     }
+
+
+def _statistics(rewrites: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
+    return {
+        f"{rewrite['node']}:0": rewrite["becomes"]
+        for rewrite in rewrites
+        if len(rewrite.get("moving", ())) == 1
+    }
+
+
+def _batch_norms(rewrites: Sequence[Mapping[str, Any]]) -> Dict[str, Tuple[str, str]]:
+    found = ((rewrite["node"], rewrite.get("moving", ())) for rewrite in rewrites)
+    return {node: (moving[0], moving[1]) for node, moving in found if len(moving) == 2}
 
 
 def _layer_tensors(layers: Sequence[Mapping[str, Any]]) -> List[LayerTensor]:

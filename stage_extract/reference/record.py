@@ -14,6 +14,7 @@ from stage_extract.memory import give_back_free_memory
 from stage_extract.reference.attempts import find_attempt
 from stage_extract.reference.effects import check_effects
 from stage_extract.reference.graph_facts import GraphFacts
+from stage_extract.reference.inference_graph import in_inference_graph
 from stage_extract.reference.loops import loop_frames
 from stage_extract.reference.operators import register_ops
 from stage_extract.reference.plan import ReferencePlan, make_plan
@@ -83,6 +84,7 @@ def _record_or_absent(
     try:
         meta = read_meta_graph(meta_path)
         plan = make_plan(meta, description.to_json(), options.input_shapes)
+        meta = in_inference_graph(meta, plan.batch_norms, plan.needed)
         with open_graph(meta, prefix, plan.feed_dtypes, plan.tensors, plan.substitutions) as graph:
             return _record(graph, plan, options, out_path)
     except ReferenceUnavailable as error:
@@ -208,7 +210,7 @@ def _warnings(plan: ReferencePlan, selection: Selection, not_finite: Set[str]) -
     warnings = [
         f"The dropout that ends in '{tensor}' has a fixed rate: the reference run leaves it out, "
         f"as inference does."
-        for tensor in plan.substitutions
+        for tensor in plan.dropouts
     ]
     if not_finite:
         first = next(tensor for tensor in _forward(plan) if tensor in not_finite)

@@ -11,14 +11,12 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 from stage_extract.graph.conditions import take_branches
 from stage_extract.graph.evaluate import Evaluator
 from stage_extract.graph.graphdef import Graph, MetaGraph, Node, node_name
+from stage_extract.graph.moving_statistics import ASSIGN_OPS
 from stage_extract.graph.saved_names import SavedNames
 from stage_extract.graph.switches import Switch
 from stage_extract.graph.variables import VariableTable
 from stage_extract.reader import VariableInfo
 
-_ASSIGN_OPS = frozenset(
-    ("Assign", "AssignSub", "AssignSubVariableOp", "AssignVariableOp", "AssignAdd")
-)
 # A dozen ops at most lie between a batch's mean, the assignment and its decay.
 _MAX_NODES = 64
 
@@ -80,7 +78,7 @@ class _TrainingGraph:
         self._evaluator = evaluator
         self._updates: Dict[str, List[Node]] = {}
         for node in self._graph:
-            if node.op in _ASSIGN_OPS and len(node.inputs) > 1:
+            if node.op in ASSIGN_OPS and len(node.inputs) > 1:
                 origin = self._table.origin(node.inputs[0])
                 if origin is not None:
                     self._updates.setdefault(origin.variable, []).append(node)
@@ -103,7 +101,7 @@ class _TrainingGraph:
                 if use.node.name in seen:
                     continue
                 seen.add(use.node.name)
-                if use.node.op in _ASSIGN_OPS:
+                if use.node.op in ASSIGN_OPS:
                     origin = self._table.origin(use.node.inputs[0])
                     if origin is not None:
                         return origin.variable

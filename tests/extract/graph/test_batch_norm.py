@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.contrib import layers as contrib_layers
 
-from tests.extract.graph.graph_case import describe_built, kinds, roles
+from tests.extract.graph.graph_case import describe_built, described, kinds, roles
 
 v1 = tf.compat.v1
 layers = v1.layers
@@ -228,14 +228,24 @@ def test_output_and_order_of_a_spelled_out_batch_norm() -> None:
 @pytest.mark.parametrize(
     "fused", [pytest.param(True, id="fused"), pytest.param(False, id="spelled-out")]
 )
-def test_hard_coded_training_finds_the_moving_averages_by_their_updates(fused: bool) -> None:
+@pytest.mark.parametrize("runs", [True, False], ids=["updates-run", "updates-never-run"])
+def test_hard_coded_training_finds_the_moving_averages_by_their_updates(
+    fused: bool, runs: bool
+) -> None:
     def build() -> None:
-        with_updates(layers.batch_normalization(images(), momentum=0.9, training=True, fused=fused))
+        normal = layers.batch_normalization(images(), momentum=0.9, training=True, fused=fused)
+        if runs:
+            with_updates(normal)
 
-    layer = describe_built(build)["layers"][0]
+    description = described(build)
+    layer = description.document["layers"][0]
     assert layer["variables"] == variables()
-    assert layer["attributes"]["is_training"] is True
+    assert layer["input"] == "x:0"
+    # Who never runs the updates (pix2pix) means the batch's statistics, also in inference.
+    assert layer["attributes"]["is_training"] is not runs
     assert layer["attributes"]["decay"] == 0.9
+    said = "read their moving averages" if runs else "take their statistics from the batch"
+    assert [said in warning for warning in description.warnings] == [True]
 
 
 def test_layer_norm_is_no_batch_norm() -> None:
