@@ -45,6 +45,11 @@ class Worker:
         self.pending.add(job["job"])
         self.process.send(job)
 
+    @property
+    def has_finished(self) -> bool:
+        """Every job is answered, and no more come."""
+        return self.may_end and not self.pending
+
     def close_input(self) -> None:
         """Tell the stage that no more jobs come."""
         self.may_end = True
@@ -114,6 +119,9 @@ class Conversation:
     def wait_for(self, stage: Stage, job_name: str) -> Event:
         """Wait for a job's `done` event. Other stages' events are heard meanwhile.
 
+        A stage that has answered its last job is ended at once: what it wrote cannot change any
+        more while it is checked, and its memory is free for the other stage.
+
         Raises:
             StageFailed: a stage reported that a job failed.
             StageCrashed, OutOfMemory, CorruptCheckpoint: a stage died.
@@ -123,6 +131,9 @@ class Conversation:
             message = self._inbox.get()
             event = self._heard(message)
             if event is not None and message.stage == stage and _answers(event, job_name):
+                worker = self.workers[stage]
+                if worker.has_finished:
+                    worker.process.kill()
                 return event
 
     def _announce(self) -> None:
@@ -181,7 +192,7 @@ def _check_end(stage: Stage, worker: Worker) -> None:
     Raises:
         StageCrashed, OutOfMemory, CorruptCheckpoint: it died, or left with work undone.
     """
-    if worker.may_end and not worker.pending:
+    if worker.has_finished:
         return
     status = worker.process.wait()
     raise explain_exit(stage, status, list(worker.text), worker.spec.memory_limit_bytes)

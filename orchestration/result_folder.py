@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import signal
+import stat
 import tempfile
 import threading
 import time
@@ -15,7 +16,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from orchestration.errors import DiskFull, OrchestrationError, OutputNotWritable, ResultExists
+from orchestration.errors import (
+    DiskFull,
+    OrchestrationError,
+    OutputNotWritable,
+    ResultExists,
+    StageCrashed,
+)
 
 _LOCK_NAME = "lock"
 _NAME_BYTES = 100
@@ -159,17 +166,28 @@ def result_exists(out: Path, detail: str) -> ResultExists:
     )
 
 
-def follow_umask(folder: Path) -> None:
-    """Give what a stage wrote the modes that this process would: containers have a umask of theirs.
+def take_over_from_stage(folder: Path) -> None:
+    """Make what a stage wrote this process's own; the stage must have ended.
+
+    The files get the modes that this process would give: containers have a umask of theirs. What
+    is neither file nor folder is refused: through a link this process would write to a place of the
+    stage's choice.
 
     Raises:
+        StageCrashed: there is a link, a pipe or the like.
         OSError: a file belongs to somebody else.
     """
     umask = os.umask(0o077)
     os.umask(umask)
     for path in folder.rglob("*"):
-        if not path.is_symlink():
-            path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise StageCrashed(
+                f"A stage wrote {path.name!r}, which is neither file nor folder.",
+                "Stages write plain files.",
+                "Do not use this checkpoint: no stage does so by itself.",
+            )
+        path.chmod((0o777 if stat.S_ISDIR(mode) else 0o666) & ~umask)
 
 
 @contextmanager

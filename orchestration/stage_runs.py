@@ -10,7 +10,7 @@ from typing import Any
 from orchestration.conversation import Conversation, Worker
 from orchestration.export_reuse import ExportRecord, take_over, why_not_reusable
 from orchestration.handoff import ExportSummary, check_export
-from orchestration.result_folder import ResultFolder, follow_umask, writing_to
+from orchestration.result_folder import ResultFolder, take_over_from_stage, writing_to
 from orchestration.run_paths import CheckpointPath
 from orchestration.runtimes.base import Event
 from orchestration.settings import ExtractOptions, LoadOptions, RuntimeOptions
@@ -84,7 +84,7 @@ class ExtractRun:
         done = self._talk.wait_for("extract", "extract")
         summary = check_export(self._folder.export)
         with writing_to(self._folder.out.parent):
-            follow_umask(self._folder.export)
+            take_over_from_stage(self._folder.export)
         return Exported(summary, {**_process_record(self._worker, done), "reused_from": None})
 
     def reuse_or_finish(
@@ -152,7 +152,7 @@ class LoadRun:
         self._talk.post("load", job, is_last=True)
         done = self._talk.wait_for("load", "load")
         with writing_to(folder.out.parent):
-            follow_umask(folder.result)
+            take_over_from_stage(folder.result)
         return _process_record(self._worker, done)
 
 

@@ -178,6 +178,7 @@ class LocalProcess:
             self._home.cleanup()
             raise
         self._has_reader = False
+        self._ended = False
         assert self._process.stderr is not None
         self._reader = threading.Thread(
             target=_forward_lines, args=(self._process.stderr, on_text), daemon=True
@@ -230,11 +231,15 @@ class LocalProcess:
 
     def kill(self) -> None:
         """Kill the stage's whole session and remove its scratch folder."""
+        if self._ended:
+            return
         self.close_input()
         # The group outlives its leader while one of its processes lives, and only then exists.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        # From now on its number may be another process's.
+        self._ended = True
         # A reader closes the stream itself: closing it under its feet would wait for it.
         if not self._has_reader and self._process.stdout is not None:
             self._process.stdout.close()

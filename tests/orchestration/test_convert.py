@@ -109,6 +109,27 @@ def test_a_failure_has_its_class_and_leaves_nothing(machine, behaviour, model, e
     assert machine.names() == ["ckpt"]
 
 
+@pytest.mark.parametrize("command", [["extract"], ["convert", "--model", "unet"]])
+def test_nothing_is_written_through_a_stages_link(machine, command):
+    # A manifest would be written to the place that the link leads to.
+    victim = machine.folder / "victim"
+    victim.write_text("precious")
+    machine.checkpoint(f"write through {victim}")
+    done = machine.run(command[0], "ckpt", *command[1:])
+    assert done.returncode == 17, done.stderr
+    assert "'manifest.json', which is neither file nor folder" in done.stderr
+    assert victim.read_text() == "precious"
+    assert machine.names() == ["ckpt", "victim"]
+
+
+def test_a_pipe_among_stage_2s_files_is_refused(machine):
+    machine.checkpoint()
+    done = machine.run("ckpt", "--model", "pipe")
+    assert done.returncode == 17, done.stderr
+    assert "neither file nor folder" in done.stderr
+    assert machine.names() == ["ckpt"]
+
+
 def test_a_wrong_model_name_is_told_before_the_extraction(machine):
     # Stage 1 hangs: only an answer of stage 2 that does not wait for it can end this run.
     machine.checkpoint("hang")
