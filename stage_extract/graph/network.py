@@ -82,7 +82,7 @@ def find_network(
     def follow(use: Use) -> bool:
         return use.node.name not in machinery and carries_data(use)
 
-    sources = _sources(graph, machinery, set(switches))
+    sources = _sources(graph, machinery, set(switches) | _initial_draws(graph, table))
     taught = _class_labels(graph, set(sources))
     data = _fed_by(graph, [one for one in sources if one not in taught], follow)
     updating = leading_only_to(graph, is_update, is_gradient, is_scalar)
@@ -141,6 +141,21 @@ def is_pipeline(node: Node) -> bool:
 def is_random(node: Node) -> bool:
     """Tell whether a node draws random numbers."""
     return bool(_RANDOM_OP.match(node.op))
+
+
+def _initial_draws(graph: Graph, table: VariableTable) -> Set[str]:
+    """Give the random tensors that variables start from: no data, although averages read them too.
+
+    An update differs from an initial value: it reads a variable.
+    """
+    found: Set[str] = set()
+    for node in graph:
+        if node.op in ("Assign", "AssignVariableOp") and len(node.inputs) > 1:
+            above = ancestors(graph, [node.inputs[1]])
+            if not any(table.name_of(name) is not None for name in above):
+                drawn = (graph.get(name) for name in above)
+                found.update(f"{one.name}:0" for one in drawn if one is not None and is_random(one))
+    return found
 
 
 def _sources(graph: Graph, machinery: Set[str], switches: Set[str]) -> List[str]:

@@ -124,6 +124,23 @@ def test_graph_without_layers_has_no_output_and_says_so() -> None:
     assert "--outputs" in description.warnings[0]
 
 
+def test_averages_of_variables_are_no_outputs() -> None:
+    # A shadow starts from its variable's value, under a tf.cond with the random initial value.
+    def build() -> None:
+        image = tf.compat.v1.placeholder(tf.float32, [None, 8, 6, 3], name="x")
+        logits = tf.compat.v1.layers.conv2d(image, 4, 3, name="logits")
+        tf.nn.softmax(logits, name="probabilities")
+        step = tf.compat.v1.train.get_or_create_global_step()
+        train = tf.compat.v1.train.AdamOptimizer().minimize(tf.reduce_mean(logits), step)
+        with tf.control_dependencies([train]):
+            average = tf.train.ExponentialMovingAverage(0.999, step)
+            average.apply(tf.compat.v1.trainable_variables())
+
+    document = describe_built(build)
+    assert tensors(document["inputs"]) == ["x:0"]
+    assert tensors(document["outputs"]) == ["probabilities:0"]
+
+
 def test_signature_comes_before_what_is_found() -> None:
     def build() -> None:
         networks.by_hand()
