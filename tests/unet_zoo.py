@@ -89,7 +89,7 @@ VARIANTS: dict[str, Variant] = {
         REFUSED, "plain_autoencoder", fits=False, first_misfit="up0/ResizeNearestNeighbor"
     ),
     "strided_skips": Variant(KINDS, "strided_skips", optimizer="adam"),
-    "training_mode": Variant(KINDS, "training_mode", optimizer="adam"),
+    "batch_statistics": Variant(KINDS, "batch_statistics", optimizer="adam"),
     "dilated_bottleneck": Variant(KINDS, "dilated_bottleneck", optimizer="rmsprop"),
     "separable": Variant(KINDS, "separable", optimizer="adam"),
     "swapped_keys": Variant(TRAPS, "plain", output="out:0", keys="swapped_keys"),

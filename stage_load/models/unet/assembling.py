@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from stage_load.errors import ModelDoesNotFit
-from stage_load.export_view import ExportView, Node
+from stage_load.export_view import Endpoint, ExportView, Node
 from stage_load.models.unet.afterwards import Afterwards
 from stage_load.models.unet.config import DecoderLevel, EncoderLevel, UNetConfig
 from stage_load.models.unet.feature import Feature, Level, Merge, Placed
@@ -67,12 +68,17 @@ def read_configuration(view: ExportView) -> UNetConfig:
 
 def _check_endpoints(view: ExportView) -> None:
     if len(view.inputs) != 1 or not view.outputs:
-        names = ", ".join(endpoint.tensor for endpoint in view.inputs) or "none"
+        inputs, outputs = _names(view.inputs), _names(view.outputs)
         raise ModelDoesNotFit(
-            f"The graph has {len(view.inputs)} inputs ({names}) and {len(view.outputs)} outputs.",
+            f"The graph has {len(view.inputs)} inputs ({inputs}) and {len(view.outputs)} outputs "
+            f"({outputs}).",
             "Expected one image and at least one output.",
-            "Name them by --inputs and --outputs.",
+            "Name them by --inputs and --outputs; the command 'inspect' lists what there is.",
         )
+
+
+def _names(endpoints: Sequence[Endpoint]) -> str:
+    return ", ".join(endpoint.tensor for endpoint in endpoints) or "none"
 
 
 def _sample_sizes(view: ExportView) -> list[Pair]:
@@ -131,7 +137,7 @@ def _end(view: ExportView, reader: Reader) -> End:
             raise misfit(
                 view.node_of(end.tensor),
                 "gives a second output that does not lie on the way to the first",
-                "one result; name it by --outputs",
+                f"one result; name it by --outputs, one of {_names(view.outputs)}",
             )
     return last
 

@@ -30,10 +30,9 @@ from stage_load.models.unet.up_sampling import (
 )
 
 BATCH_STATISTICS = (
-    "The graph was saved in training mode: its batch norms always take mean and variance from the "
-    "batch, and so does this model, as the comparison with TensorFlow needs. The moving averages "
-    "are loaded too; model.use_moving_statistics() makes it a network for prediction that uses "
-    "them, as the authors' own prediction graph probably does."
+    "The graph's batch norms take mean and variance from the batch, and its training step does not "
+    "update their moving averages. This model takes them from the batch too, in eval mode as well. "
+    "If the authors updated the averages by other means, model.use_moving_statistics() uses them."
 )
 
 

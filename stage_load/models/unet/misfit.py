@@ -17,6 +17,12 @@ REMEDY = (
 )
 
 
+ENDS_EARLIER = "If the network ends before that op, name its last tensor by '--outputs {}'. "
+STARTS_LATER = (
+    "If that op only prepares the image, name what the first convolution reads by '--inputs {}'. "
+)
+
+
 def misfit(node: Node, what: str, expected: str) -> ModelDoesNotFit:
     """Return the error that names ``node``, what it does, and what a UNet has there."""
     return ModelDoesNotFit(
@@ -25,3 +31,8 @@ def misfit(node: Node, what: str, expected: str) -> ModelDoesNotFit:
         f"Expected there: {expected}.",
         REMEDY,
     )
+
+
+def with_hint(error: ModelDoesNotFit, hint: str) -> ModelDoesNotFit:
+    """Return the same refusal with another way out before the usual ones."""
+    return ModelDoesNotFit(error.happened, error.expected, hint + error.remedy)

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from stage_load.errors import ModelDoesNotFit
 from stage_load.export_view import PASS_THROUGH_OPS, ExportView, Layer, Node
 from stage_load.models.unet import activations, joining, shaping
 from stage_load.models.unet.afterwards import FinishedScores
 from stage_load.models.unet.context import Context
-from stage_load.models.unet.feature import Feature
+from stage_load.models.unet.feature import Feature, has_convolution
 from stage_load.models.unet.layer_reading import layer_feature
-from stage_load.models.unet.misfit import FAMILY, misfit
+from stage_load.models.unet.misfit import ENDS_EARLIER, FAMILY, STARTS_LATER, misfit, with_hint
 from stage_load.models.unet.pointwise import pointwise
 from stage_load.models.unet.steps import Dropout, Pair
 
@@ -63,9 +64,26 @@ class Reader:
         for node in self._view.nodes.values():
             if node.name in self._inner:
                 continue
-            feature = self._result(node)
+            try:
+                feature = self._result(node)
+            except ModelDoesNotFit as error:
+                raise with_hint(error, self._hint(node)) from None
             if feature is not None:
                 self._file(node, feature)
+
+    def _hint(self, node: Node) -> str:
+        """Say how to leave ``node`` out, if it stands behind the network or before it."""
+        maps = self.context.features_of(node)
+        after = self.scores.afterwards
+        ends = [after[tensor].feature for tensor in node.inputs if tensor in after]
+        ends += [given for given in maps if given.is_finished or given.ends_without_skip]
+        if ends:
+            return ENDS_EARLIER.format(ends[0].tensor)
+        first = self._view.layers[0].input if self._view.layers else None
+        before = maps and not any(given.levels or has_convolution(given.placed) for given in maps)
+        if before and first is not None and node.name not in self._layers:
+            return STARTS_LATER.format(first)
+        return ""
 
     def _place_input(self) -> None:
         tensor = self._view.inputs[0].tensor

@@ -105,14 +105,14 @@ def test_separable_convolution(new_graph):
     assert UNet(config)(torch.zeros(1, 3, 8, 12)).shape == (1, 2, 8, 12)
 
 
-def test_batch_norm_of_a_graph_saved_in_training_mode(new_graph):
+def test_batch_norm_that_always_takes_the_statistics_of_the_batch(new_graph):
     graph = new_graph()
     skip = graph.batch_norm(graph.conv(graph.image, 5), ALL_ROLES, is_training=True)
     net = graph.conv(graph.pool(skip), 7)
     config = read_configuration(graph.view(graph.conv(graph.concat(skip, graph.up(net)), 2)))
     assert config.encoder[0].block[1] == BatchNorm(1e-3, 0.01, statistics="batch")
     (sentence,) = config.assumptions
-    assert "saved in training mode" in sentence
+    assert "from the batch" in sentence
     assert "use_moving_statistics()" in sentence
 
 

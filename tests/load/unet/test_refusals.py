@@ -215,3 +215,46 @@ def test_two_images(new_graph):
     view.__init__(document)
     with pytest.raises(ModelDoesNotFit, match="2 inputs"):
         read_configuration(view)
+
+
+def complete(graph):
+    skip = graph.conv(graph.image, 5)
+    net = graph.up(graph.conv(graph.pool(skip), 7))
+    return graph.node("Sigmoid", [graph.conv(graph.concat(skip, net), 3)], 3, "mask")
+
+
+def masked_input(graph):
+    return graph.node("Mul", [complete(graph), graph.image], 3)
+
+
+def masked_input_without_channels(graph):
+    squeezed = graph.node("Squeeze", [complete(graph)], 3)
+    return graph.node("Mul", [squeezed, graph.image], 3)
+
+
+def added_input(graph):
+    return graph.node("AddV2", [graph.image, complete(graph)], 3)
+
+
+@pytest.mark.parametrize("build", [masked_input, masked_input_without_channels, added_input])
+def test_what_stands_behind_a_complete_network_can_be_left_out(new_graph, build):
+    graph = new_graph()
+    with pytest.raises(ModelDoesNotFit) as refusal:
+        read_configuration(graph.view(build(graph)))
+    assert "'--outputs mask:0'" in refusal.value.remedy
+
+
+def test_what_stands_before_the_network_can_be_left_out(new_graph):
+    graph = new_graph()
+    image = graph.node("ReverseV2", [graph.image, graph.const([3])], 3, "swapped")
+    graph.conv(image, 5)
+    with pytest.raises(ModelDoesNotFit, match=r"'swapped' \(ReverseV2\)") as refusal:
+        read_configuration(graph.view("BiasAdd_6:0"))
+    assert "'--inputs swapped:0'" in refusal.value.remedy
+
+
+def test_an_op_inside_the_network_cannot_be_left_out(new_graph):
+    graph = new_graph()
+    with pytest.raises(ModelDoesNotFit) as refusal:
+        read_configuration(graph.view(unknown_op(graph)))
+    assert "puts" not in refusal.value.remedy
