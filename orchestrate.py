@@ -18,6 +18,7 @@ import click
 from orchestration import settings as s
 from orchestration.command_options import (
     ANY_PATH,
+    DefaultCommandGroup,
     build_options,
     extract_options,
     graph_options,
@@ -46,19 +47,7 @@ if TYPE_CHECKING:
     from orchestration.run_context import Outcome, RunContext
 
 STARTED_S = time.monotonic()
-DEFAULT_COMMAND = "convert"
 Result = TypeVar("Result")
-
-
-class DefaultCommandGroup(click.Group):
-    """A group whose default command may be left out: `orchestrate.py CKPT --model unet`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the default command first where neither a command nor the group's option stands."""
-        own_options = {name for param in self.get_params(ctx) for name in param.opts}
-        if args and args[0] not in self.commands and args[0] not in own_options:
-            args = [DEFAULT_COMMAND, *args]
-        return super().parse_args(ctx, args)
 
 
 @click.group(cls=DefaultCommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -195,7 +184,7 @@ def doctor(**given: Any) -> int:
 
     checks = diagnose(runtime_settings(given))
     for line, color in check_lines(checks):
-        click.secho(line, fg=color)
+        _say(line, color)
     return EXIT_OK
 
 
@@ -241,16 +230,22 @@ def _show_outcome(outcome: Outcome, quiet: bool) -> int:
     """Print the summary: all of it, or with --quiet the first line of one that is no success."""
     lines = summary_lines(outcome.out, outcome.manifest, outcome.is_new)
     if not quiet:
-        click.secho(lines[0], fg=verdict_color(outcome.manifest), bold=True)
+        _say(lines[0], verdict_color(outcome.manifest), bold=True)
         click.echo("\n".join(lines[1:]))
     elif outcome.exit_code != EXIT_OK:
         click.echo(lines[0], err=True)
     return outcome.exit_code
 
 
+def _say(line: str, color: str, *, bold: bool = False, err: bool = False) -> None:
+    """Print a line in a colour on a terminal, unless NO_COLOR is set (no-color.org)."""
+    is_colored = False if os.environ.get("NO_COLOR") else None
+    click.secho(line, fg=color, bold=bold, err=err, color=is_colored)
+
+
 def _print_error(error: OrchestrationError, verbose: bool) -> None:
     first, *rest = error_lines(error)
-    click.secho(first, fg="red", bold=True, err=True)
+    _say(first, "red", bold=True, err=True)
     click.echo("\n".join(rest), err=True)
     if isinstance(error, StageFailed) and error.stage_traceback:
         _keep_traceback(str(error.stage_traceback), verbose)
@@ -263,7 +258,7 @@ def _internal_error_hook(
 
     def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         text = "".join(traceback.format_exception(kind, error, trace))
-        click.secho(f"Error: InternalError (exit code {EXIT_INTERNAL_ERROR})", fg="red", err=True)
+        _say(f"Error: InternalError (exit code {EXIT_INTERNAL_ERROR})", "red", err=True)
         click.echo(f"  {kind.__name__}: {printable(str(error))}", err=True)
         click.echo("  This is a bug. Please report it.", err=True)
         _keep_traceback(text, verbose)

@@ -1,4 +1,4 @@
-"""The options of the command line: groups of them as decorators, and the settings made of them."""
+"""The command line's parts: its default command, options in groups, the settings made of them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,22 @@ from orchestration import option_types
 from orchestration import settings as s
 
 Command = Callable[..., int]
+DEFAULT_COMMAND = "convert"
 # What may not be read is told by the stage, with a class of its own.
 ANY_PATH = click.Path(readable=False, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
+
+
+class DefaultCommandGroup(click.Group):
+    """A group whose default command may be left out: `orchestrate.py CKPT --model unet`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the default command first where neither a command nor the group's option stands."""
+        own_options = {name for param in self.get_params(ctx) for name in param.opts}
+        if args and args[0] not in self.commands and args[0] not in own_options:
+            args = [DEFAULT_COMMAND, *args]
+        return super().parse_args(ctx, args)
 
 
 def with_options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:

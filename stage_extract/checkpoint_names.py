@@ -114,7 +114,7 @@ def local_candidates(named: str) -> List[str]:
     one that stays inside the folder is tried as it is, then its last part.
     """
     parts = [part for part in re.split(r"[/\\]", named) if part not in ("", ".")]
-    if not parts:
+    if not parts or "\0" in named:
         return []
     absolute = named.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", named) is not None
     candidates = [] if absolute or ".." in parts else [os.path.join(*parts)]

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import BinaryIO, List
 
 from stage_extract.errors import NotReadable
+
+_KINDS = {
+    stat.S_IFDIR: "folder",
+    stat.S_IFIFO: "pipe",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+}
 
 
 def not_readable(path: str, error: OSError) -> NotReadable:
@@ -18,12 +27,31 @@ def not_readable(path: str, error: OSError) -> NotReadable:
     )
 
 
-def open_for_reading(path: str) -> BinaryIO:
-    """Open a file for reading bytes.
+def check_plain_file(path: str) -> None:
+    """Refuse a pipe or a device: the first may never answer, the second may have no end.
 
     Raises:
-        NotReadable: the operating system refuses.
+        NotReadable: it is one, or the operating system refuses.
     """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise not_readable(path, error) from error
+    if not stat.S_ISREG(mode):
+        raise NotReadable(
+            f"{path!r} cannot be read: it is a {_KINDS.get(stat.S_IFMT(mode), 'special file')}.",
+            "Expected a plain file.",
+            "Copy the checkpoint's own files into a folder, and give that.",
+        )
+
+
+def open_for_reading(path: str) -> BinaryIO:
+    """Open a plain file for reading bytes.
+
+    Raises:
+        NotReadable: it is no plain file, or the operating system refuses.
+    """
+    check_plain_file(path)
     try:
         return open(path, "rb")
     except OSError as error:

@@ -9,7 +9,7 @@ from threading import Event
 from types import TracebackType
 from typing import Any, Dict, List, Optional, Sequence, Type
 
-from stage_extract.files import not_readable
+from stage_extract.files import check_plain_file, not_readable
 
 _BLOCK_SIZE_BYTES = 1024 * 1024
 
@@ -54,6 +54,7 @@ class InputHasher:
         size_bytes = 0
         buffer = bytearray(_BLOCK_SIZE_BYTES)
         view = memoryview(buffer)
+        check_plain_file(path)
         try:
             with open(path, "rb", buffering=0) as file:
                 while not self._stopped.is_set():

@@ -108,8 +108,9 @@ def _no_checkpoint_in(folder: str, names: List[str]) -> NoReturn:
         if kind is not None:
             raise refuse_file(path, kind)
     below = [name for name in names if _holds_checkpoint(os.path.join(folder, name))]
+    visible = [name for name in names if not name.startswith(".")]
     raise NoCheckpointFound(
-        f"The folder {folder!r} holds no checkpoint; it holds {shown(names)}.",
+        f"The folder {folder!r} holds no checkpoint; it holds {shown(visible)}.",
         _EXPECTED,
         f"There are checkpoints in its folders {shown(below)}: give one of these."
         if below

@@ -73,6 +73,19 @@ def dangling_data(prefix):
     os.symlink("/nowhere/model.data", prefix + DATA)
 
 
+def pipe_instead_of(suffix):
+    def replace(prefix):
+        if os.path.exists(prefix + suffix):
+            os.unlink(prefix + suffix)
+        os.mkfifo(prefix + suffix)
+
+    return replace
+
+
+def endless_graph(prefix):
+    os.symlink("/dev/zero", prefix + ".meta")
+
+
 @pytest.mark.parametrize(
     ("spoil", "error", "exit_code", "words"),
     [
@@ -87,6 +100,10 @@ def dangling_data(prefix):
         pytest.param(pointer_instead_of(".index"), "GitLfsPointer", 34, "git-LFS", id="lfs-index"),
         pytest.param(pointer_instead_of(".meta"), "GitLfsPointer", 34, "git-LFS", id="lfs-meta"),
         pytest.param(dangling_data, "NotReadable", 37, "No such file", id="dangling-link"),
+        # Nobody writes into these pipes: they would be waited for.
+        pytest.param(pipe_instead_of(".index"), "NotReadable", 37, "a pipe", id="index-is-a-pipe"),
+        pytest.param(pipe_instead_of(".meta"), "NotReadable", 37, "a pipe", id="graph-is-a-pipe"),
+        pytest.param(endless_graph, "NotReadable", 37, "a device", id="graph-is-a-device"),
         pytest.param(cut_index, "CorruptIndex", 43, "does not end", id="index-cut-off"),
         pytest.param(damage_index, "CorruptIndex", 43, "checksum", id="index-damaged"),
     ],

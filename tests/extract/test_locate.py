@@ -89,6 +89,21 @@ def test_folder_with_checkpoint_file(folder, state, expected, warning):
         assert bool(located.warnings) == (warning is not None)
 
 
+def test_a_name_that_no_file_can_have(folder):
+    touch_checkpoint(folder / "model.ckpt-20")
+    (folder / "checkpoint").write_bytes(b'model_checkpoint_path: "model.ckpt-20\\000"')
+    located = locate(str(folder), None)
+    assert located.prefix == str(folder / "model.ckpt-20")
+    assert "not here" in located.warnings[0]
+
+
+def test_hidden_files_are_not_listed(folder):
+    (folder / ".out.partial-1").mkdir()
+    (folder / "notes").write_text("x")
+    with pytest.raises(NoCheckpointFound, match="it holds notes"):
+        locate(str(folder), None)
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -46,6 +46,33 @@ def test_usage_errors(machine, arguments, text):
 
 
 @pytest.mark.parametrize(
+    ("variables", "colored"),
+    [
+        pytest.param({}, True, id="terminal"),
+        pytest.param({"NO_COLOR": "1"}, False, id="no-color"),
+    ],
+)
+def test_colours_on_a_terminal_unless_they_are_unwanted(machine, variables, colored):
+    ours, theirs = os.openpty()
+    environment = {key: value for key, value in machine.environment.items() if key != "NO_COLOR"}
+    done = subprocess.run(
+        [*machine.program, "inspect", "gone"],
+        cwd=machine.folder,
+        env={**environment, **variables},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        check=False,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 10_000)
+    os.close(ours)
+    assert done.returncode == 10
+    assert b"CheckpointMissing" in shown
+    assert (b"\x1b[31m" in shown) is colored
+
+
+@pytest.mark.parametrize(
     ("arguments", "exit_code", "name"),
     [
         pytest.param(["gone", "--model", "unet"], 10, "CheckpointMissing", id="no-checkpoint"),
