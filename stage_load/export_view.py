@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from stage_load.safetensors_header import shared_shape
+from stage_load.shared_values import read_only
 
 Shape = tuple["int | None", ...]
 
@@ -265,12 +266,12 @@ def _layer(entry: Mapping[str, Any]) -> Layer:
         kind=entry["kind"],
         name=entry["name"],
         op=entry["op"],
-        variables=MappingProxyType(dict(entry["variables"])),
-        constants=MappingProxyType(dict(entry.get("constants") or {})),
+        variables=MappingProxyType({r: sys.intern(v) for r, v in entry["variables"].items()}),
+        constants=read_only(entry.get("constants")),
         input=entry["input"],
         op_output=entry["op_output"],
         output=entry["output"],
-        attributes=MappingProxyType(dict(entry["attributes"])),
+        attributes=read_only(entry["attributes"]),
         activation=entry["activation"],
         evidence=entry["evidence"],
     )

@@ -122,6 +122,7 @@ class Skip:
 AnyRule = Rule | Constant | Kept | Skip
 
 
+@lru_cache(maxsize=1024)
 def parse_rule(text: str) -> AnyRule:
     """Read a rule as ``str`` writes it: ``"HWIO->OIHW"``, ``"as is"``, ``"constant 1.0"``, ...
 
