@@ -6,6 +6,7 @@ begins with an apostrophe, gets an apostrophe in front; reading takes one away a
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +21,8 @@ from stage_load.names import NameIndex
 COLUMNS = ("tf_name", "torch_name", "rule", "tf_shape", "torch_shape", "how")
 _REQUIRED = ("tf_name", "torch_name")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+_DELIMITERS = (",", ";", "\t")
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _MOST_FIELD_CHARACTERS = 10_000_000
 
 Shape = tuple[int, ...]
@@ -50,7 +53,8 @@ def mapping_text(rows: Iterable[Row]) -> str:
 def read_mapping(path: Path) -> tuple[MapLine, ...]:
     """Read a mapping file and check what can be checked without an export or a model.
 
-    Columns beside ``COLUMNS`` are ignored; all but the two names may be absent. An empty ``rule``
+    Cells are separated by commas, or by semicolons or tabs as the header shows; the text is UTF-8,
+    or UTF-16 with a mark. Columns beside ``COLUMNS`` are ignored; all but the two names may be absent. An empty ``rule``
     leaves the choice to the kind of operation.
 
     Raises:
@@ -118,11 +122,14 @@ def _cells(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
     """Yield line number and unescaped cells by column of every line that is not blank."""
     previous_limit = csv.field_size_limit(_MOST_FIELD_CHARACTERS)
     try:
-        reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+        text = _text(path)
+        stream = io.StringIO(text, newline="")
+        reader = csv.reader(stream, delimiter=_delimiter(text), strict=True)
         header = next(reader, [])
         absent = [column for column in _REQUIRED if column not in header]
         if absent:
-            raise _invalid(path, [f"line 1: no column {column!r}" for column in absent])
+            found = ", ".join(map(repr, header)) or "nothing"
+            raise _invalid(path, [f"line 1: no column {name!r}, found {found}" for name in absent])
         for cells in reader:
             if len(cells) > len(header):
                 raise _invalid(path, [f"line {reader.line_num}: more cells than columns"])
@@ -135,14 +142,23 @@ def _cells(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
         csv.field_size_limit(previous_limit)
 
 
+def _delimiter(text: str) -> str:
+    """Return what the header is separated by: spreadsheets of many countries write semicolons."""
+    header = text.partition("\n")[0]
+    return next((delimiter for delimiter in _DELIMITERS if delimiter in header), _DELIMITERS[0])
+
+
 def _text(path: Path) -> str:
     try:
         # A spreadsheet may put a byte order mark in front. Line ends within a cell are its own.
-        return path.read_bytes().decode("utf-8-sig")
+        data = path.read_bytes()
+        return data.decode("utf-16" if data.startswith(_UTF_16_MARKS) else "utf-8-sig")
     except OSError as error:
         raise _invalid(path, [f"cannot be opened: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
-        raise _invalid(path, [f"is not UTF-8: {error.reason} at byte {error.start}"]) from error
+        raise _invalid(
+            path, [f"is neither UTF-8 nor UTF-16: {error.reason} at byte {error.start}"]
+        ) from error
 
 
 def _parse_line(number: int, cells: Mapping[str, str]) -> MapLine:

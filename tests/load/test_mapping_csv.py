@@ -115,7 +115,7 @@ def test_read(text, expected, tmp_path):
     [
         pytest.param(b"", "no column 'tf_name'", id="empty"),
         pytest.param(b"tf_name,other\na,b\n", "no column 'torch_name'", id="column-missing"),
-        pytest.param(b"tf_name,torch_name\n\xff,b\n", "not UTF-8", id="not-utf-8"),
+        pytest.param(b"tf_name,torch_name\n\xff,b\n", "neither UTF-8", id="not-utf-8"),
         pytest.param(b'tf_name,torch_name\n"a,b\n', "not CSV", id="open-quote"),
         pytest.param(b"tf_name,torch_name\na,b,c,d\n", "line 2: more cells", id="more-cells"),
         pytest.param(
@@ -161,6 +161,22 @@ def test_refused(content, message, tmp_path):
     path.write_bytes(content)
     with pytest.raises(MappingInvalid, match=message):
         read_mapping(path)
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "encoding"),
+    [
+        pytest.param(";", "utf-8", id="semicolons"),
+        pytest.param(";", "utf-8-sig", id="semicolons-with-a-mark"),
+        pytest.param("\t", "utf-16", id="unicode-text-of-a-spreadsheet"),
+    ],
+)
+def test_what_other_spreadsheets_write(delimiter, encoding, tmp_path):
+    path = tmp_path / "mapping.csv"
+    cells = (("how", "torch_name", "rule", "tf_name"), ("", "n,b", "constant [1.5, 2.0]", ""))
+    path.write_bytes("".join(f"{delimiter.join(row)}\r\n" for row in cells).encode(encoding))
+    (line,) = read_mapping(path)
+    assert (line.given.torch_name, line.given.rule) == ("n,b", Constant((1.5, 2.0)))
 
 
 def test_missing_file(tmp_path):
