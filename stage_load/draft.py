@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from stage_load.export_view import ExportView
+from stage_load.export_view import ExportView, Variable
 from stage_load.layouts.registry import FAMILIES
 from stage_load.layouts.rule import AS_IS, AnyRule, Constant, Kept, Rule, RuleError, Skip
 from stage_load.mapping import FROM_CONSTANT, FROM_GRAPH, FROM_GUESS, FROM_NAME, Given, Row
 from stage_load.names import normalised
 from stage_load.pairing import UnitPair
-from stage_load.tf_units import parameter_name, rule_of
+from stage_load.tf_units import OTHER, parameter_name, rule_of
 from stage_load.torch_units import TorchModel, TorchTensor, TorchUnit
 
 
@@ -34,6 +34,7 @@ class Draft:
             t.name: unit for unit in reversed(model.units) for t in unit.tensors.values()
         }
         self._given: set[str] = set()
+        self._named: set[str] = set()
         self._placed: set[str] = set()
         self.filled: dict[str, Row] = {}
         self.skipped: dict[str, Row] = {}
@@ -72,8 +73,8 @@ class Draft:
         """Add the rows of two counterparts: variables, and constants for what is absent."""
         how = FROM_GUESS if pair.tf.is_guessed else FROM_GRAPH
         for role, name in pair.tf.layer.variables.items():
-            tensor = pair.torch.tensors.get(parameter_name(pair.tf.kind, role))
-            if name in self._given:
+            tensor = _tensor_of(pair, role)
+            if name in self._given or name in self._named:
                 continue
             if role in pair.tf.refusals:
                 self.refusals[name] = pair.tf.refusals[role]
@@ -82,7 +83,7 @@ class Draft:
         self._add_constants(pair)
 
     def add_equal_names(self) -> None:
-        """Pair variables that no operation reads with parameters of raw modules, by equal names."""
+        """Pair variables of no known operation with parameters of raw modules, by equal names."""
         waiting = {
             normalised(name): tensor
             for name, tensor in self._model.tensors.items()
@@ -90,7 +91,8 @@ class Draft:
         }
         for variable in self._export.variables.values():
             tensor = waiting.get(normalised(variable.name))
-            if tensor is not None and not variable.layers and variable.name not in self._given:
+            if tensor is not None and _is_raw(variable) and variable.name not in self._given:
+                self._named.add(variable.name)
                 self._fill(variable.name, tensor, AS_IS, FROM_NAME)
 
     def add_kept_buffers(self) -> None:
@@ -148,6 +150,20 @@ class Draft:
             self._placed.add(tf_name)
         else:
             self.conflicts.append(row)
+
+
+def _is_raw(variable: Variable) -> bool:
+    """Whether a variable can be taken as it is: nothing reads it, or it has one order of axes."""
+    return not variable.layers or (variable.op_kind == OTHER and len(variable.shape) <= 1)
+
+
+def _tensor_of(pair: UnitPair, role: str) -> TorchTensor | None:
+    """Return the torch tensor of a role; of no known kind, the only one of its shape."""
+    if pair.tf.kind != OTHER:
+        return pair.torch.tensors.get(parameter_name(pair.tf.kind, role))
+    shape = pair.tf.shapes.get(role)
+    fitting = [tensor for tensor in pair.torch.tensors.values() if tensor.shape == shape]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _constant(value: Any) -> Constant:

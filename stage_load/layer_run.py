@@ -20,6 +20,7 @@ from stage_load.export_view import Layer
 from stage_load.plan import LayerPlace
 from stage_load.safetensors_reader import SafetensorsReader
 from stage_load.tensors import to_numpy
+from stage_load.tf_units import OTHER
 from stage_load.verdict import LayerParity, NotCompared
 
 Progress = Callable[[int, int], None]
@@ -69,6 +70,8 @@ class LayerRun:
         _, reason = self._recorded.get(layer.index, ("", "not part of the reference run"))
         if reason is not None:
             return reason
+        if place is None and layer.kind == OTHER:
+            return "no torch module is known to compute just this operation"
         if place is None:
             return "no torch module holds exactly its variables"
         if layer.index in self._odd:

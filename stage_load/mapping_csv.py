@@ -54,8 +54,8 @@ def read_mapping(path: Path) -> tuple[MapLine, ...]:
     """Read a mapping file and check what can be checked without an export or a model.
 
     Cells are separated by commas, or by semicolons or tabs as the header shows; the text is UTF-8,
-    or UTF-16 with a mark. Columns beside ``COLUMNS`` are ignored; all but the two names may be absent. An empty ``rule``
-    leaves the choice to the kind of operation.
+    or UTF-16 with a mark. Columns beside ``COLUMNS`` are ignored; all but the two names may be
+    absent. An empty ``rule`` leaves the choice to the kind of operation.
 
     Raises:
         MappingInvalid: the file cannot be read, or lists every line that cannot be used.

@@ -1,7 +1,7 @@
 """Decides which variable fills which tensor of the model, and by which rule. Copies nothing.
 
-The user's rows and the model's own names come first, then the alignment of both sides in the order
-in which they run, then equal names for what no operation reads. The result is checked by
+The user's rows and the model's own names come first, then equal names of what no known operation
+reads, then the alignment of both sides in the order in which they run. The result is checked by
 ``strict.check_plan`` before anything is loaded.
 """
 
@@ -16,7 +16,7 @@ from stage_load.layouts import batch_norm
 from stage_load.layouts.rule import Kept
 from stage_load.mapping import Given, Row
 from stage_load.pairing import UnitPair, pair_units
-from stage_load.tf_units import TfUnit, may_be, tf_units
+from stage_load.tf_units import OTHER, TfUnit, may_be, tf_units
 from stage_load.torch_units import TorchModel, TorchUnit
 
 
@@ -62,11 +62,11 @@ def make_plan(export: ExportView, model: TorchModel, given: Sequence[Given]) -> 
     """
     draft = Draft(export, model)
     draft.add_given(given)
+    draft.add_equal_names()
     left = tf_units(export)
     pairs = pair_units(export, left, model.units, _fixed(left, model.units, draft.rows()))
     for pair in pairs:
         draft.add_pair(pair)
-    draft.add_equal_names()
     draft.add_kept_buffers()
     rows = draft.rows()
     return Plan(
@@ -116,13 +116,15 @@ def _places(pairs: Sequence[UnitPair], rows: Sequence[Row]) -> tuple[LayerPlace,
     """Return where each application runs: the n-th application is the module's n-th call.
 
     Only where the module holds exactly the layer's variables: one that has its bias elsewhere, or
-    somebody else's, returns another tensor than the layer.
+    somebody else's, returns another tensor than the layer. Of an operation of no known kind, what
+    the module computes beside it is not known.
     """
     sources = {row.torch_name: row.tf_name for row in rows}
     places = [
         LayerPlace(layer, pair.torch.path, call)
         for pair in pairs
-        if _variables_in(pair.torch, sources) == set(pair.tf.layer.variables.values())
+        if pair.tf.kind != OTHER
+        and _variables_in(pair.torch, sources) == set(pair.tf.layer.variables.values())
         for call, layer in enumerate(pair.tf.applications)
     ]
     return tuple(sorted(places, key=lambda place: place.layer))

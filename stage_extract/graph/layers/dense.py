@@ -41,7 +41,7 @@ def match_dense(forward: Forward, node: Node) -> Union[Layer, NoMatch]:
         input=ends[0],
         op_output=ends[1],
         output=ends[1],
-        attributes={"transpose_b": transposed, "flatten": _flatten(forward, node.inputs[0])},
+        attributes={"transpose_b": transposed, "flatten": _flatten(forward, ends[0])},
         nodes=ends[2],
     )
 

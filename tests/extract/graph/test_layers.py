@@ -275,9 +275,18 @@ def test_square_transposed_product_is_told_from_a_plain_one() -> None:
     assert flags == [False, True, True, False]
 
 
-def test_dense_on_three_axes_is_one_layer() -> None:
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param([None, 7, 9], id="sequence"),
+        # The reshape within tf.tensordot is no flatten: the kernel has 9 rows, not 7 * 8 * 9.
+        pytest.param([None, 7, 8, 9], id="image"),
+        pytest.param([None, None, None, 9], id="image-of-unknown-size"),
+    ],
+)
+def test_dense_on_more_than_two_axes_is_one_layer(shape: List[Any]) -> None:
     def build() -> None:
-        layers.dense(v1.placeholder(tf.float32, [None, 7, 9], name="x"), 6, name="d")
+        layers.dense(v1.placeholder(tf.float32, shape, name="x"), 6, name="d")
 
     layer = only_layer(build)
     assert (layer["kind"], layer["name"]) == ("dense", "d")
