@@ -91,16 +91,21 @@ class LossReader:
 
     def _steps(self, node: Node, after_loss: bool) -> Optional[List[str]]:
         """Give the operands to go on to, None if the node's own output is what is judged."""
-        if self._inner(node) or self._is_normalised(node):
+        if self._inner(node):
             return None
+        if self._is_normalised(node):
+            # Keras divides probabilities by their sum once more before it takes their logarithm.
+            first = self._graph.producer(behind(self._graph, node.inputs[0]))
+            again = first is not None and (first.op == "Softmax" or self._is_normalised(first))
+            return [node.inputs[0]] if again else None
         operands = [tensor for tensor in node.inputs if self._derived(tensor)]
         if not operands:
             return None
-        if node.op in _LOSS_UNARY_OPS or (node.op in PASS_THROUGH and after_loss):
+        if _is_unary_loss(node) or (node.op in PASS_THROUGH and after_loss):
             return operands
         if node.op in _EXTREMES and self._is_one_per_example(node):
             return operands
-        lossy = any(self._is_lossy(operand) for operand in operands)
+        lossy = any(self._is_lossy(one) or self._overlaps_labels(one) for one in operands)
         if node.op in _REDUCTIONS:
             return operands if lossy and self._is_one_per_example(node) else None
         if node.op in _DIFFERENCES:
@@ -151,6 +156,13 @@ class LossReader:
         shape = self._shapes.of(f"{node.name}:0")
         return shape is not None and all(size == 1 for size in shape[1:])
 
+    def _overlaps_labels(self, tensor: str) -> bool:
+        """Tell whether a tensor is multiplied by labels as well: the overlap of a dice loss."""
+        return any(
+            use.node.op == "Mul" and not self._derived(f"{use.node.name}:0")
+            for use in self._graph.consumers(tensor)
+        )
+
     def _is_lossy(self, tensor: str) -> bool:
         """Tell whether a tensor is a sum or product of what only losses are made of."""
         pending = [tensor]
@@ -160,7 +172,7 @@ class LossReader:
             node = self._graph.producer(behind(self._graph, pending.pop(0)))
             if node is None or self._inner(node) or self._is_normalised(node):
                 continue
-            if node.op in _LOSS_UNARY_OPS or node.op == "SquaredDifference":
+            if _is_unary_loss(node) or node.op == "SquaredDifference":
                 return True
             if node.op in _EXTREMES and self._is_one_per_example(node):
                 return True
@@ -190,3 +202,8 @@ class LossReader:
         keeps_last = len(after) == 1 or after[-1] is None or after[-1] == before[-1]
         merged = before[1:-1] if len(after) == 2 else before[1:]
         return keeps_last and any(size != 1 for size in merged)
+
+
+def _is_unary_loss(node: Node) -> bool:
+    is_square = node.op == "Mul" and len(set(node.inputs)) == 1
+    return is_square or node.op in _LOSS_UNARY_OPS

@@ -141,6 +141,44 @@ def test_averages_of_variables_are_no_outputs() -> None:
     assert tensors(document["outputs"]) == ["probabilities:0"]
 
 
+def _segmenter() -> Any:
+    image = tf.compat.v1.placeholder(tf.float32, [None, 8, 6, 3], name="x")
+    return tf.compat.v1.layers.conv2d(image, 2, 3, padding="same", name="logits")
+
+
+def _labels() -> Any:
+    return tf.compat.v1.placeholder(tf.float32, [None, 8, 6, 2], name="labels")
+
+
+def dice() -> None:
+    # One number an example; the loss sums the output alone, too.
+    output, labels, axes = tf.sigmoid(_segmenter(), name="mask"), _labels(), (1, 2, 3)
+    both = tf.reduce_sum(output * labels, axes)
+    total = tf.reduce_sum(output, axes) + tf.reduce_sum(labels, axes)
+    tf.compat.v1.train.AdamOptimizer().minimize(-tf.reduce_mean((2 * both + 1) / (total + 1)))
+
+
+def squared_dice() -> None:
+    output, labels, axes = tf.sigmoid(_segmenter(), name="mask"), _labels(), (1, 2, 3)
+    both = tf.reduce_sum(output * labels, axes)
+    total = tf.reduce_sum(output * output, axes) + tf.reduce_sum(labels * labels, axes)
+    tf.compat.v1.train.AdamOptimizer().minimize(-tf.reduce_mean((2 * both + 1) / (total + 1)))
+
+
+def normalised_again() -> None:
+    output, labels = tf.nn.softmax(_segmenter(), name="mask"), _labels()
+    output = tf.clip_by_value(output / tf.reduce_sum(output, -1, keepdims=True), 1e-7, 1 - 1e-7)
+    loss = -tf.reduce_sum(labels * tf.math.log(output), -1)
+    tf.compat.v1.train.AdamOptimizer().minimize(tf.reduce_mean(loss))
+
+
+@pytest.mark.parametrize("network", [dice, squared_dice, normalised_again])
+def test_loss_of_a_segmentation_is_no_output(network: Any) -> None:
+    document = describe_built(network)
+    assert tensors(document["inputs"]) == ["x:0"]
+    assert tensors(document["outputs"]) == ["mask:0"]
+
+
 def test_signature_comes_before_what_is_found() -> None:
     def build() -> None:
         networks.by_hand()
