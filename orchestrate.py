@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from orchestration import option_types
 from orchestration import settings as s
 from orchestration.command_options import (
-    ANY_PATH,
     DefaultCommandGroup,
     build_options,
     extract_options,
@@ -64,7 +64,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("checkpoint", metavar="CKPT", type=ANY_PATH)
+@click.argument("checkpoint", metavar="CKPT", type=option_types.path)
 @model_options
 @output_options
 @graph_options
@@ -88,7 +88,7 @@ def convert(checkpoint: Path, **given: Any) -> int:
 
 
 @cli.command()
-@click.argument("checkpoint", metavar="CKPT", type=ANY_PATH)
+@click.argument("checkpoint", metavar="CKPT", type=option_types.path)
 @output_options
 @graph_options
 @reference_options
@@ -111,7 +111,7 @@ def extract(checkpoint: Path, **given: Any) -> int:
 
 
 @cli.command()
-@click.argument("export", metavar="EXPORT", type=ANY_PATH)
+@click.argument("export", metavar="EXPORT", type=option_types.path)
 @model_options
 @output_options
 @runtime_options
@@ -132,7 +132,7 @@ def load(export: Path, **given: Any) -> int:
 
 
 @cli.command()
-@click.argument("checkpoint", metavar="CKPT", type=ANY_PATH)
+@click.argument("checkpoint", metavar="CKPT", type=option_types.path)
 @graph_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @runtime_options

@@ -13,8 +13,6 @@ from orchestration import settings as s
 
 Command = Callable[..., int]
 DEFAULT_COMMAND = "convert"
-# What may not be read is told by the stage, with a class of its own.
-ANY_PATH = click.Path(readable=False, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
 
@@ -106,7 +104,9 @@ reference_options = with_options(
     ),
 )
 output_options = with_options(
-    click.option("--out", type=ANY_PATH, help="Result folder; default: <name>-torch or -export."),
+    click.option(
+        "--out", type=option_types.path, help="Result folder; default: <name>-torch or -export."
+    ),
     click.option("--force", is_flag=True, help="Redo everything, and replace an earlier result."),
 )
 runtime_options = with_options(

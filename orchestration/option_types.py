@@ -18,6 +18,14 @@ _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
+def path(text: str) -> Path:
+    """Any path; what is wrong with it is told where it is used, with a class of its own.
+
+    Shells leave the home in `--out=~/result` to the program, and a folder named "~" is a trap.
+    """
+    return Path(os.path.expanduser(text))
+
+
 def memory_size(text: str) -> int:
     """A size such as 8g or 512m, as container engines write it, in bytes."""
     match = _SIZE.fullmatch(text.strip())

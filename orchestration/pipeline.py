@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestration.errors import StageFailed
 from orchestration.export_reuse import ExportIndex, ExportRecord, export_key, take_over
 from orchestration.handoff import check_export
 from orchestration.manifest import BackgroundDescription, sha256_of
@@ -64,7 +65,7 @@ def convert(settings: ConvertSettings, context: RunContext) -> Outcome:
             "request": request,
             "input": _input_record(checkpoint, exported),
             "extract": exported.record,
-            "load": load_run.finish(),
+            "load": _finish_load(load_run, record, context),
         }
         manifest = publish_result(folder, files, parts, settings.force, context)
     exports.add(out / EXPORT_FOLDER, files, exported)
@@ -189,6 +190,21 @@ def _earlier_outcome(
     """The outcome of an earlier run, if it has made exactly this already."""
     manifest = None if force else up_to_date_manifest(out, request, input_folder)
     return None if manifest is None else Outcome(out, manifest, is_new=False)
+
+
+def _finish_load(
+    load_run: LoadRun, reused: ExportRecord | None, context: RunContext
+) -> dict[str, Any]:
+    """Wait for stage 2; if it fails, say how the work of stage 1 need not be repeated."""
+    try:
+        return load_run.finish()
+    except StageFailed:
+        if reused is None:
+            context.display.notify(
+                "Stage 1 did its part. `orchestrate.py extract CKPT --out EXPORT` keeps an export,"
+                " which further runs on this checkpoint use again."
+            )
+        raise
 
 
 def _load_request(options: LoadOptions, device: str, runtime: Runtime) -> dict[str, Any]:

@@ -27,6 +27,18 @@ def test_another_model_uses_the_same_export(machine):
         assert first.read_bytes() == second.read_bytes()
 
 
+def test_an_export_that_was_kept_spares_the_second_try_of_a_model(machine):
+    machine.checkpoint()
+    failed = machine.run("ckpt", "--model", "misfit")
+    assert failed.returncode == 51
+    assert "`orchestrate.py extract CKPT --out EXPORT`" in failed.stderr.partition("Error:")[0]
+    assert machine.run("extract", "ckpt", "--out", "kept").returncode == 0
+    failed = machine.run("ckpt", "--model", "misfit")
+    assert "Using the export of an earlier run again" in failed.stderr
+    assert "orchestrate.py extract" not in failed.stderr
+    assert machine.names() == ["ckpt", "kept"]
+
+
 def test_a_copy_of_the_checkpoint_elsewhere_is_the_same_checkpoint(machine):
     machine.checkpoint()
     machine.run("ckpt", "--model", "first")

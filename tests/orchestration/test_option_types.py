@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import pytest
 
@@ -32,6 +34,13 @@ def test_device(text):
 )
 def test_input_shape(text, expected):
     assert option_types.input_shape(text) == expected
+
+
+def test_a_path_may_start_at_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert option_types.path("~/result") == Path("/home/ann/result")
+    assert option_types.path("./~") == Path("~")
+    assert option_types.path("") == Path()
 
 
 def test_model(tmp_path):
