@@ -169,6 +169,7 @@ class EndpointFinder:
 
     def _needed_sources(self, outputs: Sequence[str], cut: Iterable[str]) -> List[str]:
         """Give the sources that the outputs need and that no given input stands for."""
+        cut = list(cut)
         stops = {node_name(tensor) for tensor in cut}
         order = forward_order(self._graph, outputs, lambda node: node.name in stops)
         sources = set(self._network.sources) - set(self._switches)
@@ -180,7 +181,11 @@ class EndpointFinder:
         strong = [tensor for tensor in read if not self._is_random_source(tensor)]
         if not strong:
             return [self._whole_random(tensor) for tensor in read]
-        return self._entries(order, strong)
+        entries = self._entries(order, strong)
+        # What a layer reads may not be all: a mask, or the rows that a sparse input belongs to.
+        stops = {node_name(tensor) for tensor in (*cut, *entries)}
+        rest = ancestors(self._graph, outputs, lambda node: node.name in stops) - stops
+        return strong if any(node_name(tensor) in rest for tensor in strong) else entries
 
     def _entries(self, order: Sequence[Node], sources: List[str]) -> List[str]:
         """Give what the layers read where a pipeline delivers many pieces, or text."""

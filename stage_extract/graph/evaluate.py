@@ -15,6 +15,9 @@ Array = Any
 # Fill and broadcasts may ask for any size; a predicate or a vector of gammas never does.
 MAX_ELEMENTS = attributes.MAX_CONSTANT_ELEMENTS
 
+# Variables hold what the checkpoint says.
+_INITIALISED_OPS = frozenset(("IsVariableInitialized", "VarIsInitializedOp"))
+
 _UNARY: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
     {
         "LogicalNot": numpy.logical_not,
@@ -166,6 +169,8 @@ class Evaluator:
             return None
         if node.op == "Const":
             return node.constant()
+        if node.op in _INITIALISED_OPS:
+            return numpy.asarray(True)
         if node.op in PASS_THROUGH or node.op == "PlaceholderWithDefault":
             return self._known.get(node.inputs[0]) if node.inputs else None
         if node.op not in _OPS and node.op not in _SPECIAL:

@@ -7,7 +7,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tu
 from stage_extract.graph.conditions import SWITCH_OPS
 from stage_extract.graph.dtypes import output_dtype
 from stage_extract.graph.graphdef import Graph, Node, Use, node_name, output_index
-from stage_extract.graph.losses import COMPARING_OPS, DECISION_OPS, LossReader
+from stage_extract.graph.losses import COMBINING_OPS, COMPARING_OPS, DECISION_OPS, LossReader
 from stage_extract.graph.machinery import is_gradient
 from stage_extract.graph.network import CROSS_ENTROPY_OPS, Network
 from stage_extract.graph.shapes import StaticShapes
@@ -85,7 +85,7 @@ class HeadFinder:
     def compared(self) -> List[str]:
         """Give the tensors that a loss compares with labels directly, in the order of the file."""
         return [
-            f"{node.name}:0"
+            self._losses.unflattened(f"{node.name}:0")
             for node in self._graph
             if node.name in self._body
             and any(
@@ -95,9 +95,9 @@ class HeadFinder:
         ]
 
     def _behind_branch(self, tensor: str) -> str:
-        """Give what entered a tf.cond instead of the Identity that stands for its Switch."""
+        """Give what entered a tf.cond instead of its Switch, or the Identity in its place."""
         node = self._graph.producer(tensor)
-        while node is not None and node.proto.op in SWITCH_OPS and node.op == "Identity":
+        while node is not None and node.proto.op in SWITCH_OPS and node.inputs:
             tensor = node.inputs[0]
             node = self._graph.producer(tensor)
         return tensor
@@ -118,6 +118,8 @@ class HeadFinder:
         pending = [name for name in names if self._is_end_by_itself(name)]
         for name in pending:
             body.discard(name)
+        for inside in self._sigmoid_losses.values():
+            pending.extend(sorted(inside))
         while pending:
             for use in self._graph.successors(pending.pop()):
                 name = use.node.name
@@ -220,6 +222,11 @@ def only_last(
             kept[head.tensor] = head
         else:
             rejected.append(Rejected(head.tensor, reason))
+    for head in [one for one in kept.values() if _is_made_to_decide(graph, one)]:
+        nodes = between(graph, head.tensor, network) - {node_name(head.tensor)}
+        if any(node_name(tensor) in nodes for tensor in kept):
+            del kept[head.tensor]
+            rejected.append(Rejected(head.tensor, "made for a decision, no output"))
     names = {node_name(tensor): tensor for tensor in kept}
     for head in list(kept.values()):
         for earlier in sorted(between(graph, head.tensor, network)):
@@ -228,6 +235,14 @@ def only_last(
                 del kept[tensor]
                 rejected.append(Rejected(tensor, f"{head.tensor} is computed from it"))
     return list(kept.values()), rejected
+
+
+def _is_made_to_decide(graph: Graph, head: Head) -> bool:
+    """Tell whether a head is arithmetic for a decision alone: logits over a temperature, drawn."""
+    node = graph.get(node_name(head.tensor))
+    readers = [use.node for use in graph.consumers(head.tensor) if not is_gradient(use.node)]
+    is_arithmetic = node is not None and node.op in COMBINING_OPS
+    return is_arithmetic and bool(readers) and all(one.op in DECISION_OPS for one in readers)
 
 
 def _reason_against(

@@ -29,9 +29,10 @@ _LOSS_UNARY_OPS = frozenset(
 _REDUCTIONS = frozenset(("Max", "Mean", "Min", "Sum"))
 # The best of several values is read off for each example.
 _EXTREMES = frozenset(("Max", "Min"))
-_COMBINING_OPS = frozenset(
+COMBINING_OPS = frozenset(
     ("Add", "AddN", "AddV2", "Div", "Maximum", "Minimum", "Mul", "RealDiv", "Select", "Sub")
 )
+_ADD_OPS = frozenset(("Add", "AddV2"))
 _MAX_STEPS = 64
 
 
@@ -65,7 +66,9 @@ class LossReader:
             readers: what reads it: ops that see labels, or that reduce it to a scalar.
         """
         if any(use.node.op in COMPARING_OPS for use in readers):
-            return [self._unflattened(tensor)]
+            return [self.unflattened(tensor)]
+        # The target of a temporal difference: reward + 0.9 * value.
+        is_share = all(use.node.op in _ADD_OPS for use in readers)
         found: List[str] = []
         seen: Set[str] = set()
         pending = [(tensor, False)]
@@ -79,12 +82,13 @@ class LossReader:
             node = self._graph.producer(current)
             operands = self._steps(node, after_loss) if node is not None else None
             if operands is None or node is None:
-                found.append(self._unflattened(current))
+                judged = self._unscaled(current) if is_share and current == tensor else current
+                found.append(self.unflattened(judged))
             else:
                 closed = node.op in _DIFFERENCES and self._compares_data(node)
                 for operand in operands:
                     if closed and not self._is_lossy(operand):
-                        found.append(self._unflattened(self._unscaled(operand)))
+                        found.append(self.unflattened(self._unscaled(operand)))
                     else:
                         pending.append((operand, True))
         return list(dict.fromkeys(found))
@@ -109,8 +113,9 @@ class LossReader:
         if node.op in _REDUCTIONS:
             return operands if lossy and self._is_one_per_example(node) else None
         if node.op in _DIFFERENCES:
-            return operands if after_loss or lossy else None
-        if node.op in _COMBINING_OPS:
+            squared = node.op == "SquaredDifference"
+            return operands if after_loss or lossy or squared else None
+        if node.op in COMBINING_OPS:
             clipped = after_loss and len(operands) == 1
             return operands if clipped or lossy else None
         return None
@@ -134,7 +139,7 @@ class LossReader:
         """Give x of 1 + x, 2 * x and the like."""
         for _ in range(_MAX_STEPS):
             node = self._graph.producer(tensor)
-            if node is None or node.op not in _COMBINING_OPS or self._inner(node):
+            if node is None or node.op not in COMBINING_OPS or self._inner(node):
                 break
             others = [one for one in node.inputs if not self._derived(one)]
             if len(node.inputs) - len(others) != 1 or any(
@@ -176,11 +181,11 @@ class LossReader:
                 return True
             if node.op in _EXTREMES and self._is_one_per_example(node):
                 return True
-            if node.op in _COMBINING_OPS or node.op in _REDUCTIONS:
+            if node.op in COMBINING_OPS or node.op in _REDUCTIONS:
                 pending.extend(one for one in node.inputs if self._derived(one))
         return False
 
-    def _unflattened(self, tensor: str) -> str:
+    def unflattened(self, tensor: str) -> str:
         """Give x of reshape(x, [-1, classes]): only a loss wants the pixels of images in rows."""
         for _ in range(_MAX_STEPS):
             node = self._graph.producer(tensor)

@@ -1,4 +1,4 @@
-"""Placeholders that switch between training and inference, and the value that inference wants.
+"""Placeholders and flags that switch between training and inference, and the value of inference.
 
 What a switch does in the graph says more than its name: people call the share that dropout KEEPS
 "dropout", and a flag that turns batch statistics off "test". Names decide where the graph does not.
@@ -18,6 +18,7 @@ from stage_extract.graph.traverse import ancestors
 
 PLACEHOLDER_OPS = frozenset(("Placeholder", "PlaceholderV2", "PlaceholderWithDefault"))
 
+_FLAG_VARIABLE_OPS = frozenset(("Variable", "VariableV2"))
 _FLOATS = frozenset(("bfloat16", "float16", "float32", "float64"))
 _NUMBERS = _FLOATS | {"int8", "int16", "int32", "int64", "uint8"}
 # Ops that only training needs; the branch of a tf.cond that holds them is the training branch.
@@ -79,10 +80,14 @@ def find_switches(graph: Graph, inputs: Iterable[str] = ()) -> List[Switch]:
 
 
 def _may_switch(node: Node) -> bool:
-    """Tell whether a node is a placeholder of one element, or of a shape that is not known."""
+    """Tell whether a node is a placeholder of one element or unknown shape, or a training flag."""
+    sizes = node.attribute("shape")
+    if node.op in _FLAG_VARIABLE_OPS:
+        # TFLearn keeps its flag in a variable; the checkpoint holds what it was when it was saved.
+        is_flag = node.attribute("dtype") == "bool" and not sizes
+        return is_flag and bool(_TRAINING_NAME.search(_plain(node.name)))
     if node.op not in PLACEHOLDER_OPS or node.attribute("dtype") == "string":
         return False
-    sizes = node.attribute("shape")
     # An absent shape, and [] of TensorFlow before 1.0, stand for "unknown".
     return not sizes or sizes == [1] or (node.op == "PlaceholderWithDefault" and len(sizes) == 1)
 

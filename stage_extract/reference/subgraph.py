@@ -14,6 +14,7 @@ from tensorflow.core.framework import graph_pb2
 from tensorflow.python.framework import dtypes
 
 from stage_extract.graph.graphdef import Graph, MetaGraph, Node, node_name
+from stage_extract.reference.loops import loop_frames
 from stage_extract.reference.result import ReferenceUnavailable
 
 PLACEHOLDER_OPS = frozenset({"Placeholder", "PlaceholderV2"})
@@ -76,7 +77,8 @@ def cut_subgraph(
     graph = _substituted(meta.graph, substitutions)
     fetch_names = {tensor: _resolved(tensor, substitutions) for tensor in fetches}
     wanted = list(fetch_names.values())
-    names = _upstream(graph, wanted, set(feeds))
+    frames = loop_frames(graph)
+    names = _upstream(graph, wanted, set(feeds), frames)
     part = Graph({node.name: node for node in graph if node.name in names})
     fed_here = [tensor for tensor in feeds if part.consumers(tensor) or tensor in wanted]
     feed_names = {tensor: f"{_FEED_SCOPE}/{at}:0" for at, tensor in enumerate(fed_here)}
@@ -86,7 +88,8 @@ def cut_subgraph(
     for tensor in fed_here:
         _add_placeholder(graph_def, feed_names[tensor], feeds[tensor])
     for node in part:
-        _add_node(graph_def, graph, node, feed_names)
+        controls = _kept_controls(graph, node, frames)
+        _add_node(graph_def, node, controls, feed_names)
     stated_ops = meta.proto.meta_info_def.stripped_op_list
     return Subgraph(part, graph_def, stated_ops if stated_ops.op else None, feed_names, fetch_names)
 
@@ -108,7 +111,9 @@ def _substituted(graph: Graph, substitutions: Mapping[str, str]) -> Graph:
     return graph.with_nodes(changed)
 
 
-def _upstream(graph: Graph, tensors: Sequence[str], fed: Set[str]) -> Set[str]:
+def _upstream(
+    graph: Graph, tensors: Sequence[str], fed: Set[str], frames: Mapping[str, str]
+) -> Set[str]:
     found: Set[str] = set()
     waiting = [node_name(tensor) for tensor in tensors if tensor not in fed]
     while waiting:
@@ -125,16 +130,21 @@ def _upstream(graph: Graph, tensors: Sequence[str], fed: Set[str]) -> Set[str]:
             )
         found.add(name)
         waiting += [node_name(tensor) for tensor in node.inputs if tensor not in fed]
-        waiting += _kept_controls(graph, node)
+        waiting += _kept_controls(graph, node, frames)
     return found
 
 
-def _kept_controls(graph: Graph, node: Node) -> Tuple[str, ...]:
+def _kept_controls(graph: Graph, node: Node, frames: Mapping[str, str]) -> Tuple[str, ...]:
     if node.inputs:
         # Its data already ties the node to its branch of a cond or its frame of a loop; what else
         # it waits for is an assertion, a summary or an update of a state.
         return ()
-    return tuple(name for name in node.controls if not _is_idle_control(graph.get(name)))
+    kept = [name for name in node.controls if not _is_idle_control(graph.get(name))]
+    if not kept and node.controls and node.controls[0] in frames:
+        # A constant in a loop is tied to it by the assertion alone: by what that asserts, then.
+        asserted = graph.get(node.controls[0])
+        kept = [node_name(tensor) for tensor in asserted.inputs[:1]] if asserted else []
+    return tuple(kept)
 
 
 def _is_idle_control(source: Any) -> bool:
@@ -149,7 +159,9 @@ def _add_placeholder(graph_def: Any, tensor: str, dtype: str) -> None:
     node.attr["shape"].shape.unknown_rank = True
 
 
-def _add_node(graph_def: Any, graph: Graph, node: Node, feed_names: Mapping[str, str]) -> None:
+def _add_node(
+    graph_def: Any, node: Node, controls: Sequence[str], feed_names: Mapping[str, str]
+) -> None:
     copy = graph_def.node.add()
     copy.CopyFrom(node.proto)
     copy.device = ""
@@ -158,4 +170,4 @@ def _add_node(graph_def: Any, graph: Graph, node: Node, feed_names: Mapping[str,
             del copy.attr[attribute]
     del copy.input[:]
     copy.input.extend(feed_names.get(tensor, tensor) for tensor in node.inputs)
-    copy.input.extend(f"^{name}" for name in _kept_controls(graph, node))
+    copy.input.extend(f"^{name}" for name in controls)

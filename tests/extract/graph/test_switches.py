@@ -70,6 +70,14 @@ def default_of_a_flag() -> None:
     layers.dense(tf.cond(mirrored, lambda: rows() * 2.0, lambda: rows()), 4)
 
 
+def flag_in_a_variable() -> None:
+    """As TFLearn does; a variable of any other name is none of the flags."""
+    flag = v1.get_variable("is_training", dtype=tf.bool, initializer=False, trainable=False)
+    v1.get_variable("seen", dtype=tf.bool, initializer=False, trainable=False)
+    data = layers.dense(rows(), 4)
+    tf.cond(flag, lambda: tf.nn.dropout(data, 0.5), lambda: data)
+
+
 def keras_phase() -> None:
     phase = tf.keras.backend.learning_phase()
     layers.dense(tf.keras.layers.Dropout(0.2)(rows(), training=phase), 4)
@@ -97,6 +105,7 @@ def named_only(name: str, dtype: Any = tf.bool, shape: Any = ()) -> Callable[[],
         pytest.param(default_of_keep, {"keep_prob:0": 1.0}, id="default-keep"),
         pytest.param(default_of_something, {"alpha:0": 0.3}, id="default-kept"),
         pytest.param(default_of_a_flag, {"mirrored:0": True}, id="default-flag"),
+        pytest.param(flag_in_a_variable, {"is_training:0": False}, id="flag-in-a-variable"),
         pytest.param(keras_phase, {"keras_learning_phase:0": False}, id="keras"),
         pytest.param(named_only("is_training"), {"is_training:0": False}, id="is_training"),
         pytest.param(named_only("isTraining"), {"isTraining:0": False}, id="camel-case"),
