@@ -97,7 +97,7 @@ reference_options = with_options(
     ),
     click.option(
         "--seed",
-        type=click.IntRange(min=0),
+        type=click.IntRange(min=0, max=s.LARGEST_SEED),
         default=s.DEFAULT_SEED,
         show_default=True,
         help="Of the random inputs.",

@@ -113,14 +113,32 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a result folder, or None if the folder is no result of this program."""
+    """The manifest of a result folder; None if the folder is no result of this version."""
     try:
         manifest = json.loads((folder / MANIFEST_FILE).read_bytes())
     except (OSError, ValueError):
         return None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        return None
-    return manifest
+    return manifest if _is_manifest(manifest) else None
+
+
+def _is_manifest(value: Any) -> bool:
+    """Whether a value has what `previous_result` reads from a manifest of this version."""
+    return (
+        isinstance(value, dict)
+        and (value.get("format"), value.get("version")) == (FORMAT, VERSION)
+        and isinstance(value.get("request"), dict)
+        and isinstance(value.get("input"), dict)
+        and _are_descriptions(value["input"].get("files"))
+        and _are_descriptions(value.get("files"))
+    )
+
+
+def _are_descriptions(value: Any) -> bool:
+    """Whether a value is what `describe_files` gives."""
+    return isinstance(value, list) and all(
+        isinstance(entry, dict) and entry.keys() >= {"name", "size_bytes", "sha256"}
+        for entry in value
+    )
 
 
 def _has_size(folder: Path, entry: Mapping[str, Any]) -> bool:
@@ -136,7 +154,7 @@ def _has_size(folder: Path, entry: Mapping[str, Any]) -> bool:
 
 def _has_hash(folder: Path, entry: Mapping[str, Any]) -> bool:
     try:
-        return bool(sha256_of(folder / entry["name"]) == entry["sha256"])
+        return bool(sha256_of(folder / str(entry["name"])) == entry["sha256"])
     except OSError:
         return False
 

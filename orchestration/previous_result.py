@@ -98,8 +98,8 @@ def _differing(made_with: Mapping[str, Any], request: Mapping[str, Any]) -> list
     """Names of what differs between two requests, for people."""
     names = {
         "command": "command",
-        "export_key": "checkpoint or extraction options",
-        "load": "model, device or options of stage 2",
+        "export_key": "checkpoint, extraction options or version of stage 1",
+        "load": "model, device, options or version of stage 2",
     }
     keys = made_with.keys() | request.keys()
     return [names.get(key, key) for key in sorted(keys) if made_with.get(key) != request.get(key)]

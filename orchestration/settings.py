@@ -17,6 +17,7 @@ TorchVariant = Literal["cpu", "cuda"]
 
 DEFAULT_REFERENCE_MB = 256
 DEFAULT_SEED = 0
+LARGEST_SEED = 2**32 - 1
 DEFAULT_TOLERANCE = 1e-4
 DEFAULT_EXTRACT_BASE_IMAGE = "python:3.7-slim-bookworm"
 DEFAULT_LOAD_BASE_IMAGE = "python:3.11-slim-bookworm"

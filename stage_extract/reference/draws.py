@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 import numpy
 import tensorflow
 
+from stage_extract.bundle_index import count_elements
 from stage_extract.reference.result import ReferenceUnavailable
 from stage_extract.reference.shapes import DataInput
 
@@ -19,6 +20,8 @@ INTEGER_DTYPES = frozenset(
     {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
 )
 PIXEL_VALUES = 256
+# Drawn as float64, these take 8 GiB; no network is proven better by a larger input.
+MOST_ELEMENTS = 1 << 30
 _SEEDS = 2**32
 
 
@@ -105,7 +108,7 @@ def draw_inputs(
         recipe: how to draw what the graph does not bound.
 
     Raises:
-        ReferenceUnavailable: an input's type is none that can be drawn and stored.
+        ReferenceUnavailable: an input is too large, or of a type that cannot be drawn and stored.
     """
     drawn = {}
     for position, given in enumerate(inputs):
@@ -117,6 +120,12 @@ def draw_inputs(
 
 def _draw(generator: Any, given: DataInput, shapes: Shapes, recipe: Recipe) -> Tuple[Any, str]:
     shape = shapes[given.tensor]
+    elements = count_elements(shape)
+    if elements > MOST_ELEMENTS:
+        raise ReferenceUnavailable(
+            f"the input '{given.tensor}' of shape {list(shape)} has {elements} numbers, at most "
+            f"{MOST_ELEMENTS} are drawn: give a smaller one with --input-shape"
+        )
     if given.dtype in FLOAT_DTYPES:
         dtype = tensorflow.as_dtype(given.dtype).as_numpy_dtype
         if recipe.is_positive:

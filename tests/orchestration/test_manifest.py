@@ -76,12 +76,29 @@ def test_nothing_outside_the_folder_is_read(folder, name):
     assert changed_files(folder, described) == [name]
 
 
+PARTS = {"request": {}, "input": {"files": []}, "files": []}
+
+
 def test_a_manifest_comes_back(tmp_path):
-    write_manifest(tmp_path, {"argv": ["é", "\udcff"]})
+    write_manifest(tmp_path, {**PARTS, "argv": ["é", "\udcff"]})
     manifest = read_manifest(tmp_path)
     assert manifest["argv"] == ["é", "\udcff"]
     assert (manifest["format"], manifest["version"]) == ("tf1-to-torch-manifest", 1)
     assert {"created", "host"} <= manifest.keys()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param({"version": 2}, id="version"),
+        pytest.param({"request": 5}, id="request"),
+        pytest.param({"input": {}}, id="input"),
+        pytest.param({"files": [{"name": "x"}]}, id="files"),
+    ],
+)
+def test_a_damaged_manifest_is_none_of_ours(tmp_path, damage):
+    write_manifest(tmp_path, {**PARTS, **damage})
+    assert read_manifest(tmp_path) is None
 
 
 @pytest.mark.parametrize(

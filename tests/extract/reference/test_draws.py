@@ -133,3 +133,21 @@ def test_each_type_is_drawn_and_stored_as_itself(save_graph, run_reference, dtyp
     if dtype in ("uint8",):
         assert tensors["x:0"].max() > 200
     assert len(numpy.unique(tensors["x:0"])) > 1
+
+
+@pytest.mark.parametrize(
+    "side",
+    [
+        pytest.param(10**6, id="more-than-any-memory"),
+        pytest.param(10**12, id="more-than-numpy-counts"),
+    ],
+)
+def test_an_input_too_large_to_be_drawn_is_no_fault_of_the_export(save_graph, run_reference, side):
+    def build():
+        x = compat.placeholder("float32", [None, side, side], name="x")
+        compat.multiply(x, compat.get_variable("scale", []), name="out")
+
+    result, tensors = run_reference(save_graph(build), ["x:0"], ["out:0"])
+    assert tensors is None
+    assert f"the input 'x:0' of shape [2, {side}, {side}] has" in result.reason
+    assert "--input-shape" in result.reason
