@@ -68,6 +68,9 @@ class _Matcher:
             "Div": self._softmax,
             "Add": self._absolute_leaky,
             "AddV2": self._absolute_leaky,
+            "Select": self._selected_leaky,
+            "SelectV2": self._selected_leaky,
+            "Sub": self._two_sided_leaky,
         }
 
     def match(self, node: Node) -> WrittenOut | None:
@@ -106,6 +109,37 @@ class _Matcher:
                 slope = Activation("leaky_relu", straight - folded)
                 return self._found(plain, slope, left, right, absolute)
         return None
+
+    def _two_sided_leaky(self, node: Node) -> WrittenOut | None:
+        """relu(x) - a relu(-x) = leaky ReLU of slope a, as Keras wrote it before TensorFlow did."""
+        right, scaled = self._view.sources(node)
+        right_node, scaled_node = self._view.producer(right), self._view.producer(scaled)
+        if right_node.op != "Relu" or scaled_node.op != "Mul":
+            return None
+        (plain,) = self._view.sources(right_node)
+        for left in self._view.sources(scaled_node):
+            slope = self._factor(scaled, left)
+            mirrored = self._only_input(left, "Relu")
+            if slope is not None and mirrored and self._only_input(mirrored, "Neg") == plain:
+                activation = Activation("leaky_relu", slope)
+                return self._found(plain, activation, right, scaled, left, mirrored)
+        return None
+
+    def _selected_leaky(self, node: Node) -> WrittenOut | None:
+        """where(x > 0, x, a x) = leaky ReLU of slope a."""
+        test, plain, scaled = self._view.sources(node)
+        test_node, slope = self._view.producer(test), self._factor(scaled, plain)
+        if test_node.op not in ("Greater", "GreaterEqual") or slope is None:
+            return None
+        given, bound = self._view.sources(test_node)
+        if given != plain or self._scalar(bound) != 0.0:
+            return None
+        return self._found(plain, Activation("leaky_relu", slope), test, scaled)
+
+    def _only_input(self, tensor: str, op: str) -> str | None:
+        """Return what the node of ``tensor`` reads, if it is an ``op``."""
+        node = self._view.producer(tensor)
+        return self._view.source(node.inputs[0]) if node.op == op else None
 
     def _softmax(self, node: Node) -> WrittenOut | None:
         """exp(x) / sum(exp(x)), with or without the maximum taken off first."""

@@ -51,7 +51,9 @@ class FinishedScores:
         """
         known = [self.afterwards[tensor] for tensor in node.inputs if tensor in self.afterwards]
         if known and node.op not in AFTERWARDS:
-            raise misfit(node, f"goes on after '{known[0].ops[0]}' of the scores", FAMILY)
+            scores = known[0].feature
+            whose = "the scores" if scores.is_finished else f"'{scores.tensor}'"
+            raise misfit(node, f"goes on after '{known[0].ops[0]}' of {whose}", FAMILY)
         if not known and node.op in DECISIONS | FLATTENINGS:
             maps = self._context.features_of(node)
             if maps and (node.op in DECISIONS or self._flattens(node, maps[0])):

@@ -11,6 +11,7 @@ from stage_load.models.unet.steps import (
     BatchNorm,
     Convolution,
     Crop,
+    DepthToSpace,
     Padding,
     Pair,
     Pool,
@@ -125,8 +126,9 @@ class UNetConfig:
         steps = [step for level in self.decoder for step in level.up]
         if any(isinstance(step, TransposedConvolution) for step in steps):
             return "transposed convolutions"
-        methods = sorted({step.method for step in steps if isinstance(step, Resize)})
-        return f"{' and '.join(methods)} up-sampling"
+        methods: set[str] = {step.method for step in steps if isinstance(step, Resize)}
+        methods |= {"depth-to-space" for step in steps if isinstance(step, DepthToSpace)}
+        return f"{' and '.join(sorted(methods))} up-sampling"
 
     def _describe_skips(self) -> str:
         first = {level.skip_first for level in self.decoder}

@@ -66,7 +66,9 @@ def depth_to_space(context: Context, node: Node, maps: list[Feature]) -> Feature
 def concat(context: Context, node: Node, maps: list[Feature]) -> Feature:
     """The concat of the up-sampled map and the skip."""
     if len(maps) != 2 or len(node.inputs) != 3:
-        raise misfit(node, f"joins {len(node.inputs) - 1} tensors", AN_UP_SAMPLED_MAP)
+        others = [tensor for tensor in node.inputs[:-1] if context.feature(tensor) is None]
+        and_others = f", among them '{others[0]}', which is no map of the network" if others else ""
+        raise misfit(node, f"joins {len(node.inputs) - 1} tensors{and_others}", AN_UP_SAMPLED_MAP)
     axis = int(context.sizes.value(node.inputs[2]))
     if axis not in ((1, -3) if maps[0].channels_first else (3, -1)):
         raise misfit(node, f"joins maps along axis {axis}", "a concat of the channels")

@@ -23,6 +23,13 @@ Rule = Callable[[Context, Node, list[Feature]], Feature]
 
 # Ops that read a map and give none.
 SHAPE_OPS = frozenset({"Shape", "ShapeN", "Size", "Rank"})
+UNKNOWN_OP = "is an op that a UNet of this family does not have"
+UNKNOWN_OPS: Mapping[str, str] = MappingProxyType(
+    {
+        "Mean": "averages over a map, as instance, group and layer norm and gates do",
+        "ResizeBicubic": "resizes by cubic interpolation",
+    }
+)
 # With BatchToSpace behind the op, the parts of a dilated convolution in TensorFlow 1.
 TAKING_APART = frozenset({"SpaceToBatch", "SpaceToBatchND"})
 
@@ -75,8 +82,8 @@ class Reader:
         """Say how to leave ``node`` out, if it stands behind the network or before it."""
         maps = self.context.features_of(node)
         after = self.scores.afterwards
-        ends = [after[tensor].feature for tensor in node.inputs if tensor in after]
-        ends += [given for given in maps if given.is_finished or given.ends_without_skip]
+        known = [*maps, *(after[tensor].feature for tensor in node.inputs if tensor in after)]
+        ends = [given for given in known if given.is_finished or given.ends_without_skip]
         if ends:
             return ENDS_EARLIER.format(ends[0].tensor)
         first = self._view.layers[0].input if self._view.layers else None
@@ -153,7 +160,7 @@ class Reader:
         if activation is not None:
             return maps[0].then(node.output(), activation)
         if node.op not in RULES:
-            raise misfit(node, "is an op that a UNet of this family does not have", FAMILY)
+            raise misfit(node, UNKNOWN_OPS.get(node.op, UNKNOWN_OP), FAMILY)
         return RULES[node.op](self.context, node, maps)
 
     def _passed_on(self, node: Node, given: Feature) -> Feature:

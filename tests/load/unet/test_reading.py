@@ -144,6 +144,29 @@ def test_softmax_written_out(new_graph):
             Activation("leaky_relu", 0.25),
             id="absolute-value",
         ),
+        pytest.param(
+            lambda g, x: g.node(
+                "Sub",
+                [
+                    g.node("Relu", [x]),
+                    g.node("Mul", [g.const(0.3), g.node("Relu", [g.node("Neg", [x])])]),
+                ],
+            ),
+            Activation("leaky_relu", 0.3),
+            id="two-sides",
+        ),
+        pytest.param(
+            lambda g, x: g.node(
+                "Select",
+                [
+                    g.node("Greater", [x, g.const(0.0)]),
+                    x,
+                    g.node("Mul", [x, g.const(0.2)]),
+                ],
+            ),
+            Activation("leaky_relu", 0.2),
+            id="selected",
+        ),
     ],
 )
 def test_activation_written_out(new_graph, write, step):

@@ -105,6 +105,31 @@ def test_separable_convolution(new_graph):
     assert UNet(config)(torch.zeros(1, 3, 8, 12)).shape == (1, 2, 8, 12)
 
 
+def test_pixels_laid_out_of_channels(new_graph):
+    graph = new_graph()
+    skip = graph.conv(graph.image, 5)
+    net = graph.node("DepthToSpace", [graph.conv(graph.pool(skip), 12)], 3, block_size=2)
+    config = read_configuration(graph.view(graph.conv(graph.concat(skip, net), 2)))
+    assert "depth-to-space up-sampling" in config.describe()
+
+
+def test_what_a_concat_joins_is_named(new_graph):
+    graph = new_graph()
+    skip = graph.conv(graph.image, 5)
+    coordinates = graph.node("Const", [], 2, "coordinates", value=None)
+    net = graph.conv(graph.concat(skip, coordinates, name="misfit"), 4)
+    with pytest.raises(ModelDoesNotFit, match=r"'misfit'.*'coordinates:0', which is no map"):
+        read_configuration(graph.view(net))
+
+
+def test_a_norm_over_each_image_is_called_so(new_graph):
+    graph = new_graph()
+    net = graph.conv(graph.image, 5)
+    graph.node("Mean", [net, graph.const([1, 2])], 5, "moments/mean")
+    with pytest.raises(ModelDoesNotFit, match=r"'moments/mean' \(Mean\).*averages.*instance"):
+        read_configuration(graph.view(net))
+
+
 def test_batch_norm_that_always_takes_the_statistics_of_the_batch(new_graph):
     graph = new_graph()
     skip = graph.batch_norm(graph.conv(graph.image, 5), ALL_ROLES, is_training=True)
