@@ -14,7 +14,6 @@ import stat
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,25 +46,11 @@ _DTYPES: Mapping[str, tuple[str, int]] = {
 }
 
 
-@dataclass(frozen=True)
-class ExportSummary:
-    """An export that passed the check.
-
-    Attributes:
-        files: its file names, sorted.
-        variables: how many tensors `variables.safetensors` holds.
-        reference: whether a reference run was recorded.
-        reference_reason: why not, or None.
-    """
-
-    files: tuple[str, ...]
-    variables: int
-    reference: bool
-    reference_reason: str | None
-
-
-def check_export(folder: Path) -> ExportSummary:
+def check_export(folder: Path) -> tuple[str, ...]:
     """Check an export folder.
+
+    Returns:
+        The names of the export's files, sorted; whatever else lies in the folder is not judged.
 
     Raises:
         ExportInvalid: a file is missing, no plain file, not readable, damaged, of another version,
@@ -82,20 +67,16 @@ def check_export(folder: Path) -> ExportSummary:
             ) from error
 
 
-def _check(folder: Path) -> ExportSummary:
+def _check(folder: Path) -> tuple[str, ...]:
     graph = _read_graph(folder)
     tensors = _read_safetensors(folder / VARIABLES_FILE)
     _check_variables(folder, graph, tensors)
     files = [GRAPH_FILE, VARIABLES_FILE]
     reference = _mapping(graph.get("reference"), folder / GRAPH_FILE, "reference")
-    recorded = reference.get("state") == "recorded"
-    if recorded:
+    if reference.get("state") == "recorded":
         files.append(REFERENCE_FILE)
         _check_reference(folder, reference, _read_safetensors(folder / REFERENCE_FILE))
-    reason = reference.get("reason")
-    return ExportSummary(
-        tuple(sorted(files)), len(tensors), recorded, None if reason is None else str(reason)
-    )
+    return tuple(sorted(files))
 
 
 @contextmanager

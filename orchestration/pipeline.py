@@ -60,7 +60,7 @@ def convert(settings: ConvertSettings, context: RunContext) -> Outcome:
         load_run = LoadRun(talk, settings.load, settings.runtime, folder)
         load_run.start()
         exported = extract_run.reuse_or_finish(record, context.display.notify)
-        files = BackgroundDescription(folder.export, exported.summary.files)
+        files = BackgroundDescription(folder.export, exported.files)
         parts = {
             "request": request,
             "input": _input_record(checkpoint, exported),
@@ -90,7 +90,7 @@ def extract(settings: ExtractSettings, context: RunContext) -> Outcome:
     with ResultFolder(out) as folder, context.conversation() as talk:
         run = ExtractRun(talk, checkpoint, settings.extract, settings.runtime, folder)
         exported = run.reuse_or_finish(exports.find(settings.force), context.display.notify)
-        files = BackgroundDescription(folder.export, exported.summary.files)
+        files = BackgroundDescription(folder.export, exported.files)
         parts = {
             "request": request,
             "input": _input_record(checkpoint, exported),
@@ -110,7 +110,7 @@ def load(settings: LoadSettings, context: RunContext) -> Outcome:
     """
     source = find_export(settings.export)
     out = check_out(settings.out, settings.force, source)
-    summary = check_export(source)
+    names = check_export(source)
     context.runtime.prepare([LOAD], context.display.notify)
     load_request = _load_request(settings.load, settings.runtime.device, context.runtime)
     request = {"command": "load", "load": load_request}
@@ -122,8 +122,8 @@ def load(settings: LoadSettings, context: RunContext) -> Outcome:
         run = LoadRun(talk, settings.load, settings.runtime, folder)
         run.start()
         with writing_to(out.parent):
-            take_over(source, summary.files, folder.export)
-        files = BackgroundDescription(folder.export, summary.files)
+            take_over(source, names, folder.export)
+        files = BackgroundDescription(folder.export, names)
         loaded = run.finish()
         parts = {
             "request": request,

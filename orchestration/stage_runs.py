@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestration.conversation import Conversation, Worker
 from orchestration.export_reuse import ExportRecord, take_over, why_not_reusable
-from orchestration.handoff import ExportSummary, check_export
+from orchestration.handoff import check_export
 from orchestration.result_folder import ResultFolder, take_over_from_stage, writing_to
 from orchestration.run_paths import CheckpointPath
 from orchestration.runtimes.base import Event
@@ -28,11 +28,11 @@ class Exported:
     """An export that lies in the run's folder, checked.
 
     Attributes:
-        summary: what the check saw.
+        files: names of its files.
         record: what the manifest tells about stage 1.
     """
 
-    summary: ExportSummary
+    files: tuple[str, ...]
     record: dict[str, Any]
 
 
@@ -82,10 +82,10 @@ class ExtractRun:
             self.start()
         assert self._worker is not None
         done = self._talk.wait_for("extract", "extract")
-        summary = check_export(self._folder.export)
+        files = check_export(self._folder.export)
         with writing_to(self._folder.out.parent):
             take_over_from_stage(self._folder.export)
-        return Exported(summary, {**_process_record(self._worker, done), "reused_from": None})
+        return Exported(files, {**_process_record(self._worker, done), "reused_from": None})
 
     def reuse_or_finish(
         self, earlier: ExportRecord | None, notify: Callable[[str], None]
@@ -101,8 +101,8 @@ class ExtractRun:
         names = [str(entry["name"]) for entry in earlier.files]
         with writing_to(self._folder.out.parent):
             take_over(earlier.folder, names, self._folder.export)
-        summary = check_export(self._folder.export)
-        return Exported(summary, {**earlier.stage, "reused_from": os.fspath(earlier.folder)})
+        files = check_export(self._folder.export)
+        return Exported(files, {**earlier.stage, "reused_from": os.fspath(earlier.folder)})
 
 
 class LoadRun:
