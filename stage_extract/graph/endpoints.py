@@ -6,6 +6,7 @@ import difflib
 from typing import Dict, Iterable, List, NamedTuple, Sequence, Set, Tuple
 
 from stage_extract.errors import EndpointNotFound
+from stage_extract.graph.critics import CriticFinder
 from stage_extract.graph.dtypes import output_dtype
 from stage_extract.graph.graphdef import (
     Graph,
@@ -146,8 +147,10 @@ class EndpointFinder:
         rejected: List[Rejected] = []
         heads, earlier = only_last(self._graph, heads, self._network, finder.compared())
         heads, readings = choose_readings(self._graph, heads, self._network)
+        critics = CriticFinder(self._graph, self._network, self._table, self._shapes)
+        heads, verdicts = critics.replace_verdicts(heads)
         heads, towers = choose_towers(self._graph, heads, self._network, self._table, self._shapes)
-        for group in (earlier, readings, towers, finder.rejected):
+        for group in (earlier, readings, verdicts, towers, finder.rejected):
             rejected.extend(group)
         return heads, rejected
 

@@ -9,13 +9,14 @@ import tensorflow as tf
 
 from stage_extract.errors import EndpointNotFound
 from tests.extract.graph import networks
+from tests.extract.graph.adversarial_networks import ADVERSARIAL
 from tests.extract.graph.graph_case import describe_built, described, tensors
 from tests.extract.graph.loss_networks import LOSSES
 
 
 @pytest.mark.parametrize(
     ("network", "inputs", "outputs"),
-    [pytest.param(*row, id=row[0].__name__) for row in (*networks.EVERY, *LOSSES)],
+    [pytest.param(*row, id=row[0].__name__) for row in (*networks.EVERY, *LOSSES, *ADVERSARIAL)],
 )
 def test_endpoints_are_what_a_person_would_name(
     network: Any, inputs: List[str], outputs: List[str]
