@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestration.manifest import changed_files, sha256_of
+from orchestration.manifest import are_descriptions, changed_files, sha256_of
 from orchestration.run_paths import CheckpointPath, cache_folder
 from orchestration.settings import ExtractOptions
 
@@ -89,9 +89,11 @@ class ExportIndex:
         try:
             entry = json.loads((self._folder / f"{key}.json").read_bytes())
             record = ExportRecord(Path(entry["folder"]), entry["files"], entry["stage"])
+            inputs = entry["stage"]["result"]["checkpoint"]["files"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return record if record.folder.is_dir() else None
+        is_record = are_descriptions(record.files) and are_descriptions(inputs)
+        return record if is_record and record.folder.is_dir() else None
 
     def add(self, key: str, record: ExportRecord) -> None:
         """File a record. A cache that cannot be written is no reason to fail."""

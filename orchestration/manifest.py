@@ -86,6 +86,14 @@ def changed_files(folder: Path, described: Sequence[Mapping[str, Any]]) -> list[
     return sorted(str(entry["name"]) for entry in described if not _has_hash(folder, entry))
 
 
+def are_descriptions(value: Any) -> bool:
+    """Whether a value is what `describe_files` gives."""
+    return isinstance(value, list) and all(
+        isinstance(entry, dict) and entry.keys() >= {"name", "size_bytes", "sha256"}
+        for entry in value
+    )
+
+
 def file_names(folder: Path) -> list[str]:
     """Plain files below a folder, as relative paths; links are left out."""
     return sorted(
@@ -128,16 +136,8 @@ def _is_manifest(value: Any) -> bool:
         and (value.get("format"), value.get("version")) == (FORMAT, VERSION)
         and isinstance(value.get("request"), dict)
         and isinstance(value.get("input"), dict)
-        and _are_descriptions(value["input"].get("files"))
-        and _are_descriptions(value.get("files"))
-    )
-
-
-def _are_descriptions(value: Any) -> bool:
-    """Whether a value is what `describe_files` gives."""
-    return isinstance(value, list) and all(
-        isinstance(entry, dict) and entry.keys() >= {"name", "size_bytes", "sha256"}
-        for entry in value
+        and are_descriptions(value["input"].get("files"))
+        and are_descriptions(value.get("files"))
     )
 
 

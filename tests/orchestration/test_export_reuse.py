@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +38,24 @@ def test_an_export_that_was_kept_spares_the_second_try_of_a_model(machine):
     assert "Using the export of an earlier run again" in failed.stderr
     assert "orchestrate.py extract" not in failed.stderr
     assert machine.names() == ["ckpt", "kept"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param({"stage": {}}, id="stage"),
+        pytest.param({"files": [{"name": "../../etc/passwd"}]}, id="files"),
+        pytest.param({"files": 5}, id="no-list"),
+    ],
+)
+def test_a_damaged_index_is_passed_over(machine, damage):
+    machine.checkpoint()
+    machine.run("ckpt", "--model", "unet")
+    (entry,) = (Path(machine.environment["XDG_CACHE_HOME"]) / "tf1-to-torch/exports").iterdir()
+    entry.write_text(json.dumps({**json.loads(entry.read_text()), **damage}))
+    done = machine.run("ckpt", "--model", "unet", "--out", "again")
+    assert done.returncode == 0, done.stderr
+    assert "Using the export" not in done.stderr
 
 
 def test_a_copy_of_the_checkpoint_elsewhere_is_the_same_checkpoint(machine):
