@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stage_load.names import similarity, words
@@ -42,11 +42,20 @@ def align(left: Sequence[Element], right: Sequence[Element]) -> list[Pair]:
     return [(a[i], b[j]) for i, j in pairs]
 
 
-def match_by_name(left: Sequence[Element], right: Sequence[Element]) -> list[Pair]:
-    """Pair elements of equal key whose names say that they run in another order.
+def match_by_name(
+    left: Sequence[Element],
+    right: Sequence[Element],
+    have_no_order: Callable[[Sequence[int]], bool],
+) -> list[Pair]:
+    """Pair elements of equal key that may come in any order, where names say which is which.
 
-    Parallel branches may run in any order. Only where each name of a key on the right is the end of
-    exactly one on the left, as ``branch_2`` is of ``net/branch_2``; else order alone decides.
+    Only where each name of a key on the right is the end of exactly one on the left, as
+    ``branch_2`` is of ``net/branch_2``, and the order of both differs.
+
+    Args:
+        left: one side.
+        right: the other side.
+        have_no_order: whether these elements of ``left`` may come in any order.
     """
     lefts, rights = _members(left), _members(right)
     pairs: list[Pair] = []
@@ -55,7 +64,8 @@ def match_by_name(left: Sequence[Element], right: Sequence[Element]) -> list[Pai
         if len(members) == len(others) > 1:
             place = {words(right[j].name): j for j in others}
             named = [_ending(words(left[i].name), place) for i in members]
-            if sorted(j for j in named if j is not None) == others and named != others:
+            complete = sorted(j for j in named if j is not None) == others
+            if complete and named != others and have_no_order(members):
                 pairs += [(i, j) for i, j in zip(members, named, strict=True) if j is not None]
     return sorted(pairs)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -70,16 +71,46 @@ def describe_device() -> dict[str, str | bool | int]:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Compute float32 products in float32: no TF32, no reduced precision, no timing experiments."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    """Compute float32 products in float32: no TF32, no bfloat16, no timing experiments.
+
+    Afterwards everything is as before. Where a model's file has set torch's newer switches, torch
+    refuses to read the older ones, and float32 stays.
+    """
+    switches = [
+        *_SWITCHES,
+        *((owner, "fp32_precision", "ieee") for owner in _without_older_switch()),
+    ]
     try:
-        with torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        ):
-            yield
+        matmul = torch.get_float32_matmul_precision()
+        before = [getattr(owner, name) for owner, name, _ in switches]
+    except RuntimeError:
+        matmul, before = None, []
+    try:
+        torch.set_float32_matmul_precision("highest")
+        for owner, name, value in switches:
+            setattr(owner, name, value)
+        yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        if matmul is not None:
+            torch.set_float32_matmul_precision(matmul)
+        for (owner, name, _), value in zip(switches, before, strict=False):
+            setattr(owner, name, value)
+
+
+_SWITCHES: Sequence[tuple[Any, str, Any]] = (
+    # The older switches set the newer ones as well; the newer ones alone leave a mixture.
+    (torch.backends.cudnn, "allow_tf32", False),
+    (torch.backends.cudnn, "benchmark", False),
+    (torch.backends.cudnn, "deterministic", True),
+)
+
+
+def _without_older_switch() -> list[Any]:
+    """Return what only the newer switches of torch 2.9 reach, most general first."""
+    cpu = torch.backends.mkldnn
+    owners: list[Any] = [torch.backends, torch.backends.cudnn]
+    owners += [getattr(cpu, name, None) for name in ("conv", "rnn")]
+    return [owner for owner in owners if hasattr(owner, "fp32_precision")]
 
 
 def _why_no_cuda() -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from stage_load.align import Element, Pair, align, match_by_name, match_out_of_order
+from stage_load.branches import run_side_by_side
 from stage_load.export_view import ExportView
 from stage_load.tf_units import OTHER, TfUnit, other_kinds
 from stage_load.torch_units import TorchUnit, unit_key
@@ -30,11 +32,10 @@ def pair_units(
 ) -> list[UnitPair]:
     """Pair the units of both sides.
 
-    First parallel branches whose names say that they run in another order; then in order with equal
-    kind, shape and bias; then the same out of order (parallel branches
-    may run in another order); then again without regard to the bias, and at last by kind alone, so
-    that a wrong shape is reported as one and not as two tensors that have no counterpart. What a
-    graph did not tell may also be of another kind.
+    First branches side by side whose names say which is which; then in order with equal kind, shape
+    and bias; then the same out of order (branches may run in another order); then again without
+    regard to the bias, and at last by kind alone, so that a wrong shape is reported as one and not
+    as two tensors that have no counterpart. What a graph did not tell may also be of another kind.
 
     Args:
         export: the graph.
@@ -48,7 +49,8 @@ def pair_units(
         [unit for i, unit in enumerate(left) if i not in fixed],
         [unit for j, unit in enumerate(right) if j not in named],
     )
-    pairs += rest.take(match_by_name, _exact, _exact_torch, moved=True)
+    branches = partial(match_by_name, have_no_order=partial(_are_branches, export, rest.left))
+    pairs += rest.take(branches, _exact, _exact_torch, moved=True)
     for tf_key, torch_key in ((_exact, _exact_torch), (_coarse, _coarse_torch)):
         pairs += rest.take(align, tf_key, torch_key, moved=False)
         pairs += rest.take(match_out_of_order, tf_key, torch_key, moved=True)
@@ -94,6 +96,11 @@ class _Rest:
         self.left = [unit for i, unit in enumerate(self.left) if i not in lefts]
         self.right = [unit for j, unit in enumerate(self.right) if j not in rights]
         return pairs
+
+
+def _are_branches(export: ExportView, units: Sequence[TfUnit], members: Sequence[int]) -> bool:
+    applied = (index for member in members for index in units[member].applications)
+    return run_side_by_side(export, [export.layers[index] for index in applied])
 
 
 def _alternatives(export: ExportView, units: Sequence[TfUnit]) -> list[list[TfUnit]]:

@@ -57,6 +57,7 @@ class ExportMaker:
         self.reference_outputs: dict[str, Array] = {}
         self.layer_outputs: dict[int, Array] = {}
         self.skipped: list[dict[str, Any]] = []
+        self.nodes: list[dict[str, Any]] = []
 
     def variable(self, name: str, array: Array, **values: Any) -> None:
         """Add a variable that no layer reads."""
@@ -141,6 +142,18 @@ class ExportMaker:
         self.reference_outputs[tensor] = array
         self.outputs.append(_endpoint(tensor, array, None))
 
+    def node(self, name: str, *inputs: str) -> None:
+        """Add a node that reads the first outputs of others; ``"conv/op"`` is the layer's."""
+        self.nodes.append(
+            {
+                "name": name,
+                "op": "Placeholder" if not inputs else "MatMul",
+                "inputs": [f"{source}:0" for source in inputs],
+                "attributes": {},
+                "shapes": None,
+            }
+        )
+
     def document(self) -> dict[str, Any]:
         """Return ``graph.json``."""
         graph = self.evidence == "graph"
@@ -163,7 +176,7 @@ class ExportMaker:
             "switches": [],
             "candidates": {"inputs": [], "outputs": []},
             "rewrites": [],
-            "nodes": [],
+            "nodes": self.nodes,
             "reference": self._reference(),
         }
 

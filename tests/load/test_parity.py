@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from stage_load.devices import full_precision
 from tests.load.export_maker import ExportMaker
 from tests.load.networks import CLASSIFIER_SOURCE, write_model
 
@@ -266,18 +265,6 @@ def test_other_precisions_keep_every_bit(load, tmp_path, dtype):
     source = "from torch import nn\n\n\ndef Net():\n    return nn.Sequential(nn.Linear(3, 4))\n"
     result, _ = run(load, tmp_path, maker, source, tolerance=1e-2 if dtype == "float16" else 1e-12)
     assert result["verdict"] == "proven"
-
-
-def test_full_precision_is_set_and_taken_back():
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    try:
-        with full_precision():
-            assert torch.get_float32_matmul_precision() == "highest"
-            assert not torch.backends.cudnn.allow_tf32
-        assert torch.get_float32_matmul_precision() == "medium"
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device; none is here")

@@ -183,8 +183,11 @@ def heads():
     maker = ExportMaker()
     maker.layer("dense", "trunk", {"kernel": trunk}, output=h)
     maker.input("x:0", x)
+    maker.node("x")
+    maker.node("trunk/op", "x")
     for name, kernel in (("net/narrow", narrow), ("net/wide", wide), ("net/other", other)):
         maker.layer("dense", name, {"kernel": kernel}, output=h @ kernel)
+        maker.node(f"{name}/op", "trunk/op")
         maker.output(f"{name}:0", h @ kernel)
     return maker
 
@@ -240,3 +243,34 @@ def test_what_a_model_returns(load, tmp_path, returned, verdict, reason):
     if "o = " in returned:
         rows = {row["torch_name"]: row["tf_name"] for row in read_rows(out)}
         assert rows["other.weight"] == "net/other/kernel"
+
+
+ONE_AFTER_THE_OTHER = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(3, 3, bias=False)
+        self.b = nn.Linear(3, 3, bias=False)
+        self.c = nn.Linear(3, 3, bias=False)
+
+    def forward(self, x):
+        return self.b(self.c(self.a(x)))
+"""
+
+
+def test_of_layers_one_after_the_other_the_order_decides_whatever_their_names(load, tmp_path):
+    maker, x = ExportMaker(), normal(5, 3)
+    maker.input("x:0", x)
+    maker.node("x")
+    before = "x"
+    for name in ("net/a", "net/b", "net/c"):
+        kernel = normal(3, 3)
+        x = x @ kernel
+        maker.layer("dense", name, {"kernel": kernel}, output=x)
+        maker.node(f"{name}/op", before)
+        before = f"{name}/op"
+    maker.output("y:0", x)
+    result, _, out = run(load, tmp_path, maker, ONE_AFTER_THE_OTHER)
+    assert (result["verdict"], result["warnings"]) == ("proven", [])
+    rows = {row["torch_name"]: row["tf_name"] for row in read_rows(out)}
+    assert rows["c.weight"] == "net/b/kernel"
