@@ -67,6 +67,18 @@ def test_a_signal_leaves_nothing_behind(machine, behaviour, model, number, exit_
     wait_until(lambda: not any(map(is_running, pids)))
 
 
+def test_ctrl_c_while_the_program_is_imported(machine, tmp_path):
+    # A stand-in for the first package that is imported, in which the signal arrives.
+    (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = subprocess.run(
+        [*machine.program, "doctor"],
+        env={**machine.environment, "PYTHONPATH": os.fspath(tmp_path)},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
+
+
 def test_an_impatient_second_ctrl_c_does_not_stop_the_cleaning(machine):
     machine.checkpoint("hang")
     with machine.start("ckpt", "--model", "unet") as program:
