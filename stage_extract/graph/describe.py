@@ -33,7 +33,7 @@ from stage_extract.graph.machinery import is_gradient, leading_only_to
 from stage_extract.graph.moving_statistics import use_moving_statistics
 from stage_extract.graph.network import find_network
 from stage_extract.graph.prune import inference_nodes, nodes_to_json
-from stage_extract.graph.rewriting import Rewrite
+from stage_extract.graph.rewriting import Rewrite, without_prints
 from stage_extract.graph.roles import describe_variables
 from stage_extract.graph.saved_names import find_saved_names
 from stage_extract.graph.shapes import StaticShapes
@@ -117,12 +117,14 @@ def to_inference(meta: MetaGraph, inputs: Sequence[str] = ()) -> InferenceGraph:
     switches = find_switches(meta.graph, inputs)
     values = {switch.tensor: switch.value for switch in switches}
     taken = take_branches(meta.graph, values)
-    without = remove_dropout(taken.graph, Evaluator(taken.graph, values))
+    silent, prints = without_prints(taken.graph)
+    without = remove_dropout(silent, Evaluator(silent, values))
     abandoned = leading_only_to(meta.graph, lambda node: node.name in taken.removed, is_gradient)
     moving = use_moving_statistics(meta.graph, without.graph)
     rewrites = marked(taken.rewrites + without.rewrites, meta.graph, dropped_shares(meta.graph))
     leftovers = frozenset(abandoned) | without.leftovers | moving.leftovers
-    return InferenceGraph(meta, moving.graph, switches, rewrites + moving.rewrites, leftovers)
+    rewrites += prints + moving.rewrites
+    return InferenceGraph(meta, moving.graph, switches, rewrites, leftovers)
 
 
 def _with_graph(

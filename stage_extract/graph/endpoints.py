@@ -174,8 +174,11 @@ class EndpointFinder:
         """Give the sources that the outputs need and that no given input stands for."""
         cut = list(cut)
         stops = {node_name(tensor) for tensor in cut}
-        order = forward_order(self._graph, outputs, lambda node: node.name in stops)
         sources = set(self._network.sources) - set(self._switches)
+        # What feeds a placeholder with a default is not needed where the placeholder is fed.
+        fed = [one for one in map(self._graph.producer, sources) if one is not None]
+        stops |= {node.name for node in fed if node.op == "PlaceholderWithDefault"}
+        order = forward_order(self._graph, outputs, lambda node: node.name in stops)
         read: Dict[str, None] = {}
         for node in order:
             if node.name not in stops:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from stage_extract.graph.graphdef import Graph, Node
 
 
 class Rewrite(NamedTuple):
@@ -40,3 +42,14 @@ class Rewrite(NamedTuple):
         if self.moving:
             entry["moving"] = list(self.moving)
         return entry
+
+
+def without_prints(graph: Graph) -> Tuple[Graph, List[Rewrite]]:
+    """Let Identity stand for each tf.Print: what it prints is no part of the network."""
+    changed: Dict[str, Node] = {}
+    rewrites: List[Rewrite] = []
+    for node in graph:
+        if node.op == "Print" and node.inputs:
+            changed[node.name] = node.rewired("Identity", node.inputs[:1])
+            rewrites.append(Rewrite(node.name, node.op, node.inputs[0], "tf.Print hands it on"))
+    return graph.with_nodes(changed), rewrites

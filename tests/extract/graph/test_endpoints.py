@@ -181,6 +181,39 @@ def test_loss_of_a_segmentation_is_no_output(network: Any) -> None:
     assert tensors(document["outputs"]) == ["mask:0"]
 
 
+def test_default_of_a_placeholder_is_no_input() -> None:
+    # As with a queue's batch, which the author replaces by feeding the placeholder.
+    def build() -> None:
+        batch = tf.compat.v1.train.batch([tf.zeros([8, 6, 3])], 4)
+        image = tf.compat.v1.placeholder_with_default(batch, [None, 8, 6, 3], name="x")
+        tf.nn.softmax(tf.compat.v1.layers.conv2d(image, 4, 3), name="probabilities")
+
+    document = describe_built(build)
+    assert tensors(document["inputs"]) == ["x:0"]
+    assert tensors(document["outputs"]) == ["probabilities:0"]
+
+
+def test_what_is_printed_is_no_part_of_the_network() -> None:
+    def build() -> None:
+        logits = _segmenter()
+        logits = tf.compat.v1.Print(logits, [tf.reduce_mean(logits)], "mean ", name="printed")
+        tf.nn.softmax(logits, name="probabilities")
+
+    document = describe_built(build)
+    assert tensors(document["outputs"]) == ["probabilities:0"]
+    nodes = {node["name"]: node for node in document["nodes"]}
+    assert nodes["printed"]["op"] == "Identity"
+    assert "Mean" not in {node["op"] for node in nodes.values()}
+    assert document["rewrites"] == [
+        {
+            "node": "printed",
+            "op": "Print",
+            "becomes": "logits/BiasAdd:0",
+            "why": "tf.Print hands it on",
+        }
+    ]
+
+
 def test_signature_comes_before_what_is_found() -> None:
     def build() -> None:
         networks.by_hand()
