@@ -91,6 +91,7 @@ VARIANTS: dict[str, Variant] = {
     "strided_skips": Variant(KINDS, "strided_skips", optimizer="adam"),
     "batch_statistics": Variant(KINDS, "batch_statistics", optimizer="adam"),
     "dilated_bottleneck": Variant(KINDS, "dilated_bottleneck", optimizer="rmsprop"),
+    "restoration": Variant(KINDS, "restoration", optimizer="adam"),
     "separable": Variant(KINDS, "separable", optimizer="adam"),
     "swapped_keys": Variant(TRAPS, "plain", output="out:0", keys="swapped_keys"),
     "shifted_keys": Variant(TRAPS, "numbered_layers", output="out:0", keys="shifted_keys"),

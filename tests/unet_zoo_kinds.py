@@ -94,3 +94,20 @@ def separable() -> Network:
         net = tf.image.resize_nearest_neighbor(net, tf.shape(skip)[1:3])
         net = unit(tf.concat([net, skip], 3), count)
     return Network(image, tf.layers.conv2d(net, 2, 1, name="logits"))
+
+
+def restoration() -> Network:
+    """Keras' SELU, a leaky ReLU of two sides and one of tf.where; the result clipped to [0, 1]."""
+    image = tf.placeholder(tf.float32, [None, 24, 32, 3], name="noisy")
+
+    def convolution(net: Any, count: int) -> Any:
+        return tf.layers.conv2d(net, count, 3, padding="same")
+
+    skip = tf.keras.activations.selu(convolution(image, 5))
+    net = convolution(tf.layers.max_pooling2d(skip, 2, 2), 9)
+    net = tf.nn.relu(net) - 0.3 * tf.nn.relu(-net)
+    net = convolution(tf.concat([tf.layers.conv2d_transpose(net, 7, 2, 2), skip], 3), 6)
+    net = tf.where(net > 0, net, 0.1 * net)
+    result = tf.layers.conv2d(net, 3, 1, name="result")
+    tf.clip_by_value(result, 0.0, 1.0, name="clean")
+    return Network(image, result)

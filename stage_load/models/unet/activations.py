@@ -28,6 +28,10 @@ SINGLE_OPS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+# arXiv:1706.02515, to the digits of a float32.
+SELU_SCALE = 1.0507009873554805
+SELU_ALPHA = 1.6732632423543772
+
 
 @dataclass(frozen=True)
 class WrittenOut:
@@ -63,7 +67,7 @@ class _Matcher:
         self._channel_axis = channel_axis
         self._by_op: Mapping[str, Callable[[Node], WrittenOut | None]] = {
             "Maximum": self._maximum,
-            "Mul": self._swish,
+            "Mul": lambda node: self._swish(node) or self._selu(node),
             "RealDiv": self._softmax,
             "Div": self._softmax,
             "Add": self._absolute_leaky,
@@ -93,6 +97,21 @@ class _Matcher:
             gate_node = self._view.producer(gate)
             if gate_node.op == "Sigmoid" and self._view.sources(gate_node) == (plain,):
                 return self._found(plain, Activation("swish"), gate)
+        return None
+
+    def _selu(self, node: Node) -> WrittenOut | None:
+        """scale * where(x > 0, elu(x), alpha * elu(x)), as Keras writes SELU."""
+        for scale, chosen in _both_orders(self._view.sources(node)):
+            select = self._view.producer(chosen)
+            if select.op not in ("Select", "SelectV2"):
+                continue
+            test, curve, scaled = self._view.sources(select)
+            plain = self._only_input(curve, "Elu")
+            known = _near(self._scalar(scale), SELU_SCALE) and _near(
+                self._factor(scaled, curve), SELU_ALPHA
+            )
+            if known and plain is not None and plain == self._tested(test):
+                return self._found(plain, Activation("selu"), chosen, test, curve, scaled)
         return None
 
     def _absolute_leaky(self, node: Node) -> WrittenOut | None:
@@ -128,13 +147,18 @@ class _Matcher:
     def _selected_leaky(self, node: Node) -> WrittenOut | None:
         """where(x > 0, x, a x) = leaky ReLU of slope a."""
         test, plain, scaled = self._view.sources(node)
-        test_node, slope = self._view.producer(test), self._factor(scaled, plain)
-        if test_node.op not in ("Greater", "GreaterEqual") or slope is None:
-            return None
-        given, bound = self._view.sources(test_node)
-        if given != plain or self._scalar(bound) != 0.0:
+        slope = self._factor(scaled, plain)
+        if slope is None or self._tested(test) != plain:
             return None
         return self._found(plain, Activation("leaky_relu", slope), test, scaled)
+
+    def _tested(self, test: str) -> str | None:
+        """Return x of x > 0."""
+        node = self._view.producer(test)
+        if node.op not in ("Greater", "GreaterEqual"):
+            return None
+        given, bound = self._view.sources(node)
+        return given if self._scalar(bound) == 0.0 else None
 
     def _only_input(self, tensor: str, op: str) -> str | None:
         """Return what the node of ``tensor`` reads, if it is an ``op``."""
@@ -192,6 +216,10 @@ class _Matcher:
         return WrittenOut(
             given, activation, frozenset(self._view.node_of(tensor).name for tensor in inner)
         )
+
+
+def _near(value: float | None, wanted: float) -> bool:
+    return value is not None and abs(value - wanted) < 1e-6
 
 
 def _both_orders(pair: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

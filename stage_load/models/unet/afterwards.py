@@ -16,7 +16,8 @@ from stage_load.models.unet.misfit import FAMILY, misfit
 from stage_load.models.unet.sizes import NotComputable
 
 DECISIONS = frozenset({"ArgMax", "Greater", "GreaterEqual", "Round", "TopKV2"})
-FLATTENINGS = frozenset({"Reshape", "Squeeze"})
+# Cutting: one class of several, or the margin that was padded on before.
+FLATTENINGS = frozenset({"Reshape", "Slice", "Squeeze", "StridedSlice"})
 JOINING = frozenset({"Mul", "Pack"})
 AFTERWARDS = (
     DECISIONS
@@ -64,9 +65,17 @@ class FinishedScores:
             self.afterwards[node.output()] = Afterwards(first.feature, (*first.ops, node.op))
         return bool(known)
 
+    def hand_on(self, node: Node, tensor: str) -> None:
+        """Note that ``node`` ends an activation of ``tensor``, if the scores lead to it."""
+        known = self.afterwards.get(tensor)
+        if known is not None:
+            self.afterwards[node.output()] = Afterwards(known.feature, (*known.ops, node.op))
+
     def _flattens(self, node: Node, given: Feature) -> bool:
         if given.ends_without_skip:
-            return not shaping.keeps_shape(self._context, node, given)
+            return node.op == "Squeeze" or (
+                node.op == "Reshape" and not shaping.keeps_shape(self._context, node, given)
+            )
         return given.is_finished
 
     def _check_alone(self, node: Node, scores: Feature) -> None:

@@ -6,6 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from stage_load.models.unet.step_json import (
+    step_from_json,
+    step_to_json,
+    steps_from_json,
+    steps_to_json,
+)
 from stage_load.models.unet.steps import (
     Activation,
     BatchNorm,
@@ -20,10 +26,6 @@ from stage_load.models.unet.steps import (
     Steps,
     TransposedConvolution,
     channels_after,
-    step_from_json,
-    step_to_json,
-    steps_from_json,
-    steps_to_json,
 )
 
 

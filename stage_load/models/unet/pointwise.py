@@ -12,7 +12,9 @@ from stage_load.models.unet.context import Context
 from stage_load.models.unet.feature import Feature
 from stage_load.models.unet.misfit import misfit
 from stage_load.models.unet.sizes import Array, NotComputable
-from stage_load.models.unet.steps import PerChannel, Rescale
+from stage_load.models.unet.steps import Clamp, PerChannel, Rescale
+
+CLIPPED = "values clipped to constant bounds, or a leaky ReLU"
 
 # What an op with the constant c makes of x, as (scale, offset); by whether the map comes first.
 Effect = Callable[[Array], tuple[Array | float, Array | float]]
@@ -57,6 +59,21 @@ def pointwise(context: Context, node: Node, maps: list[Feature]) -> Feature:
         )
     scale, offset = effect(constant)
     return given.then(node.output(), Rescale(_per_channel(scale), _per_channel(offset)))
+
+
+def clamp(context: Context, node: Node, maps: list[Feature]) -> Feature:
+    """The larger or smaller of a map and a number: one half of ``tf.clip_by_value``.
+
+    Raises:
+        ModelDoesNotFit: it is no map and one number.
+    """
+    (tensor,) = [one for one in node.inputs if context.feature(one) is None] or [node.inputs[0]]
+    bound = _constant(context, tensor, maps[0])
+    if bound is None or bound.ndim:
+        raise misfit(node, "compares a map with something else than one constant number", CLIPPED)
+    number = float(bound)
+    step = Clamp(high=number) if node.op == "Minimum" else Clamp(low=number)
+    return maps[0].then(node.output(), step)
 
 
 def _constant(context: Context, tensor: str, given: Feature) -> Array | None:

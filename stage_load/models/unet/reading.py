@@ -16,7 +16,7 @@ from stage_load.models.unet.context import Context
 from stage_load.models.unet.feature import Feature, has_convolution
 from stage_load.models.unet.layer_reading import layer_feature
 from stage_load.models.unet.misfit import ENDS_EARLIER, FAMILY, STARTS_LATER, misfit, with_hint
-from stage_load.models.unet.pointwise import pointwise
+from stage_load.models.unet.pointwise import clamp, pointwise
 from stage_load.models.unet.steps import Dropout, Pair
 
 Rule = Callable[[Context, Node, list[Feature]], Feature]
@@ -135,7 +135,10 @@ class Reader:
         match = self._written_out.get(node.name)
         if match is not None:
             given = self.context.feature(match.input)
-            return None if given is None else given.then(node.output(), match.activation)
+            if given is None:
+                self.scores.hand_on(node, match.input)
+                return None
+            return given.then(node.output(), match.activation)
         if node.op in SHAPE_OPS:
             return None
         if self.scores.takes(node):
@@ -193,7 +196,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "DepthToSpace": joining.depth_to_space,
         "Div": pointwise,
         "ExpandDims": shaping.expand,
+        "Maximum": clamp,
         "MaxPool": shaping.pool,
+        "Minimum": clamp,
         "MirrorPad": shaping.pad,
         "Mul": pointwise,
         "Pad": shaping.pad,

@@ -13,6 +13,7 @@ from stage_load.models.unet.steps import (
     Activation,
     BatchNorm,
     Bias,
+    Clamp,
     Convolution,
     DepthToSpace,
     DepthwiseConvolution,
@@ -74,10 +75,19 @@ def build_step(step: Step, channels: int) -> nn.Module:
             return TensorFlowResize(step)
         case Bias():
             return ChannelBias(channels)
+        case _:
+            return without_tensors(step)
+
+
+def without_tensors(step: Step) -> nn.Module:
+    """Build one of the steps that have neither parameters nor a mode of training."""
+    match step:
         case DepthToSpace():
             return TensorFlowDepthToSpace(step.block_size)
         case Rescale():
             return layers.Rescale(step.scale, step.offset)
+        case Clamp():
+            return layers.Clamp(step.low, step.high)
         case Pad():
             return pad(step)
         case _:

@@ -12,9 +12,9 @@ stride) and, where the padding is odd, one more row and column at the end; ``"VA
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 Pair = tuple[int, int]
 # ((top, bottom), (left, right))
@@ -154,6 +154,16 @@ class Rescale:
 
 
 @dataclass(frozen=True)
+class Clamp:
+    """The nearest number between ``low`` and ``high``; None is no bound on that side."""
+
+    kind: ClassVar[str] = "clamp"
+
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class Pad:
     """Rows and columns added around the map before an unpadded convolution."""
 
@@ -196,6 +206,7 @@ Step = (
     | Dropout
     | Bias
     | Rescale
+    | Clamp
     | Pad
     | Pool
     | Crop
@@ -216,6 +227,7 @@ STEPS: Mapping[str, type[Step]] = MappingProxyType(
             Dropout,
             Bias,
             Rescale,
+            Clamp,
             Pad,
             Pool,
             Crop,
@@ -234,46 +246,3 @@ def channels_after(steps: Steps, channels: int) -> int:
         elif isinstance(step, DepthToSpace):
             channels //= step.block_size**2
     return channels
-
-
-def step_to_json(step: Step) -> dict[str, Any]:
-    """Return a step as JSON values: its fields, and ``"step"`` for what it is."""
-    values = {field.name: _to_json(getattr(step, field.name)) for field in fields(step)}
-    return {"step": step.kind, **values}
-
-
-def step_from_json(values: Mapping[str, Any]) -> Step:
-    """Read a step back.
-
-    Raises:
-        ValueError: unknown step or unknown setting; names it, and those that are known.
-    """
-    settings = {name: _from_json(value) for name, value in values.items() if name != "step"}
-    kind = values.get("step")
-    if not isinstance(kind, str) or kind not in STEPS:
-        raise ValueError(f"Step {kind!r} of a UNet is unknown. Known: {', '.join(sorted(STEPS))}.")
-    step_type = STEPS[kind]
-    known = {field.name for field in fields(step_type)}
-    if unknown := sorted(settings.keys() - known):
-        raise ValueError(
-            f"Step {kind!r} has no setting {', '.join(unknown)}. Known: {', '.join(sorted(known))}."
-        )
-    return step_type(**settings)
-
-
-def steps_to_json(steps: Steps) -> list[dict[str, Any]]:
-    """Return steps as a JSON array."""
-    return [step_to_json(step) for step in steps]
-
-
-def steps_from_json(values: list[Mapping[str, Any]]) -> Steps:
-    """Read steps back. Raises ValueError as ``step_from_json`` does."""
-    return tuple(step_from_json(value) for value in values)
-
-
-def _to_json(value: Any) -> Any:
-    return [_to_json(part) for part in value] if isinstance(value, tuple) else value
-
-
-def _from_json(value: Any) -> Any:
-    return tuple(_from_json(part) for part in value) if isinstance(value, list) else value

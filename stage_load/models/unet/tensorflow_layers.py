@@ -244,6 +244,23 @@ class Rescale(nn.Module):
         return f"scale={self.scale.flatten().tolist()}, offset={self.offset.flatten().tolist()}"
 
 
+class Clamp(nn.Module):
+    """The nearest number between two bounds, of which either may be absent: tf.clip_by_value."""
+
+    def __init__(self, low: float | None, high: float | None) -> None:
+        super().__init__()
+        self.low = low
+        self.high = high
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Clip ``x`` of any shape."""
+        return x.clamp(self.low, self.high)
+
+    def extra_repr(self) -> str:
+        """Show the bounds in ``print(model)``."""
+        return f"low={self.low}, high={self.high}"
+
+
 def crop_to(x: Tensor, size: Pair, margins: Margins | None) -> Tensor:
     """Cut ``margins`` from ``x`` [N, C, H, W], or leave its middle of ``size`` (height, width)."""
     if margins is None:

@@ -14,11 +14,13 @@ from stage_load.models.unet import step_modules
 from stage_load.models.unet import tensorflow_layers as layers
 from stage_load.models.unet.config import DecoderLevel, EncoderLevel, UNetConfig
 from stage_load.models.unet.network import UNet
+from stage_load.models.unet.step_json import step_from_json, step_to_json
 from stage_load.models.unet.steps import (
     STEPS,
     Activation,
     BatchNorm,
     Bias,
+    Clamp,
     Convolution,
     Crop,
     DepthToSpace,
@@ -29,8 +31,6 @@ from stage_load.models.unet.steps import (
     Rescale,
     Resize,
     TransposedConvolution,
-    step_from_json,
-    step_to_json,
 )
 
 EVERY_STEP = [
@@ -44,6 +44,7 @@ EVERY_STEP = [
     DepthToSpace(3),
     Bias(),
     Rescale(2.0, -1.0),
+    Clamp(-0.5, None),
     Pad(((1, 2), (3, 4)), "reflect"),
     Pool("average", (3, 3), (2, 2), "VALID"),
     Crop(((1, 2), (3, 4))),

@@ -11,6 +11,7 @@ from stage_load.models.unet.network import UNet
 from stage_load.models.unet.steps import (
     Activation,
     BatchNorm,
+    Clamp,
     Convolution,
     Crop,
     Dropout,
@@ -73,6 +74,7 @@ def test_plain(new_graph):
         pytest.param(("Sigmoid", "Round", "Cast"), id="mask"),
         pytest.param(("Reshape", "Softmax"), id="flattened-for-the-loss"),
         pytest.param(("Squeeze",), id="without-the-channel"),
+        pytest.param(("StridedSlice",), id="one-class"),
         pytest.param(("Relu", "Greater"), id="threshold"),
     ],
 )
@@ -106,6 +108,14 @@ def test_final_activation(new_graph, op, attributes, step):
     assert config.tf1_output == "last:0"
 
 
+def keras_selu(graph, x, alpha):
+    curve = graph.node("Elu", [x])
+    scaled = graph.node("Mul", [graph.const(alpha), curve])
+    positive = graph.node("Greater", [x, graph.const(0.0)])
+    chosen = graph.node("Select", [positive, curve, scaled])
+    return graph.node("Mul", [graph.const(1.050701), chosen])
+
+
 def test_softmax_written_out(new_graph):
     graph = new_graph()
 
@@ -117,6 +127,22 @@ def test_softmax_written_out(new_graph):
         return graph.node("RealDiv", [powers, total])
 
     same(unet(graph, end=end), expected(head=(Convolution(2, (1, 1)), Activation("softmax"))))
+
+
+def test_softmax_written_out_over_flattened_scores(new_graph):
+    """As Keras writes it after Reshape((height * width, classes))."""
+    graph = new_graph()
+
+    def end(x):
+        rows, axis = graph.node("Reshape", [x, graph.const([-1, 768, 2])]), graph.const(-1)
+        peak = graph.node("Max", [rows, axis], keep_dims=True)
+        powers = graph.node("Exp", [graph.node("Sub", [rows, peak])])
+        total = graph.node("Sum", [powers, axis], keep_dims=True)
+        return graph.node("RealDiv", [powers, total])
+
+    config = unet(graph, end=end)
+    same(config, expected())
+    assert "by Reshape, RealDiv;" in config.assumptions[0]
 
 
 @pytest.mark.parametrize(
@@ -167,6 +193,13 @@ def test_softmax_written_out(new_graph):
             Activation("leaky_relu", 0.2),
             id="selected",
         ),
+        pytest.param(
+            lambda g, x: g.node("Minimum", [g.const(2.5), x]), Clamp(high=2.5), id="minimum"
+        ),
+        pytest.param(
+            lambda g, x: g.node("Maximum", [x, g.const(-0.5)]), Clamp(low=-0.5), id="lower-bound"
+        ),
+        pytest.param(lambda g, x: keras_selu(g, x, 1.6732632), Activation("selu"), id="selu"),
     ],
 )
 def test_activation_written_out(new_graph, write, step):
