@@ -34,10 +34,10 @@ from stage_load.result_files import (
     MODEL_FILE,
     PAGE_FILE,
     REPORT_FILE,
-    SOURCE_FOLDER,
     config_document,
 )
-from stage_load.safetensors_writer import write_error, write_text
+from stage_load.safetensors_writer import write_text
+from stage_load.source_copy import copy_source
 from stage_load.strict import check_plan
 from stage_load.torch_units import TorchModel
 from stage_load.trace import trace_model
@@ -191,7 +191,7 @@ def _write(job: Job, outcome: _Outcome) -> dict[str, Any]:
     """Write every file but the model's, and return the result of the job."""
     report = report_document(_report_input(outcome))
     prepared, view = outcome.prepared, outcome.export.view
-    source = _copy_source(prepared, job.out)
+    source = copy_source(prepared, job.out)
     config = config_document(
         name=prepared.name,
         config=prepared.config,
@@ -238,20 +238,6 @@ def _device_name(device: torch.device) -> str:
     if device.type != "cuda":
         return str(device)
     return f"{device} ({torch.cuda.get_device_name(device)})"
-
-
-def _copy_source(prepared: PreparedModel, out: Path) -> str | None:
-    """Keep a copy of a user's own model, so that the result folder is complete."""
-    if prepared.source is None:
-        return None
-    target = out / SOURCE_FOLDER / prepared.source.name
-    try:
-        target.parent.mkdir(exist_ok=True)
-        text = prepared.source.read_text(encoding="utf-8")
-    except OSError as error:
-        raise write_error(target, error) from error
-    write_text(target, text)
-    return target.name
 
 
 def _non_finite_warnings(found: Sequence[NonFinite]) -> tuple[str, ...]:

@@ -6,23 +6,70 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from stage_load.errors import FactoryFailed, UnknownModel
+from stage_load.models.neighbours import OWN_MODULE, neighbours_of
 from stage_load.names import nearest
 
 if TYPE_CHECKING:
     from torch import nn
 
-_OWN_MODULE = "stage_load_user_model"
+
+@dataclass(frozen=True)
+class OwnFactory:
+    """A user's factory.
+
+    Attributes:
+        text: as it was named, for messages.
+        name: what stands after the colon.
+        factory: what it names.
+        source: its file if it was named by file.
+        neighbours: files beside it that it has imported so far, absolute.
+    """
+
+    text: str
+    name: str
+    factory: Callable[[], Any]
+    source: Path | None
+    neighbours: set[Path]
+
+    def make(self) -> nn.Module:
+        """Call the factory; what it raises, or returns, is reported as its own.
+
+        Raises:
+            FactoryFailed: it raised, or returned no module.
+        """
+        from torch import nn
+
+        beside: AbstractContextManager[None] = nullcontext()
+        if self.source is not None:
+            beside = neighbours_of(self.source, self.neighbours)
+        try:
+            with beside:
+                module = self.factory()
+        except (Exception, SystemExit) as error:
+            raise FactoryFailed(
+                f"{self.text} raised {type(error).__name__}: {error}.",
+                "Expected a torch.nn.Module when it is called with no arguments.",
+                "Correct the model; its traceback is in the log.",
+            ) from error
+        if not isinstance(module, nn.Module):
+            raise FactoryFailed(
+                f"{self.text} returned a {type(module).__name__}.",
+                "Expected a torch.nn.Module.",
+                "Return the module from the factory.",
+            )
+        return module
 
 
-def import_factory(text: str) -> tuple[Callable[[], nn.Module], Path | None]:
-    """Return the factory that ``text`` names, and its file if it was named by file.
+def import_factory(text: str) -> OwnFactory:
+    """Return the factory that ``text`` names.
 
     Raises:
         UnknownModel: the file, module or name in it does not exist, or needs arguments.
@@ -30,40 +77,14 @@ def import_factory(text: str) -> tuple[Callable[[], nn.Module], Path | None]:
     """
     place, _, name = text.rpartition(":")
     path = Path(place) if place.endswith(".py") else None
-    module = _import_module(place) if path is None else _import_file(path)
-    value: Any = module
+    neighbours: set[Path] = set()
+    value: Any = _import_module(place) if path is None else _import_file(path, neighbours)
     for part in name.split("."):
         if not hasattr(value, part):
             raise _no_such_name(place, name, value)
         value = getattr(value, part)
     _check_signature(text, value)
-    return _checked(text, value), path
-
-
-def _checked(text: str, factory: Callable[[], Any]) -> Callable[[], nn.Module]:
-    """Wrap a factory so that what it raises, or returns, is reported as its own."""
-
-    def make() -> nn.Module:
-        from torch import nn
-
-        try:
-            module = factory()
-        except (Exception, SystemExit) as error:
-            raise FactoryFailed(
-                f"{text} raised {type(error).__name__}: {error}.",
-                "Expected a torch.nn.Module when it is called with no arguments.",
-                "Correct the model; its traceback is in the log.",
-            ) from error
-        if not isinstance(module, nn.Module):
-            raise FactoryFailed(
-                f"{text} returned a {type(module).__name__}.",
-                "Expected a torch.nn.Module.",
-                "Return the module from the factory.",
-            )
-        return module
-
-    make.__name__ = getattr(factory, "__name__", "Factory")
-    return make
+    return OwnFactory(text, name, value, path, neighbours)
 
 
 def _import_module(name: str) -> ModuleType:
@@ -81,46 +102,25 @@ def _import_module(name: str) -> ModuleType:
         raise _import_failed(name, error) from error
 
 
-def _import_file(path: Path) -> ModuleType:
+def _import_file(path: Path, neighbours: set[Path]) -> ModuleType:
     if not path.is_file():
         raise UnknownModel(
             f"There is no file {str(path)!r}.",
             "Expected the Python file that defines the model.",
             "Correct the path in --model file.py:Factory.",
         )
-    specification = importlib.util.spec_from_file_location(_OWN_MODULE, path)
+    specification = importlib.util.spec_from_file_location(OWN_MODULE, path)
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
-    with _neighbours_of(path):
+    with neighbours_of(path, neighbours):
         # Known by name while it runs: dataclasses look their own module up.
-        sys.modules[_OWN_MODULE] = module
+        sys.modules[OWN_MODULE] = module
         try:
             specification.loader.exec_module(module)
         except (Exception, SystemExit) as error:
             raise _import_failed(path.name, error) from error
     return module
-
-
-@contextmanager
-def _neighbours_of(path: Path) -> Iterator[None]:
-    """Let a file import what lies beside it, and forget that again.
-
-    The next job of this process may bring another file with neighbours of the same names.
-    """
-    folder = str(path.resolve().parent)
-    before = set(sys.modules)
-    sys.path.insert(0, folder)
-    write_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        yield
-    finally:
-        sys.dont_write_bytecode = write_bytecode
-        sys.path.remove(folder)
-        for name in set(sys.modules) - before:
-            file = getattr(sys.modules[name], "__file__", None) or ""
-            if name == _OWN_MODULE or file.startswith(folder):
-                del sys.modules[name]
 
 
 def _check_signature(text: str, factory: Any) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stage_load.errors import UnknownModel
-from stage_load.models.factory import import_factory
+from stage_load.models.factory import OwnFactory, import_factory
 from stage_load.models.family import ModelFamily
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class PreparedModel:
         names: what the model itself says of variables: TF name -> torch name, or ``None`` to leave
             the variable out.
         assumptions: what the export could not tell, as sentences.
+        neighbours: files beside the source that it imports; complete once the model is built.
     """
 
     name: str
@@ -50,6 +51,7 @@ class PreparedModel:
     example_inputs: Callable[[], tuple[Tensor, ...]] | None
     names: Mapping[str, str | None] = field(default_factory=dict)
     assumptions: tuple[str, ...] = ()
+    neighbours: Collection[Path] = ()
 
 
 class Model(Protocol):
@@ -78,10 +80,8 @@ def find_model(name: str) -> Model:
         family: ModelFamily[Any] = getattr(importlib.import_module(module), attribute)()
         return _RegisteredModel(name, family)
     if ":" in name:
-        factory, source = import_factory(name)
-        return _OwnModel(
-            name if source is None else f"{source.name}:{factory.__name__}", factory, source
-        )
+        own = import_factory(name)
+        return _OwnModel(name if own.source is None else f"{own.source.name}:{own.name}", own)
     near = difflib.get_close_matches(name, MODELS, n=3, cutoff=0.4) or sorted(MODELS)
     raise UnknownModel(
         f"There is no model {name!r}; nearest: {', '.join(near)}.",
@@ -117,8 +117,7 @@ class _RegisteredModel:
 @dataclass(frozen=True)
 class _OwnModel:
     name: str
-    factory: Callable[[], nn.Module]
-    source: Path | None
+    own: OwnFactory
 
     def prepare(self, export: ExportView) -> PreparedModel:
         del export
@@ -126,4 +125,11 @@ class _OwnModel:
 
     def restore(self, config: Mapping[str, Any] | None) -> PreparedModel:
         del config
-        return PreparedModel(self.name, None, self.source, self.factory, None)
+        return PreparedModel(
+            name=self.name,
+            config=None,
+            source=self.own.source,
+            build=self.own.make,
+            example_inputs=None,
+            neighbours=self.own.neighbours,
+        )
