@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional
 
 from google.protobuf.message import DecodeError
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.core.framework.variable_pb2 import VariableDef
 from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 
@@ -17,6 +19,8 @@ from stage_extract.files import open_for_reading
 
 _APPLY_STARTS = ("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply")
 _VARIABLE_OPS = frozenset({"Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"})
+_COUNTING_OPS = frozenset({"AssignAdd", "AssignAddVariableOp"})
+_WHOLE_NUMBERS = frozenset({types_pb2.DT_INT32, types_pb2.DT_INT64})
 _VARIABLE_COLLECTIONS = ("variables", "trainable_variables", "model_variables")
 
 
@@ -27,7 +31,7 @@ class OptimizerHints(NamedTuple):
         slots: slot -> the variable that it belongs to.
         slot_words: last parts of the slots' names ("my_optimizer"), without a number.
         trainable: the trained variables.
-        step_counters: the graph's global steps.
+        step_counters: the graph's global steps, and whole numbers that an op counts up by one.
     """
 
     slots: Mapping[str, str]
@@ -105,7 +109,8 @@ def optimizer_hints(meta_path: Optional[str]) -> OptimizerHints:
         ),
         step_counters=frozenset(
             _key(definition) for definition in _read_variable_definitions(graph, "global_step")
-        ),
+        )
+        | _counters(graph, keys),
     )
 
 
@@ -123,3 +128,25 @@ def _slots(graph: MetaGraphDef, keys: Mapping[str, str]) -> Dict[str, str]:
             if name in variables and name != inputs[0]:
                 slots[keys.get(name, name)] = keys.get(inputs[0], inputs[0])
     return slots
+
+
+def _counters(graph: MetaGraphDef, keys: Mapping[str, str]) -> FrozenSet[str]:
+    """Find whole numbers that are counted up: a global step by any name, trainable or not."""
+    nodes = {node.name: node for node in graph.graph_def.node}
+    found = set()
+    for node in graph.graph_def.node:
+        if node.op in _COUNTING_OPS and len(node.input) > 1:
+            variable, step = (nodes.get(name.partition(":")[0]) for name in node.input[:2])
+            if variable is None or variable.op not in _VARIABLE_OPS or step is None:
+                continue
+            dtype = variable.attr["dtype"].type
+            if dtype in _WHOLE_NUMBERS and step.op == "Const" and _is_one(step):
+                found.add(keys.get(variable.name, variable.name))
+    return frozenset(found)
+
+
+def _is_one(constant: NodeDef) -> bool:
+    value = constant.attr["value"].tensor
+    content = (*value.int_val, *value.int64_val)
+    packed = value.tensor_content
+    return content == (1,) or (bool(packed) and int.from_bytes(packed, "little") == 1)

@@ -89,6 +89,7 @@ class Selection(NamedTuple):
 
 
 _Finding = Optional[Tuple[str, str]]
+_WHOLE_NUMBERS = frozenset(("int32", "int64"))
 
 
 class _Judge:
@@ -107,7 +108,8 @@ class _Judge:
     def training_state(self, variable: VariableInfo) -> _Finding:
         """Tell what part of the training's state a tensor is; None if it is none."""
         if variable.name in self._hints.trainable:
-            return None
+            # tf.Variable(0, name="step") is called trainable too, but no gradient moves it.
+            return self._step_counter(variable) if variable.dtype in _WHOLE_NUMBERS else None
         checks: Tuple[Callable[[VariableInfo], _Finding], ...] = (
             self._slot_by_graph,
             self._slot_by_name,

@@ -181,6 +181,26 @@ def test_a_trained_variable_is_never_a_slot(tmp_path):
     assert [variable.name for variable in kept] == ["ball", "ball/Momentum"]
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+@pytest.mark.parametrize("resource", [False, True])
+def test_a_global_step_of_any_name_is_found_by_its_counting(tmp_path, dtype, resource):
+    with compat.Graph().as_default(), compat.Session() as session:
+        weight = compat.get_variable("weight", [3])
+        zero = compat.constant(0, dtype)
+        step = compat.Variable(zero, name="runs", use_resource=resource)
+        # Counted in other steps, or not at all: a setting of the model.
+        size = compat.Variable(compat.constant(5, dtype), name="size", use_resource=resource)
+        compat.assign_add(size, compat.constant(2, dtype))
+        optimizer = train.GradientDescentOptimizer(0.1)
+        optimizer.minimize(compat.reduce_sum(weight), step, var_list=[weight])
+        session.run(compat.global_variables_initializer())
+        prefix = train.Saver().save(session, str(tmp_path / "model"))
+    variables = infos(train.NewCheckpointReader(prefix))
+    selection = select(variables, optimizer_hints(prefix + ".meta"), keep_optimizer=False)
+    assert [variable.name for variable in selection.kept] == ["size", "weight"]
+    assert [one.category for one in selection.skipped] == ["step_counter"]
+
+
 def test_keep_optimizer_keeps_all_numbers(tmp_path):
     def minimize(loss, step):
         train.AdamOptimizer(0.1).minimize(loss, global_step=step)
