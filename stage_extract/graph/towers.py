@@ -7,14 +7,14 @@ has two as well, but they meet before the loss.
 
 from __future__ import annotations
 
-from typing import Dict, FrozenSet, List, Sequence, Set, Tuple
+from typing import Dict, FrozenSet, List, Optional, Sequence, Set, Tuple
 
 from stage_extract.graph.graphdef import Graph, Use, node_name
 from stage_extract.graph.heads import ENDING_OPS, Head, Rejected, between
 from stage_extract.graph.machinery import is_gradient
 from stage_extract.graph.network import Network, is_pipeline
 from stage_extract.graph.shapes import StaticShapes
-from stage_extract.graph.traverse import ancestors, descendants
+from stage_extract.graph.traverse import ancestors, descendants, forward_order
 from stage_extract.graph.variables import VariableTable
 
 _SLICING_OPS = frozenset(
@@ -41,7 +41,17 @@ def choose_readings(graph: Graph, heads: Sequence[Head], network: Network) -> _J
             sliced.add(key)
     rejected: List[Rejected] = []
     kept: Set[str] = set()
+    judged: Dict[str, Head] = {}
     for key, group in groups.items():
+        common = _common_end(graph, group, network)
+        if common is not None:
+            judged[common.tensor] = common
+            rejected.extend(
+                Rejected(head.tensor, f"a loss makes it of {common.tensor}")
+                for head in group
+                if head.tensor != common.tensor
+            )
+            continue
         best = max(group, key=lambda head: _rank(graph, head))
         chosen = group if key in sliced else [best]
         kept.update(head.tensor for head in chosen)
@@ -50,7 +60,28 @@ def choose_readings(graph: Graph, heads: Sequence[Head], network: Network) -> _J
             for head in group
             if head not in chosen
         )
-    return [head for head in heads if head.tensor in kept], rejected
+    remaining = [head for head in heads if head.tensor in kept]
+    return remaining + list(judged.values()), rejected
+
+
+def _common_end(graph: Graph, heads: Sequence[Head], network: Network) -> Optional[Head]:
+    """Give the last tensor behind the layers of which losses make all of these heads.
+
+    A style transfer's picture is smoothed, sliced and looked at by a fixed network; an embedding is
+    divided into triplets. The layers themselves are no such tensor: losses judge slices of one.
+    """
+    if len(heads) < 2 or not all(head.read_by_loss_only for head in heads):
+        return None
+    behind_layers = [between(graph, head.tensor, network) - network.layers for head in heads]
+    shared = set.intersection(*behind_layers)
+    common = {name for name in shared if _op(graph, name) not in _SLICING_OPS}
+    if not common:
+        return None
+    tensors = [head.tensor for head in heads]
+    last = next(node for node in reversed(forward_order(graph, tensors)) if node.name in common)
+    if last.op == "Reshape" and last.inputs and node_name(last.inputs[0]) in network.forward:
+        return Head(last.inputs[0], "losses are made of it", True)
+    return Head(f"{last.name}:0", "losses are made of it", True)
 
 
 def _rank(graph: Graph, head: Head) -> Tuple[bool, bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Tuple
 
+import numpy
 import tensorflow as tf
 
 from tests.extract.graph.networks import classes, images, layers, rows, train, v1
@@ -88,6 +89,32 @@ def sparse_words() -> None:
     train(v1.losses.sparse_softmax_cross_entropy(classes(), output))
 
 
+def divided_triplets() -> None:
+    """One batch of embeddings, of which each three are a triplet."""
+    hidden = layers.dense(rows(), 6, tf.nn.relu)
+    embedding = tf.nn.l2_normalize(layers.dense(hidden, 5), 1, name="embedding")
+    anchor, near, far = tf.unstack(tf.reshape(embedding, [-1, 3, 5]), 3, 1)
+    closer = tf.reduce_sum(tf.square(anchor - near), 1)
+    farther = tf.reduce_sum(tf.square(anchor - far), 1)
+    train(tf.reduce_mean(tf.maximum(closer - farther + 0.2, 0.0)))
+
+
+def style_transfer() -> None:
+    """A fixed network looks at the picture, neighbours are compared; nothing has a label."""
+    picture = images("picture")
+    scores = layers.conv2d(picture, 3, 3, padding="same")
+    made = tf.add(tf.nn.tanh(scores) * 150, 127.5, name="made")
+    fixed = tf.constant(numpy.ones([3, 3, 3, 5], numpy.float32))
+
+    def seen(value: Any) -> Any:
+        return tf.nn.relu(tf.nn.conv2d(value, fixed, [1, 1, 1, 1], "SAME"))
+
+    content = tf.nn.l2_loss(seen(made) - seen(picture))
+    features = tf.reshape(seen(made), [-1, 256, 5])
+    style = tf.nn.l2_loss(tf.matmul(features, features, transpose_a=True) - 3 * tf.ones([5, 5]))
+    train(content + style + tf.nn.l2_loss(made[:, 1:] - made[:, :-1]))
+
+
 LOSSES: Tuple[Any, ...] = (
     # (network, inputs, outputs)
     (accumulated_gradients, ["x:0"], ["output/BiasAdd:0"]),
@@ -97,5 +124,7 @@ LOSSES: Tuple[Any, ...] = (
     (hard_negatives, ["x:0"], ["scores:0"]),
     (drawn_action, ["state:0"], ["logits/BiasAdd:0"]),
     (temporal_difference, ["state:0", "next:0"], ["now/value/BiasAdd:0", "later/value/BiasAdd:0"]),
+    (divided_triplets, ["x:0"], ["embedding:0"]),
+    (style_transfer, ["picture:0"], ["made:0"]),
     (sparse_words, ["word:0", "x:0"], ["output/BiasAdd:0"]),
 )
