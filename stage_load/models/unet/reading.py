@@ -24,8 +24,12 @@ Rule = Callable[[Context, Node, list[Feature]], Feature]
 # Ops that read a map and give none.
 SHAPE_OPS = frozenset({"Shape", "ShapeN", "Size", "Rank"})
 UNKNOWN_OP = "is an op that a UNet of this family does not have"
+COMPUTED_KERNEL = "convolves with a kernel that the graph computes, not with a variable"
 UNKNOWN_OPS: Mapping[str, str] = MappingProxyType(
     {
+        "Conv2D": COMPUTED_KERNEL,
+        "Conv2DBackpropInput": COMPUTED_KERNEL,
+        "DepthwiseConv2dNative": COMPUTED_KERNEL,
         "Mean": "averages over a map, as instance, group and layer norm and gates do",
         "ResizeBicubic": "resizes by cubic interpolation",
     }

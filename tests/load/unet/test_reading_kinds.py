@@ -130,6 +130,14 @@ def test_a_norm_over_each_image_is_called_so(new_graph):
         read_configuration(graph.view(net))
 
 
+def test_a_kernel_that_is_computed_is_told(new_graph):
+    """Weight norm and spectral norm are no layers of one variable."""
+    graph = new_graph()
+    graph.node("Conv2D", [graph.image, graph.const([[1.0]])], 5, "misfit")
+    with pytest.raises(ModelDoesNotFit, match=r"'misfit' \(Conv2D\).*a kernel that the graph"):
+        read_configuration(graph.view("misfit:0"))
+
+
 def test_batch_norm_that_always_takes_the_statistics_of_the_batch(new_graph):
     graph = new_graph()
     skip = graph.batch_norm(graph.conv(graph.image, 5), ALL_ROLES, is_training=True)
@@ -143,6 +151,7 @@ def test_batch_norm_that_always_takes_the_statistics_of_the_batch(new_graph):
 
 @pytest.mark.parametrize("affine", [True, False])
 def test_statistics_of_the_batch(affine):
+    torch.manual_seed(0)
     norm = BatchStatisticsNorm2d(3, eps=1e-3, momentum=0.2, affine=affine)
     plain = nn.BatchNorm2d(3, eps=1e-3, momentum=0.2, affine=affine)
     if affine:
@@ -166,7 +175,9 @@ def test_a_single_value_of_each_channel_is_its_own_mean():
 
 
 def test_a_model_can_be_told_to_use_its_moving_averages():
-    config = UNetConfig.standard(1, 2, (3, 4), batch_norm=True)
+    # ELU and many channels: with ReLU and few, chance may let nothing through.
+    torch.manual_seed(0)
+    config = UNetConfig.standard(1, 2, (8, 9), batch_norm=True, activation="elu")
     text = config.to_json()
     for step in text["bottleneck"]:
         if step["step"] == "batch_norm":
@@ -175,5 +186,5 @@ def test_a_model_can_be_told_to_use_its_moving_averages():
     plain = UNet(config).eval()
     plain.load_state_dict(model.state_dict())
     image = torch.randn(1, 1, 8, 12)
-    assert (model(image) - plain(image)).abs().max() > 1e-3
+    assert (model(image) - plain(image)).abs().max() > 1e-2
     torch.testing.assert_close(model.use_moving_statistics()(image), plain(image))
