@@ -156,7 +156,11 @@ def _text_kind(head: bytes) -> Optional[FileKind]:
 
 def _safetensors_kind(head: bytes) -> Optional[FileKind]:
     if head[8:10] == b'{"' and int.from_bytes(head[:8], "little") <= 100_000_000:
-        return FileKind("a safetensors file", NotTensorFlow, "It needs no conversion.")
+        return FileKind(
+            "a safetensors file",
+            NotTensorFlow,
+            "It needs no conversion. An export of this program is read by the command `load`.",
+        )
     return None
 
 
