@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 
@@ -20,15 +22,27 @@ class ModelRaised(Exception):
 def foreign_code() -> Iterator[None]:
     """Turn whatever the block raises into ``ModelRaised``, but for this program's own errors.
 
+    What the model has handed to ``torch.compile`` runs as it is written: hooks are called, and no
+    compiler is needed.
+
     Raises:
         ModelRaised: the block raised, or wanted to end the process.
     """
     try:
-        yield
+        with _as_written():
+            yield
     except (LoadError, MemoryError, torch.OutOfMemoryError):
         raise
     except (Exception, SystemExit) as error:
         raise ModelRaised(describe_failure(error)) from error
+
+
+def _as_written() -> AbstractContextManager[Any]:
+    # Not imported for its own sake: that takes a second, and only torch.compile needs it.
+    if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
+        eagerly: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+        return eagerly
+    return nullcontext()
 
 
 def describe_failure(error: BaseException) -> str:

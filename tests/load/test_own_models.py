@@ -172,3 +172,34 @@ def test_half_precision_says_why_it_differs(load, tmp_path):
     )
     assert result["verdict"] == "failed"
     assert "float16 rounds to steps of 0.000977, --tolerance may be larger" in result["reason"]
+
+
+COMPILED = """
+def Net():
+    return torch.compile(nn.Sequential(nn.Linear(3, 4)))
+"""
+PATCHED = """
+def Net():
+    model = nn.Sequential(nn.Linear(3, 4))
+    plain = model[0].forward
+    model[0].forward = lambda x: plain(x.flatten(1))
+    return model
+"""
+
+
+@pytest.mark.parametrize(
+    "body", [pytest.param(COMPILED, id="compiled"), pytest.param(PATCHED, id="own-forward-set")]
+)
+def test_modules_that_are_wrapped_run_as_they_are_written(load, tmp_path, body):
+    kernel, bias, x = normal(3, 4), normal(4), normal(5, 3, 1)
+    if body is COMPILED:
+        x = x[:, :, 0]
+    y = x.reshape(5, 3) @ kernel + bias
+    maker = ExportMaker()
+    maker.layer("dense", "a", {"kernel": kernel, "bias": bias}, output=y)
+    maker.input("x:0", x)
+    maker.output("y:0", y)
+    model = f"{write_model(tmp_path, HEADER + body)}:Net"
+    result, _ = load(maker.write(tmp_path / "export"), model)
+    assert (result["verdict"], result["warnings"]) == ("proven", [])
+    assert result["reason"] == "1 output and 1 layer compared"
