@@ -83,16 +83,16 @@ def judge(
     """Return the verdict over everything that was compared, naming the first that differs.
 
     Tensors without a finite number agree with nothing: they count as not compared. So do layers
-    whose module returns another shape, as one before a crop does, where all outputs agree. Where
+    whose module returns another shape, as one before a crop does, where what follows agrees. Where
     what agrees is constant, any weights would have done, and nothing is proven.
     """
     silent = _silent(layers, outputs)
     not_compared = (*silent, *not_compared)
     layers = tuple(entry for entry in layers if not _says_nothing(entry.comparison))
     outputs = tuple(entry for entry in outputs if not _says_nothing(entry.comparison))
-    if outputs and all(entry.comparison.agrees for entry in outputs):
-        not_compared = (*_misshapen(layers), *not_compared)
-        layers = tuple(entry for entry in layers if not entry.comparison.misshapen)
+    cut = _misshapen_before_agreement(layers, outputs)
+    not_compared = (*(_not_compared(entry) for entry in cut), *not_compared)
+    layers = tuple(entry for entry in layers if entry not in cut)
 
     def verdict(name: str, reason: str | None) -> Parity:
         return Parity(name, reason, tolerance, layers, outputs, not_compared)
@@ -173,12 +173,18 @@ def _silent(
     return tuple(found)
 
 
-def _misshapen(layers: tuple[LayerParity, ...]) -> tuple[NotCompared, ...]:
-    return tuple(
-        NotCompared(entry.layer, entry.name, str(entry.comparison.reason))
-        for entry in layers
-        if entry.comparison.misshapen
-    )
+def _misshapen_before_agreement(
+    layers: tuple[LayerParity, ...], outputs: tuple[OutputParity, ...]
+) -> tuple[LayerParity, ...]:
+    """Return the layers of another shape that a later layer, or all outputs, show to be right."""
+    agreeing = (e.layer for e in layers if e.comparison.agrees and e.comparison.varies)
+    last = max(agreeing, default=-1)
+    all_agree = bool(outputs) and all(entry.comparison.agrees for entry in outputs)
+    return tuple(e for e in layers if e.comparison.misshapen and (all_agree or e.layer < last))
+
+
+def _not_compared(entry: LayerParity) -> NotCompared:
+    return NotCompared(entry.layer, entry.name, str(entry.comparison.reason))
 
 
 def _without(not_compared: tuple[NotCompared, ...]) -> str:

@@ -1,4 +1,4 @@
-"""The proof on modules as people write them: cut, joined, shared, in other orders and axes."""
+"""The proof on modules as people write them: cropped, joined, shared, without effect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from tests.load.export_maker import ExportMaker
-from tests.load.networks import read_rows, to_tf, write_model
+from tests.load.networks import to_tf, write_model
 
 RANDOM = np.random.default_rng(11)
 
@@ -65,6 +65,40 @@ def test_cropped_on_the_wrong_side_it_is_the_first_that_differs(load, tmp_path):
     result, _, _ = run(load, tmp_path, transposed_same(), body)
     assert result["verdict"] == "failed"
     assert result["reason"] == f"layer 0 (up, module up) is the first that differs: {SHAPES}"
+
+
+THREE = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.up = nn.ConvTranspose2d(2, 4, 3, stride=2)
+        self.second = nn.Conv2d(4, 3, 1, bias=False)
+        self.third = nn.Conv2d(3, 3, 1, bias=False)
+
+    def forward(self, x):
+        return self.third(self.second(self.up(x)[:, :, :10, :12]) + ADDED)
+"""
+
+
+@pytest.mark.parametrize(
+    ("added", "verdict", "reason"),
+    [
+        pytest.param("0", "proven", "1 output and 2 layers compared; 1 layer", id="right"),
+        pytest.param("1", "failed", "layer 2 (third, module third) is the first", id="wrong-later"),
+    ],
+)
+def test_a_crop_does_not_hide_a_later_difference(load, tmp_path, added, verdict, reason):
+    maker = transposed_same()
+    up = maker.layer_outputs[0]
+    kernels = normal(1, 1, 4, 3), normal(1, 1, 3, 3)
+    second = up @ kernels[0][0, 0]
+    third = second @ kernels[1][0, 0]
+    maker.layer("conv2d", "second", {"kernel": kernels[0]}, output=second)
+    maker.layer("conv2d", "third", {"kernel": kernels[1]}, output=third)
+    maker.reference_outputs["y:0"] = third
+    result, _, _ = run(load, tmp_path, maker, THREE.replace("ADDED", added))
+    assert result["verdict"] == verdict
+    assert result["reason"].startswith(reason)
 
 
 def siamese():
@@ -174,103 +208,3 @@ def test_what_does_not_depend_on_the_input_proves_nothing(
 ):
     result, _, _ = run(load, tmp_path, maker, DEAD.replace("RESULT", returned))
     assert (result["verdict"], result["reason"]) == (verdict, reason)
-
-
-def heads():
-    trunk, narrow, wide, other = normal(3, 6), normal(6, 2), normal(6, 5), normal(6, 2)
-    x = normal(4, 3)
-    h = x @ trunk
-    maker = ExportMaker()
-    maker.layer("dense", "trunk", {"kernel": trunk}, output=h)
-    maker.input("x:0", x)
-    maker.node("x")
-    maker.node("trunk/op", "x")
-    for name, kernel in (("net/narrow", narrow), ("net/wide", wide), ("net/other", other)):
-        maker.layer("dense", name, {"kernel": kernel}, output=h @ kernel)
-        maker.node(f"{name}/op", "trunk/op")
-        maker.output(f"{name}:0", h @ kernel)
-    return maker
-
-
-HEADS = """
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.other = nn.Linear(6, 2, bias=False)
-        self.wide = nn.Linear(6, 5, bias=False)
-        self.narrow = nn.Linear(6, 2, bias=False)
-        self.trunk = nn.Linear(3, 6, bias=False)
-
-    def forward(self, x):
-        h = self.trunk(x)
-        RETURN
-"""
-
-
-@pytest.mark.parametrize(
-    ("returned", "verdict", "reason"),
-    [
-        pytest.param(
-            "return h, self.narrow(h), self.wide(h), self.other(h)",
-            "proven",
-            "3 outputs and 4 layers compared",
-            id="features-as-well",
-        ),
-        pytest.param(
-            "o = self.other(h); return self.narrow(h), self.wide(h), o",
-            "proven",
-            "3 outputs and 4 layers compared",
-            id="equal-heads-run-in-another-order-and-are-named-alike",
-        ),
-        pytest.param(
-            "self.narrow(h); return self.wide(h), self.other(h)",
-            "proven",
-            "2 outputs and 4 layers compared; 1 output not compared",
-            id="a-head-is-missing",
-        ),
-        pytest.param(
-            "return self.other(h), self.wide(h), self.narrow(h)",
-            "failed",
-            "number 3 of what the model returns agrees with it: name the outputs",
-            id="returned-in-another-order",
-        ),
-    ],
-)
-def test_what_a_model_returns(load, tmp_path, returned, verdict, reason):
-    result, _, out = run(load, tmp_path, heads(), HEADS.replace("RETURN", returned))
-    assert result["verdict"] == verdict
-    assert reason in result["reason"]
-    if "o = " in returned:
-        rows = {row["torch_name"]: row["tf_name"] for row in read_rows(out)}
-        assert rows["other.weight"] == "net/other/kernel"
-
-
-ONE_AFTER_THE_OTHER = """
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.a = nn.Linear(3, 3, bias=False)
-        self.b = nn.Linear(3, 3, bias=False)
-        self.c = nn.Linear(3, 3, bias=False)
-
-    def forward(self, x):
-        return self.b(self.c(self.a(x)))
-"""
-
-
-def test_of_layers_one_after_the_other_the_order_decides_whatever_their_names(load, tmp_path):
-    maker, x = ExportMaker(), normal(5, 3)
-    maker.input("x:0", x)
-    maker.node("x")
-    before = "x"
-    for name in ("net/a", "net/b", "net/c"):
-        kernel = normal(3, 3)
-        x = x @ kernel
-        maker.layer("dense", name, {"kernel": kernel}, output=x)
-        maker.node(f"{name}/op", before)
-        before = f"{name}/op"
-    maker.output("y:0", x)
-    result, _, out = run(load, tmp_path, maker, ONE_AFTER_THE_OTHER)
-    assert (result["verdict"], result["warnings"]) == ("proven", [])
-    rows = {row["torch_name"]: row["tf_name"] for row in read_rows(out)}
-    assert rows["c.weight"] == "net/b/kernel"
