@@ -146,7 +146,7 @@ class EndpointFinder:
         heads = finder.find()
         rejected: List[Rejected] = []
         heads, earlier = only_last(self._graph, heads, self._network, finder.compared())
-        heads, readings = choose_readings(self._graph, heads, self._network)
+        heads, readings = choose_readings(self._graph, heads, self._network, self._shapes)
         critics = CriticFinder(self._graph, self._network, self._table, self._shapes)
         heads, verdicts = critics.replace_verdicts(heads)
         heads, towers = choose_towers(self._graph, heads, self._network, self._table, self._shapes)

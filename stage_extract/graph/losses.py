@@ -189,12 +189,14 @@ class LossReader:
         """Give x of reshape(x, [-1, classes]): only a loss wants the pixels of images in rows."""
         for _ in range(_MAX_STEPS):
             node = self._graph.producer(tensor)
-            if node is None or node.op != "Reshape" or not self._merges_examples(node):
+            if node is None or not (node.op == "ExpandDims" or self._merges_examples(node)):
                 break
             tensor = node.inputs[0]
         return tensor
 
     def _merges_examples(self, reshape: Node) -> bool:
+        if reshape.op != "Reshape":
+            return False
         before = self._shapes.of(reshape.inputs[0])
         after = self._shapes.of(f"{reshape.name}:0")
         if before is None or after is None or not before or not after:

@@ -83,10 +83,12 @@ def find_network(
         return use.node.name not in machinery and carries_data(use)
 
     sources = _sources(graph, machinery, set(switches) | _initial_draws(graph, table))
-    taught = _class_labels(graph, set(sources))
+    sampled = _sampled_labels(graph, table, sources, follow)
+    taught = _class_labels(graph, set(sources)) | sampled
     data = _fed_by(graph, [one for one in sources if one not in taught], follow)
     updating = leading_only_to(graph, is_update, is_gradient, is_scalar)
-    layers = _layers(graph, table, shapes, data, updating)
+    of_samples = _fed_by(graph, sampled, follow)
+    layers = _layers(graph, table, shapes, data, updating, of_samples)
     going_on = ancestors(graph, [tensor for name in layers for tensor in _inputs(graph, name)])
     needed = {tensor for name in going_on | layers for tensor in _inputs(graph, name)}
     labels = [tensor for tensor in sources if tensor in taught or tensor not in needed]
@@ -107,11 +109,21 @@ def find_network(
 
 
 def _layers(
-    graph: Graph, table: VariableTable, shapes: StaticShapes, data: Set[str], updating: Set[str]
+    graph: Graph,
+    table: VariableTable,
+    shapes: StaticShapes,
+    data: Set[str],
+    updating: Set[str],
+    of_samples: Set[str],
 ) -> Set[str]:
-    """Give the nodes in which data meets a variable, or what is computed from variables alone."""
+    """Give the nodes in which data meets a variable, or what is computed from variables alone.
+
+    Args:
+        of_samples: nodes of losses that draw classes at random: rows of the weights, for instance.
+    """
     holders = [node.name for node in graph if table.name_of(node.name) is not None]
-    derived = descendants(graph, holders, lambda use: use.node.name not in data)
+    stops = data | of_samples
+    derived = descendants(graph, holders, lambda use: use.node.name not in stops)
     found = set()
     for node in graph:
         # A variable that scales a scalar is a weight of the loss.
@@ -187,6 +199,30 @@ def _class_labels(graph: Graph, sources: Set[str]) -> Set[str]:
                 graph, node.inputs[0], sources
             )
     return taught
+
+
+def _sampled_labels(
+    graph: Graph, table: VariableTable, sources: Iterable[str], follow: Callable[[Use], bool]
+) -> Set[str]:
+    """Give the sources that only a loss over drawn classes reads: nce_loss, sampled_softmax_loss.
+
+    The classes are drawn beside the true ones, and together they ask the weights for their rows.
+    """
+    samplers = [node for node in graph if node.op.endswith("CandidateSampler") and node.inputs]
+    if not samplers:
+        return set()
+    known = set(sources)
+    asked = {one for node in samplers for one in _sources_of(graph, node.inputs[0], known)}
+    drawn = descendants(graph, [node.name for node in samplers])
+
+    def reads_variable(name: str) -> bool:
+        return any(table.origin(tensor) is not None for tensor in _inputs(graph, name))
+
+    return {
+        source
+        for source in asked
+        if not any(map(reads_variable, _fed_by(graph, [source], follow) - drawn))
+    }
 
 
 def _sources_of(graph: Graph, tensor: str, sources: Set[str]) -> Set[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Dict, FrozenSet, List, Optional, Sequence, Set, Tuple
 
-from stage_extract.graph.graphdef import Graph, Use, node_name
+from stage_extract.graph.graphdef import Graph, Node, Use, node_name
 from stage_extract.graph.heads import ENDING_OPS, Head, Rejected, between
 from stage_extract.graph.machinery import is_gradient
 from stage_extract.graph.network import Network, is_pipeline
@@ -26,7 +26,9 @@ MAX_HEADS = 64
 _Judged = Tuple[List[Head], List[Rejected]]
 
 
-def choose_readings(graph: Graph, heads: Sequence[Head], network: Network) -> _Judged:
+def choose_readings(
+    graph: Graph, heads: Sequence[Head], network: Network, shapes: StaticShapes
+) -> _Judged:
     """Choose one of several heads that read the same last layers in different ways.
 
     Heads that take different slices of a layer are all outputs.
@@ -43,7 +45,7 @@ def choose_readings(graph: Graph, heads: Sequence[Head], network: Network) -> _J
     kept: Set[str] = set()
     judged: Dict[str, Head] = {}
     for key, group in groups.items():
-        common = _common_end(graph, group, network)
+        common = _common_end(graph, group, network, shapes)
         if common is not None:
             judged[common.tensor] = common
             rejected.extend(
@@ -64,7 +66,9 @@ def choose_readings(graph: Graph, heads: Sequence[Head], network: Network) -> _J
     return remaining + list(judged.values()), rejected
 
 
-def _common_end(graph: Graph, heads: Sequence[Head], network: Network) -> Optional[Head]:
+def _common_end(
+    graph: Graph, heads: Sequence[Head], network: Network, shapes: StaticShapes
+) -> Optional[Head]:
     """Give the last tensor behind the layers of which losses make all of these heads.
 
     A style transfer's picture is smoothed, sliced and looked at by a fixed network; an embedding is
@@ -79,9 +83,20 @@ def _common_end(graph: Graph, heads: Sequence[Head], network: Network) -> Option
         return None
     tensors = [head.tensor for head in heads]
     last = next(node for node in reversed(forward_order(graph, tensors)) if node.name in common)
-    if last.op == "Reshape" and last.inputs and node_name(last.inputs[0]) in network.forward:
+    if last.op == "Reshape" and _divides_examples(last, shapes):
         return Head(last.inputs[0], "losses are made of it", True)
+    if any(_op(graph, node_name(tensor)) in _SLICING_OPS for tensor in tensors):
+        # Slices that are judged one by one are outputs by themselves.
+        return None
     return Head(f"{last.name}:0", "losses are made of it", True)
+
+
+def _divides_examples(reshape: Node, shapes: StaticShapes) -> bool:
+    """Tell whether a Reshape makes groups of examples: [n * 3, features] to [n, 3, features]."""
+    before, after = shapes.of(reshape.inputs[0]), shapes.of(f"{reshape.name}:0")
+    if not before or not after or len(before) != 2 or len(after) != 3:
+        return False
+    return before[1] is not None and before[1] == after[2]
 
 
 def _rank(graph: Graph, head: Head) -> Tuple[bool, bool]:

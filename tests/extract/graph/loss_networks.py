@@ -115,6 +115,24 @@ def style_transfer() -> None:
     train(content + style + tf.nn.l2_loss(made[:, 1:] - made[:, :-1]))
 
 
+def drawn_classes() -> None:
+    """word2vec: the loss draws classes, and reads rows of its weights for them."""
+    word = v1.placeholder(tf.int32, [16], name="word")
+    context = v1.placeholder(tf.int32, [16, 1], name="context")
+    found = tf.nn.embedding_lookup(v1.get_variable("embeddings", [60, 9]), word, name="found")
+    weights, bias = v1.get_variable("weights", [60, 9]), v1.get_variable("bias", [60])
+    train(tf.reduce_mean(tf.nn.nce_loss(weights, bias, context, found, 8, 60)))
+
+
+def pooled_slices() -> None:
+    """Two regressions from one pooled layer, each with a label of its own."""
+    hidden = tf.nn.relu(layers.conv2d(images(), 5, 3))
+    pooled = layers.max_pooling2d(hidden, 2, 2)
+    first, second = tf.slice(pooled, [0, 0, 0, 0], [-1, -1, -1, 2]), pooled[..., 2:]
+    difference = tf.reduce_mean(tf.abs(first - images("first", 2, 7)))
+    train(difference + tf.reduce_mean(tf.square(second - images("second", 3, 7))))
+
+
 LOSSES: Tuple[Any, ...] = (
     # (network, inputs, outputs)
     (accumulated_gradients, ["x:0"], ["output/BiasAdd:0"]),
@@ -126,5 +144,7 @@ LOSSES: Tuple[Any, ...] = (
     (temporal_difference, ["state:0", "next:0"], ["now/value/BiasAdd:0", "later/value/BiasAdd:0"]),
     (divided_triplets, ["x:0"], ["embedding:0"]),
     (style_transfer, ["picture:0"], ["made:0"]),
+    (pooled_slices, ["x:0"], ["Slice:0", "strided_slice:0"]),
+    (drawn_classes, ["word:0"], ["found/Identity:0"]),
     (sparse_words, ["word:0", "x:0"], ["output/BiasAdd:0"]),
 )
