@@ -70,7 +70,11 @@ def up_to_date_manifest(
 
 def _check_existing(out: Path, force: bool, input_folder: Path) -> None:
     if not out.is_dir():
-        raise result_exists(out, "It is a file.")
+        raise ResultExists(
+            f"The output {out} is there already, and is no folder.",
+            "Only results of this program are ever replaced.",
+            "Choose another folder with --out.",
+        )
     is_result = read_manifest(out) is not None
     if not is_result and not _is_empty(out):
         raise ResultExists(
