@@ -7,11 +7,11 @@ those are what its inference reads.
 
 from __future__ import annotations
 
-from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from tensorflow.core.framework import node_def_pb2
 
-from stage_extract.graph.graphdef import Graph, Node
+from stage_extract.graph.graphdef import Graph, MetaGraph, Node
 from stage_extract.graph.machinery import is_gradient, leading_only_to
 from stage_extract.graph.rewriting import Rewrite
 from stage_extract.graph.saved_names import READ_OPS, VARIABLE_OPS
@@ -75,6 +75,17 @@ def use_moving_statistics(saved: Graph, graph: Graph) -> WithMovingStatistics:
                     )
     leading = leading_only_to(graph, lambda node: node.name in spelled, is_gradient)
     return WithMovingStatistics(graph.with_nodes(changed), rewrites, frozenset(leading - spelled))
+
+
+def with_moving_averages(meta: MetaGraph, batch_norms: Mapping[str, Tuple[str, str]]) -> MetaGraph:
+    """Let fused batch norms of a saved graph read their moving averages.
+
+    Args:
+        batch_norms: node -> the moving mean and variance that it reads.
+    """
+    nodes = [node for node in meta.graph if node.name in batch_norms]
+    changed = {node.name: in_inference(node, batch_norms[node.name]) for node in nodes}
+    return meta._replace(graph=meta.graph.with_nodes(changed))
 
 
 def in_inference(node: Node, moving: Tuple[str, str]) -> Node:

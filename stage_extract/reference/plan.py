@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy
 
 from stage_extract.errors import EndpointNotFound
 from stage_extract.graph.attributes import Shape
+from stage_extract.graph.conditions import SWITCH_OPS
 from stage_extract.graph.graphdef import MetaGraph, node_name, tensor_name
+from stage_extract.graph.traverse import MERGE_OPS
 from stage_extract.reference.result import ReferenceUnavailable
 
 
@@ -51,7 +53,7 @@ class ReferencePlan:
         batch_norms: fused batch norm in training mode -> the moving mean and variance that it
             reads in inference.
         dropouts: those of the substitutions that leave a dropout out.
-        needed: names of the nodes that inference needs.
+        branches: output of each Switch and Merge -> what it hands on in inference.
     """
 
     inputs: Sequence[Endpoint]
@@ -62,7 +64,7 @@ class ReferencePlan:
     substitutions: Mapping[str, str]
     batch_norms: Mapping[str, Tuple[str, str]]
     dropouts: Sequence[str]
-    needed: FrozenSet[str]
+    branches: Mapping[str, str]
 
     @property
     def tensors(self) -> List[str]:
@@ -84,8 +86,7 @@ def make_plan(
 
     Args:
         meta: the graph, for the types of the switches.
-        description: `inputs`, `outputs`, `switches`, `layers`, `rewrites` and `nodes` of
-            graph.json.
+        description: `inputs`, `outputs`, `switches`, `layers` and `rewrites` of graph.json.
         input_shapes: complete shapes from the user, by name of an input.
 
     Raises:
@@ -112,7 +113,7 @@ def make_plan(
         substitutions={**dropouts, **statistics},
         batch_norms=_batch_norms(rewrites),
         dropouts=list(dropouts),
-        needed=frozenset(node["name"] for node in description["nodes"]),
+        branches=_branches(rewrites),
     )
 
 
@@ -154,6 +155,15 @@ def _statistics(rewrites: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
 def _batch_norms(rewrites: Sequence[Mapping[str, Any]]) -> Dict[str, Tuple[str, str]]:
     found = ((rewrite["node"], rewrite.get("moving", ())) for rewrite in rewrites)
     return {node: (moving[0], moving[1]) for node, moving in found if len(moving) == 2}
+
+
+def _branches(rewrites: Sequence[Mapping[str, Any]]) -> Dict[str, str]:
+    return {
+        f"{rewrite['node']}:{output}": rewrite["becomes"]
+        for rewrite in rewrites
+        if rewrite["op"] in SWITCH_OPS | MERGE_OPS
+        for output in range(2 if rewrite["op"] in SWITCH_OPS else 1)
+    }
 
 
 def _layer_tensors(layers: Sequence[Mapping[str, Any]]) -> List[LayerTensor]:

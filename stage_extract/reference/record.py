@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Set
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from stage_extract.dtypes import BY_NAME
 from stage_extract.export_format import HEADER_METADATA
 from stage_extract.graph.graphdef import GraphUnreadable, MetaGraph, node_name, parse_meta_graph
+from stage_extract.graph.moving_statistics import with_moving_averages
 from stage_extract.jobs import ExtractOptions
 from stage_extract.memory import give_back_free_memory
 from stage_extract.reference.attempts import find_attempt
 from stage_extract.reference.effects import check_effects
 from stage_extract.reference.graph_facts import GraphFacts
-from stage_extract.reference.inference_graph import in_inference_graph
 from stage_extract.reference.loops import loop_frames
 from stage_extract.reference.operators import register_ops
 from stage_extract.reference.plan import ReferencePlan, make_plan
@@ -46,11 +46,14 @@ class OpenGraph(NamedTuple):
         session: runs it.
         subgraph: the part of the model's graph that it holds.
         unrecordable: why a tensor that was asked for cannot be fetched or stored, by name.
+        cut_because: why branches that inference does not take had to be left out, None if they
+            are in.
     """
 
     session: ReferenceSession
     subgraph: Subgraph
     unrecordable: Mapping[str, str]
+    cut_because: Optional[str]
 
 
 def record(
@@ -84,8 +87,8 @@ def _record_or_absent(
     try:
         meta = read_meta_graph(meta_path)
         plan = make_plan(meta, description.to_json(), options.input_shapes)
-        meta = in_inference_graph(meta, plan.batch_norms, plan.needed)
-        with open_graph(meta, prefix, plan.feed_dtypes, plan.tensors, plan.substitutions) as graph:
+        meta = with_moving_averages(meta, plan.batch_norms)
+        with open_graph(meta, prefix, plan) as graph:
             return _record(graph, plan, options, out_path)
     except ReferenceUnavailable as error:
         return absent(str(error))
@@ -105,34 +108,45 @@ def read_meta_graph(path: str) -> MetaGraph:
 
 
 @contextmanager
-def open_graph(
-    meta: MetaGraph,
-    prefix: str,
-    feed_dtypes: Mapping[str, str],
-    tensors: Sequence[str],
-    substitutions: Mapping[str, str],
-) -> Iterator[OpenGraph]:
-    """Import the part of a graph that computes some tensors, and restore its variables.
+def open_graph(meta: MetaGraph, prefix: str, plan: ReferencePlan) -> Iterator[OpenGraph]:
+    """Import the part of a graph that computes a plan's tensors, and restore its variables.
 
     Args:
         meta: the whole graph.
         prefix: the checkpoint.
-        feed_dtypes: numpy's name of the type of each tensor that will be fed.
-        tensors: names of the tensors to compute.
-        substitutions: tensor -> the tensor that its readers get instead.
+        plan: what will be fed and fetched.
 
     Raises:
         ReferenceUnavailable: the graph cannot be imported or filled.
     """
-    subgraph = cut_subgraph(meta, feed_dtypes, tensors, substitutions)
-    register_ops(subgraph.graph_def)
-    check_effects(subgraph.graph_def)
+    subgraph, cut_because = _runnable_part(meta, plan)
     sources = variable_sources(meta, subgraph.graph, checkpoint_variables(prefix))
     imported = ImportedGraph(subgraph)
-    unrecordable = _unrecordable(imported, subgraph, tensors)
-    usable = [tensor for tensor in tensors if tensor not in unrecordable]
+    unrecordable = _unrecordable(imported, subgraph, plan.tensors)
+    usable = [tensor for tensor in plan.tensors if tensor not in unrecordable]
     with ReferenceSession(imported, sources, prefix, usable) as session:
-        yield OpenGraph(session, subgraph, unrecordable)
+        yield OpenGraph(session, subgraph, unrecordable, cut_because)
+
+
+def _runnable_part(meta: MetaGraph, plan: ReferencePlan) -> Tuple[Subgraph, Optional[str]]:
+    """Cut out what has to run: as it was saved, with all branches, wherever that is possible.
+
+    A tf.cond waits for everything that either branch reads. Where that is a queue, or a placeholder
+    that nobody feeds, the branches that inference does not take are left out.
+    """
+    try:
+        return _part(meta, plan, plan.substitutions), None
+    except ReferenceUnavailable as error:
+        if not plan.branches:
+            raise
+        return _part(meta, plan, {**plan.branches, **plan.substitutions}), str(error)
+
+
+def _part(meta: MetaGraph, plan: ReferencePlan, substitutions: Mapping[str, str]) -> Subgraph:
+    subgraph = cut_subgraph(meta, plan.feed_dtypes, plan.tensors, substitutions)
+    register_ops(subgraph.graph_def)
+    check_effects(subgraph.graph_def)
+    return subgraph
 
 
 def _unrecordable(
@@ -188,7 +202,7 @@ def _record(
         layers=_with_notes(selection.records, not_finite),
         deterministic=True,
         size_bytes=selection.size_bytes,
-        warnings=_warnings(plan, selection, not_finite),
+        warnings=[*_cut_warning(graph), *_warnings(plan, selection, not_finite)],
     )
 
 
@@ -203,6 +217,15 @@ def _with_notes(records: Sequence[LayerRecord], not_finite: Set[str]) -> List[La
     return [
         replace(one, reason=NOT_FINITE) if one.recorded and one.tensor in not_finite else one
         for one in records
+    ]
+
+
+def _cut_warning(graph: OpenGraph) -> List[str]:
+    if graph.cut_because is None:
+        return []
+    return [
+        f"The reference run leaves out the branches that inference does not take: as the graph was "
+        f"saved, {graph.cut_because}."
     ]
 
 

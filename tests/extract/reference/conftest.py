@@ -134,5 +134,4 @@ def describe_by_hand(
         "outputs": [{"tensor": tensor} for tensor in outputs],
         "switches": [{"tensor": name, "value": value} for name, value in (switches or {}).items()],
         "layers": listed,
-        "nodes": [{"name": node.name} for node in nodes],
     }

@@ -108,29 +108,3 @@ def test_reference_is_that_of_the_inference_graph(build: Any, tmp_path: Any) -> 
 
 def _normalised(tensor: str) -> Any:
     return compat.get_default_graph().get_tensor_by_name(tensor)
-
-
-def test_placeholder_that_only_a_dead_branch_reads_costs_no_reference(tmp_path: Any) -> None:
-    prefix = str(tmp_path / "model.ckpt")
-    with compat.Graph().as_default(), compat.Session() as session:
-        x = compat.placeholder("float32", [None, 5], name="x")
-        taught = compat.placeholder_with_default(False, [], name="feed_labels")
-        label = compat.placeholder("float32", [None, 4], name="label")
-        word = compat.placeholder("string", [2], name="word")
-        hidden = compat.layers.dense(x, 4, name="first")
-        length = compat.strings.length(word)[0]
-        hidden = tensorflow.cond(
-            taught, lambda: label + compat.cast(length, "float32"), lambda: hidden
-        )
-        compat.layers.dense(hidden, 3, name="second")
-        session.run(compat.global_variables_initializer())
-        compat.train.Saver().save(session, prefix)
-        values = session.run(compat.trainable_variables())
-    description = describe(prefix + ".meta", checkpoint_variables(prefix), ExtractOptions())
-    path = tmp_path / "reference.safetensors"
-    result = record(prefix + ".meta", prefix, description, ExtractOptions(), str(path))
-    assert (result.state, result.reason) == ("recorded", None)
-    tensors = read_safetensors(path)
-    hidden = tensors["x:0"] @ values[0] + values[1]
-    expected = hidden @ values[2] + values[3]
-    numpy.testing.assert_allclose(tensors["second/BiasAdd:0"], expected, rtol=1e-4, atol=1e-5)
