@@ -93,10 +93,40 @@ def judge(
     cut = _misshapen_before_agreement(layers, outputs)
     not_compared = (*(_not_compared(entry) for entry in cut), *not_compared)
     layers = tuple(entry for entry in layers if entry not in cut)
+    silent_output = any(entry.layer is None for entry in silent)
+    name, reason = _verdict(layers, outputs, not_compared, silent_output=silent_output)
+    return Parity(name, reason, tolerance, layers, outputs, not_compared)
 
-    def verdict(name: str, reason: str | None) -> Parity:
-        return Parity(name, reason, tolerance, layers, outputs, not_compared)
 
+def _verdict(
+    layers: tuple[LayerParity, ...],
+    outputs: tuple[OutputParity, ...],
+    not_compared: tuple[NotCompared, ...],
+    *,
+    silent_output: bool,
+) -> tuple[str, str]:
+    """Return the verdict's name and its reason; ``silent_output``: one held no finite number."""
+    difference = _first_difference(layers, outputs)
+    if difference is not None:
+        return FAILED, difference
+    if not outputs:
+        why = f": {_NO_NUMBER}" if silent_output else ""
+        return UNPROVEN, f"no output of the model could be compared with TensorFlow's{why}"
+    compared = f"{_count(len(outputs), 'output')} and {_count(len(layers), 'layer')} compared"
+    constant = sum(not entry.comparison.varies for entry in layers)
+    skips_a_layer = any(entry.layer is not None for entry in not_compared)
+    speaks = bool(layers) and not constant and not skips_a_layer
+    if not speaks and not any(entry.comparison.varies for entry in outputs):
+        why = "and the outputs are constant: other weights could give the same"
+        return UNPROVEN, f"{compared}, {why}"
+    if constant:
+        compared += f", {constant} of them constant"
+    return PROVEN, compared + _without(not_compared)
+
+
+def _first_difference(
+    layers: tuple[LayerParity, ...], outputs: tuple[OutputParity, ...]
+) -> str | None:
     layer = next((e for e in layers if not e.comparison.agrees), None)
     if layer is not None:
         where = f"layer {layer.layer} ({layer.name}, module {layer.module})"
@@ -105,25 +135,11 @@ def judge(
             reason += (
                 "; all outputs agree, so its module may do more than the layer (an activation)"
             )
-        return verdict(FAILED, reason)
+        return reason
     output = next((e for e in outputs if not e.comparison.agrees), None)
     if output is not None:
-        return verdict(FAILED, f"output {output.tensor} differs: {output.comparison.reason}")
-    if not outputs:
-        why = f": {_NO_NUMBER}" if any(entry.layer is None for entry in silent) else ""
-        return verdict(UNPROVEN, f"no output of the model could be compared with TensorFlow's{why}")
-    compared = f"{_count(len(outputs), 'output')} and {_count(len(layers), 'layer')} compared"
-    constant = sum(not entry.comparison.varies for entry in layers)
-    skips_a_layer = any(entry.layer is not None for entry in not_compared)
-    speaks = bool(layers) and not constant and not skips_a_layer
-    if not speaks and not any(entry.comparison.varies for entry in outputs):
-        return verdict(
-            UNPROVEN,
-            f"{compared}, and the outputs are constant: other weights could give the same",
-        )
-    if constant:
-        compared += f", {constant} of them constant"
-    return verdict(PROVEN, compared + _without(not_compared))
+        return f"output {output.tensor} differs: {output.comparison.reason}"
+    return None
 
 
 def without_misplaced(parity: Parity) -> Parity:
