@@ -97,10 +97,9 @@ def describe(
     """
     if meta_path is None:
         return _without_graph(variables, NO_META, ())
-    with open_for_reading(meta_path) as file:
-        content = file.read()
     try:
-        meta = parse_meta_graph(content)
+        with open_for_reading(meta_path) as file:
+            meta = parse_meta_graph(file.read())
     except GraphUnreadable as error:
         reason = f"the .meta file cannot be read: {error}"
         warning = f"The graph is left out, {reason}. Layers are guessed from names and shapes."

@@ -6,6 +6,7 @@ can always be read.
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy
@@ -67,6 +68,15 @@ class Node:
         """Tell whether the graph was saved with the static shapes of this node's outputs."""
         return "_output_shapes" in self.proto.attr
 
+    def copied(self) -> Node:
+        """Give a copy with a NodeDef of its own.
+
+        What is read from a NodeDef stays in memory for as long as that lives.
+        """
+        proto = node_def_pb2.NodeDef()
+        proto.CopyFrom(self.proto)
+        return Node(self.name, self.op, self.inputs, self.controls, proto)
+
     def rewired(self, op: str, inputs: Tuple[str, ...]) -> Node:
         """Give a copy with another op and other data inputs, and without control inputs."""
         return Node(self.name, op, inputs, (), self.proto)
@@ -110,8 +120,11 @@ class Graph:
             self._successors = {}
             for node in self:
                 for operand, tensor in enumerate(node.inputs):
-                    use = Use(node, operand, tensor)
-                    self._successors.setdefault(node_name(tensor), []).append(use)
+                    source = node_name(tensor)
+                    if source not in self._successors:
+                        producer = self._nodes.get(source)
+                        self._successors[source if producer is None else producer.name] = []
+                    self._successors[source].append(Use(node, operand, tensor))
         return self._successors.get(name, ())
 
     def has_tensor(self, tensor: str) -> bool:
@@ -127,7 +140,9 @@ class Graph:
         return [use for use in self.successors(node_name(tensor)) if use.tensor == tensor]
 
     def with_nodes(self, changed: Mapping[str, Node]) -> Graph:
-        """Give a graph in which some nodes are replaced."""
+        """Give a graph in which some nodes are replaced: this one, where none are."""
+        if not changed:
+            return self
         return Graph({name: changed.get(name, node) for name, node in self._nodes.items()})
 
 
@@ -203,5 +218,6 @@ def _node(proto: node_def_pb2.NodeDef) -> Node:
         if reference.startswith("^"):
             controls.append(reference[1:])
         else:
-            inputs.append(tensor_name(reference))
-    return Node(proto.name, proto.op, tuple(inputs), tuple(controls), proto)
+            # One string for all readers of a tensor.
+            inputs.append(sys.intern(tensor_name(reference)))
+    return Node(proto.name, sys.intern(proto.op), tuple(inputs), tuple(controls), proto)

@@ -97,10 +97,12 @@ def leading_only_to(
             producer = graph.producer(tensor)
             if producer is None or producer.name in found:
                 continue
-            if ignored(producer) or barrier(producer):
+            if ignored(producer):
                 continue
             readers = [use.node for use in graph.successors(producer.name)]
-            if all(one.name in found or ignored(one) for one in readers):
+            if any(one.name not in found and not ignored(one) for one in readers):
+                continue
+            if not barrier(producer):
                 found.add(producer.name)
                 pending.append(producer.name)
     return found

@@ -126,15 +126,13 @@ def _layers(
     derived = descendants(graph, holders, lambda use: use.node.name not in stops)
     found = set()
     for node in graph:
-        # A variable that scales a scalar is a weight of the loss.
-        if node.name not in data or shapes.of(f"{node.name}:0") == ():
-            continue
-        if table.is_handing_on(node) or is_gradient(node):
+        if node.name not in data or table.is_handing_on(node) or is_gradient(node):
             continue
         met = [tensor for tensor in node.inputs if node_name(tensor) in derived]
         if node.name in updating:
             met = [tensor for tensor in met if not _is_own_update(node, tensor, table, shapes)]
-        if met:
+        # A variable that scales a scalar is a weight of the loss.
+        if met and shapes.of(f"{node.name}:0") != ():
             found.add(node.name)
     return found
 

@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence
 import numpy
 
 from stage_extract.graph.attributes import json_number, shape_value, shortest_float, text
+from stage_extract.graph.entries import LazyEntries
 from stage_extract.graph.graphdef import Graph, Node, node_name
 from stage_extract.graph.shapes import StaticShapes
 from stage_extract.graph.traverse import forward_order
@@ -25,11 +26,9 @@ def inference_nodes(graph: Graph, inputs: Iterable[str], outputs: Iterable[str])
     return [node.rewired(node.op, ()) if node.name in fed else node for node in order]
 
 
-def nodes_to_json(
-    nodes: Sequence[Node], table: VariableTable, shapes: StaticShapes
-) -> List[Dict[str, Any]]:
+def nodes_to_json(nodes: Sequence[Node], table: VariableTable, shapes: StaticShapes) -> LazyEntries:
     """Give nodes as the contract's `nodes`."""
-    return [_node_to_json(node, table, shapes) for node in nodes]
+    return LazyEntries(nodes, lambda _, node: _node_to_json(node.copied(), table, shapes))
 
 
 def _node_to_json(node: Node, table: VariableTable, shapes: StaticShapes) -> Dict[str, Any]:
@@ -97,7 +96,7 @@ def _shapes(node: Node, shapes: StaticShapes) -> Optional[List[Any]]:
     count = 1
     if node.op == node.proto.op and node.has_shapes():
         count = len(node.proto.attr["_output_shapes"].list.shape)
-    found = [shapes.of(f"{node.name}:{index}") for index in range(count)]
+    found = [shapes.of_output(node, index) for index in range(count)]
     if not any(shape is not None for shape in found):
         return None
     return [None if shape is None else list(shape) for shape in found]

@@ -53,6 +53,11 @@ class StaticShapes:
         self._known.update((one, shape) for one in chain)
         return shape
 
+    def of_output(self, node: Node, output: int) -> Shape:
+        """Give the static shape of one output, read from this node where it says it itself."""
+        shape = _own_shape(node, output)
+        return shape if shape is not None else self.of(f"{node.name}:{output}")
+
     def rank(self, tensor: str) -> Optional[int]:
         """Give the number of axes of a tensor, None if unknown."""
         shape = self.of(tensor)

@@ -81,13 +81,14 @@ def find_switches(graph: Graph, inputs: Iterable[str] = ()) -> List[Switch]:
 
 def _may_switch(node: Node) -> bool:
     """Tell whether a node is a placeholder of one element or unknown shape, or a training flag."""
-    sizes = node.attribute("shape")
+    # Op and name first: reading an attribute of each of many thousand nodes costs memory for good.
     if node.op in _FLAG_VARIABLE_OPS:
         # TFLearn keeps its flag in a variable; the checkpoint holds what it was when it was saved.
-        is_flag = node.attribute("dtype") == "bool" and not sizes
-        return is_flag and bool(_TRAINING_NAME.search(_plain(node.name)))
+        is_flag = bool(_TRAINING_NAME.search(_plain(node.name)))
+        return is_flag and node.attribute("dtype") == "bool" and not node.attribute("shape")
     if node.op not in PLACEHOLDER_OPS or node.attribute("dtype") == "string":
         return False
+    sizes = node.attribute("shape")
     # An absent shape, and [] of TensorFlow before 1.0, stand for "unknown".
     return not sizes or sizes == [1] or (node.op == "PlaceholderWithDefault" and len(sizes) == 1)
 
