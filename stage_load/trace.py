@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from stage_load.module_kinds import module_kind
+from stage_load.modules import SamePadConv2d
 from stage_load.running import ModelRaised, foreign_code
 from stage_load.safetensors_header import shared_shape
 from stage_load.torch_units import TorchModel, TorchTensor, TorchUnit
@@ -168,6 +169,17 @@ def _conv2d_shape(module: nn.Conv2d, shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*shape[:-3], module.out_channels, *sizes)
 
 
+def _same_conv_shape(module: SamePadConv2d, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape after a convolution of any rank."""
+    channels = -1 - len(module.stride)
+    if len(shape) < -channels or shape[channels] != module.in_channels:
+        raise ValueError(
+            f"the input has the shape {list(shape)}, the layer {module.in_channels} channels"
+        )
+    sizes = (-(-n // step) for n, step in zip(shape[channels + 1 :], module.stride, strict=True))
+    return (*shape[:channels], module.out_channels, *sizes)
+
+
 def _conv_transpose2d_shape(module: nn.ConvTranspose2d, shape: tuple[int, ...]) -> tuple[int, ...]:
     _check_channels(shape, module.in_channels)
     padding = (0, 0) if isinstance(module.padding, str) else module.padding
@@ -190,5 +202,6 @@ def _check_channels(shape: tuple[int, ...], channels: int) -> None:
 _OUTPUT_SHAPES: Mapping[Any, Callable[[Any, tuple[int, ...]], tuple[int, ...]]] = {
     nn.Linear.forward: _linear_shape,
     nn.Conv2d.forward: _conv2d_shape,
+    SamePadConv2d.forward: _same_conv_shape,
     nn.ConvTranspose2d.forward: _conv_transpose2d_shape,
 }

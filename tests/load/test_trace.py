@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from stage_load.building import build
+from stage_load.modules import SamePadConv1d, SamePadConv2d
 from stage_load.trace import trace_model
 from tests.load.networks import classifier_class
 
@@ -89,6 +90,8 @@ SHORTCUTS = [
     pytest.param(
         nn.ConvTranspose2d(3, 5, (2, 4), dilation=2), (2, 3, 4, 7), id="transposed-dilated"
     ),
+    pytest.param(SamePadConv2d(3, 5, 3, 2), (1, 3, 9, 8), id="conv-same-pad"),
+    pytest.param(SamePadConv1d(3, 5, 2, 3), (3, 8), id="conv1d-same-pad-no-batch"),
     pytest.param(nn.Linear(7, 5), (2, 3, 7), id="linear"),
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from torch import nn
 
@@ -29,13 +30,11 @@ from stage_load.models.unet.steps import (
 from stage_load.models.unet.tensorflow_layers import (
     BatchStatisticsNorm2d,
     ChannelBias,
-    SameAvgPool2d,
-    SameConv2d,
-    SameMaxPool2d,
     TensorFlowConvTranspose2d,
     TensorFlowDepthToSpace,
     TensorFlowResize,
 )
+from stage_load.modules import SamePadAvgPool2d, SamePadConv2d, SamePadMaxPool2d
 
 ACTIVATIONS: Mapping[str, Callable[[float | None], nn.Module]] = MappingProxyType(
     {
@@ -101,17 +100,19 @@ def convolution(step: Convolution | DepthwiseConvolution, in_channels: int) -> n
     """
     totals = [(k - 1) * d for k, d in zip(step.kernel_size, step.dilation, strict=True)]
     even = step.stride == (1, 1) and all(total % 2 == 0 for total in totals)
-    same = step.padding == "SAME"
-    return (SameConv2d if same and not even else nn.Conv2d)(
-        in_channels,
-        channels_after((step,), in_channels),
-        step.kernel_size,
-        stride=step.stride,
-        padding=(totals[0] // 2, totals[1] // 2) if same and even else 0,
-        dilation=step.dilation,
-        groups=in_channels if isinstance(step, DepthwiseConvolution) else 1,
-        bias=step.bias,
-    )
+    arguments: dict[str, Any] = {
+        "in_channels": in_channels,
+        "out_channels": channels_after((step,), in_channels),
+        "kernel_size": step.kernel_size,
+        "stride": step.stride,
+        "dilation": step.dilation,
+        "groups": in_channels if isinstance(step, DepthwiseConvolution) else 1,
+        "bias": step.bias,
+    }
+    if step.padding == "SAME" and not even:
+        return SamePadConv2d(**arguments)
+    padding = (totals[0] // 2, totals[1] // 2) if step.padding == "SAME" else 0
+    return nn.Conv2d(**arguments, padding=padding)
 
 
 def transposed_convolution(step: TransposedConvolution, in_channels: int) -> nn.Module:
@@ -135,12 +136,12 @@ def pool(step: Pool) -> nn.Module:
         return (
             nn.MaxPool2d(step.kernel_size, step.stride, ceil_mode=ceil)
             if plain
-            else SameMaxPool2d(step.kernel_size, step.stride)
+            else SamePadMaxPool2d(step.kernel_size, step.stride)
         )
     return (
         nn.AvgPool2d(step.kernel_size, step.stride, ceil_mode=ceil, count_include_pad=False)
         if plain
-        else SameAvgPool2d(step.kernel_size, step.stride)
+        else SamePadAvgPool2d(step.kernel_size, step.stride)
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from stage_load import modules
 from stage_load.models.unet import step_modules
 from stage_load.models.unet import tensorflow_layers as layers
 from stage_load.models.unet.config import DecoderLevel, EncoderLevel, UNetConfig
@@ -173,7 +174,7 @@ def test_gradients_reach_every_parameter():
     ],
 )
 def test_same_padding(size, kernel, stride, padding):
-    assert layers.same_padding(size, kernel, stride) == padding
+    assert modules.same_padding(size, kernel, stride) == padding
 
 
 @pytest.mark.parametrize(
@@ -212,7 +213,7 @@ def gradient_of_convolution(x, weight, stride, padding, size):
     image = torch.zeros(1, weight.shape[1], *size, requires_grad=True)
     padded = image
     if padding == "SAME":
-        padded = layers.pad_same(image, tuple(weight.shape[2:]), stride, (1, 1))
+        padded = modules.pad_same(image, tuple(weight.shape[2:]), stride, (1, 1))
     nn.functional.conv2d(padded, weight, stride=stride).backward(x)
     return image.grad
 
