@@ -75,6 +75,12 @@ def _fill(sizes: Array, value: Array) -> Optional[Array]:
     return numpy.full(tuple(int(size) for size in sizes), value)
 
 
+def _range(start: Array, limit: Array, delta: Array) -> Optional[Array]:
+    if delta == 0 or abs((limit - start) / delta) > MAX_ELEMENTS:
+        return None
+    return numpy.arange(start, limit, delta, dtype=start.dtype)
+
+
 def _concat(*operands: Array) -> Array:
     return numpy.concatenate(operands[:-1], axis=int(operands[-1]))
 
@@ -89,6 +95,7 @@ _OPS: Mapping[str, Callable[..., Optional[Array]]] = MappingProxyType(
         "Reshape": lambda value, sizes: value.reshape([int(size) for size in sizes]),
         "ExpandDims": lambda value, axis: numpy.expand_dims(value, int(axis)),
         "ConcatV2": _concat,
+        "Range": _range,
         "Select": numpy.where,
         "Prod": lambda value, axes: numpy.prod(value, axis=tuple(numpy.ravel(axes))),
         "Mean": lambda value, axes: numpy.mean(value, axis=tuple(numpy.ravel(axes))),

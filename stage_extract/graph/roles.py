@@ -10,7 +10,13 @@ from stage_extract.graph.variables import VariableTable
 from stage_extract.reader import VariableInfo
 
 # The order of the parts of one layer, in `order` and wherever they are listed.
-ROLES = ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance", "embedding")
+ROLES = (
+    "kernel", "recurrent_kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance",
+    "embedding", "gate_kernel", "gate_bias", "candidate_kernel", "candidate_bias",
+    "candidate_input_kernel", "candidate_input_bias", "candidate_recurrent_kernel",
+    "candidate_recurrent_bias", "peephole_input", "peephole_forget", "peephole_output",
+    "projection",
+)  # fmt: skip
 
 
 class VariableUse(NamedTuple):

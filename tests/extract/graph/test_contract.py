@@ -35,7 +35,7 @@ def test_schema_and_tables_name_the_same_things() -> None:
     assert roles == set(CONTRACT["roles"]) == set(DEFINITIONS["role"]["enum"])
     assert letters == set(DEFINITIONS["source_axes"]["enum"])
     assert set(OP_KINDS) == set(DEFINITIONS["op_kind"]["enum"])
-    assert set("".join(letters)) == set(CONTRACT["axis_letters"])
+    assert set("".join(letters)) - set("()") == set(CONTRACT["axis_letters"])
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,8 @@ def test_layers_and_variables_keep_the_contract(build: Callable[[], None]) -> No
         assert set(layer["attributes"]) == set(kind["attributes"])
         if layer["kind"] != "other":
             assert set(layer["variables"]) | set(layer["constants"]) <= set(kind["roles"])
-            assert layer["reason"] is None
+            # A recurrent cell's sequence of outputs may be no single tensor.
+            assert layer["reason"] is None or layer["output"] is None
         else:
             assert layer["reason"]
     for variable in document["variables"]:

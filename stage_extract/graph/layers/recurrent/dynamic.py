@@ -1,0 +1,139 @@
+"""Cells in a while loop of TensorFlow 1: what dynamic_rnn and Keras make."""
+
+from __future__ import annotations
+
+from typing import List, NamedTuple, Optional
+
+from stage_extract.graph.graphdef import Node
+from stage_extract.graph.layers.layer import Forward
+from stage_extract.graph.layers.recurrent.columns import STEP_OPS
+from stage_extract.graph.layers.recurrent.sequences import Ends, forms_after, forms_before
+from stage_extract.graph.layers.recurrent.states import (
+    SELECT_OPS,
+    Carried,
+    carried,
+    is_counter,
+    loop_variable,
+    possible_values,
+)
+from stage_extract.graph.layers.recurrent.step import Step
+from stage_extract.graph.traverse import ENTER_OPS, behind
+
+_READ_OPS = frozenset(("TensorArrayReadV2", "TensorArrayReadV3"))
+_WRITE_OPS = frozenset(("TensorArrayWriteV2", "TensorArrayWriteV3"))
+_SCATTER_OPS = frozenset(("TensorArrayScatterV2", "TensorArrayScatterV3"))
+_GATHER_OPS = frozenset(("TensorArrayGatherV2", "TensorArrayGatherV3"))
+
+
+def carried_state(forward: Forward, step: Step, name: str) -> Optional[Carried]:
+    """Give the loop variable that holds a state, if each turn sends the cell's result back."""
+    state = carried(forward, step.before[name])
+    if state is None:
+        return None
+    sent = possible_values(forward, state.variable.following, state.cuts)
+    return state if step.after[name] in sent.tensors else None
+
+
+def is_in_loop(forward: Forward, step: Step) -> bool:
+    """Tell whether all states of a step go round one loop."""
+    states = [carried_state(forward, step, name) for name in step.before]
+    return None not in states and len({one.variable.frame for one in states if one}) == 1
+
+
+def loop_ends(forward: Forward, step: Step) -> Ends:
+    """Give the sequences that the loop of a step reads and writes."""
+    source = None if step.data is None else _read_sequence(forward, step.data)
+    inputs = [] if source is None else forms_before(forward, source, True)
+    written = _written(forward, step.after["h"])
+    state = carried_state(forward, step, "h")
+    choices = []
+    if state is not None:
+        choices = possible_values(forward, state.variable.following, state.cuts).choices
+    lengths = next((one for one in (_lengths(forward, node) for node in choices) if one), None)
+    outputs = [] if written.stacked is None else forms_after(forward, written.stacked, True)
+    missing = None if outputs else written.missing
+    return Ends(inputs, outputs, "dynamic", lengths, bool(choices) and lengths is None, missing)
+
+
+def _read_sequence(forward: Forward, tensor: str) -> Optional[str]:
+    """Give the sequence [T, N, features] of which a loop reads one step a turn."""
+    read = forward.graph.producer(behind(forward.graph, tensor, STEP_OPS))
+    if read is None or read.op not in _READ_OPS or not is_counter(forward, read.inputs[1]):
+        return None
+    scatter = forward.graph.producer(behind(forward.graph, read.inputs[2], STEP_OPS | ENTER_OPS))
+    if scatter is None or scatter.op not in _SCATTER_OPS:
+        return None
+    return scatter.inputs[2] if _is_all(forward, scatter.inputs[1]) else None
+
+
+def _is_all(forward: Forward, indices: str) -> bool:
+    """Tell whether indices are 0, 1, 2 … of whatever number."""
+    node = forward.graph.producer(indices)
+    if node is None or node.op != "Range":
+        return False
+    return [forward.evaluator.scalar(node.inputs[index]) for index in (0, 2)] == [0, 1]
+
+
+class _Written(NamedTuple):
+    """The sequence that a loop writes, step by step.
+
+    Attributes:
+        stacked: the tensor [T, N, units] behind the loop, None if there is none.
+        missing: why there is none.
+    """
+
+    stacked: Optional[str]
+    missing: Optional[str]
+
+
+def _written(forward: Forward, tensor: str) -> _Written:
+    write = _write_of(forward, tensor)
+    if write is None:
+        return _Written(None, "its outputs are computed further inside the loop")
+    for flow in _behind_loop(forward, write):
+        for use in forward.readers(flow):
+            if use.node.op in _GATHER_OPS and _is_all(forward, use.node.inputs[1]):
+                return _Written(f"{use.node.name}:0", None)
+    return _Written(None, "nothing reads its outputs as a sequence")
+
+
+def _write_of(forward: Forward, tensor: str) -> Optional[Node]:
+    """Give the op that writes a tensor, or zeros behind the end of a sequence, once a turn."""
+    pending = [tensor]
+    for _ in range(len(SELECT_OPS) + 1):
+        following: List[str] = []
+        for one in pending:
+            for use in forward.readers(one):
+                if use.node.op in _WRITE_OPS and use.operand == 2:
+                    return use.node if is_counter(forward, use.node.inputs[1]) else None
+                if use.node.op in SELECT_OPS and use.operand != 0:
+                    following.append(f"{use.node.name}:0")
+        pending = following
+    return None
+
+
+def _behind_loop(forward: Forward, write: Node) -> List[str]:
+    """Give the flow of a TensorArray behind the loop that writes into it."""
+    flow = loop_variable(forward, write.inputs[3])
+    return [] if flow is None or flow.final is None else [flow.final]
+
+
+def last_written(forward: Forward, step: Step) -> Optional[str]:
+    """Give the last output, where Keras reads it from what the loop has written."""
+    write = _write_of(forward, step.after["h"])
+    for flow in [] if write is None else _behind_loop(forward, write):
+        for use in forward.readers(flow):
+            index = forward.graph.producer(use.node.inputs[1])
+            if use.node.op not in _READ_OPS or index is None or index.op != "Sub":
+                continue
+            if forward.evaluator.scalar(index.inputs[1]) == 1:
+                return f"{use.node.name}:0"
+    return None
+
+
+def _lengths(forward: Forward, choice: Node) -> Optional[str]:
+    """Give the lengths [N] whose end lets a loop keep the old state: time >= lengths."""
+    test = forward.graph.producer(behind(forward.graph, choice.inputs[0], STEP_OPS))
+    if test is None or test.op != "GreaterEqual" or not is_counter(forward, test.inputs[0]):
+        return None
+    return behind(forward.graph, test.inputs[1], STEP_OPS | ENTER_OPS)
