@@ -6,22 +6,34 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from stage_load.align import Element, Pair, align, match_by_name, match_out_of_order
+from stage_load.align import CERTAIN, Element, Match, align_with_margins
+from stage_load.assign import match_by_name, match_out_of_order
 from stage_load.branches import run_side_by_side
 from stage_load.export_view import ExportView
 from stage_load.tf_units import OTHER, TfUnit, other_kinds
 from stage_load.torch_units import TorchUnit, unit_key
 
-Matcher = Callable[[Sequence[Element], Sequence[Element]], list[Pair]]
+_TfKey = Callable[[TfUnit], Hashable]
+_TorchKey = Callable[[TorchUnit], Hashable]
 
 
 @dataclass(frozen=True, slots=True)
 class UnitPair:
-    """Two counterparts; ``moved`` when they stand in another order than their neighbours."""
+    """Two counterparts.
+
+    Attributes:
+        tf: TensorFlow's.
+        torch: torch's.
+        moved: they stand in another order than their neighbours.
+        given: somebody has named them, or the reference run has decided.
+        margin: of the alignment, see ``align.Match``; of a moved pair 0.
+    """
 
     tf: TfUnit
     torch: TorchUnit
-    moved: bool
+    moved: bool = False
+    given: bool = False
+    margin: float = CERTAIN
 
 
 def pair_units(
@@ -32,67 +44,97 @@ def pair_units(
 ) -> list[UnitPair]:
     """Pair the units of both sides.
 
-    First branches side by side whose names say which is which; then in order with equal kind, shape
-    and bias; then the same out of order (branches may run in another order); then again without
-    regard to the bias, and at last by kind alone, so that a wrong shape is reported as one and not
-    as two tensors that have no counterpart. What a graph did not tell may also be of another kind.
+    First branches side by side whose names say which is which; then all others in order, by kind
+    and shape; then what is left in any order (branches may run in another order); at last by kind
+    alone, so that a wrong shape is reported as one and not as two tensors that have no counterpart.
+    What a graph did not tell may also be of another kind.
 
     Args:
         export: the graph.
         left: TensorFlow's units in forward order.
         right: torch's units in the order in which they run.
-        fixed: pairs that somebody has named: index in ``left`` -> index in ``right``.
+        fixed: pairs that are decided: index in ``left`` -> index in ``right``.
     """
-    pairs = [UnitPair(left[i], right[j], moved=False) for i, j in fixed.items()]
+    pairs = [UnitPair(left[i], right[j], given=True) for i, j in fixed.items()]
     named = set(fixed.values())
     rest = _Rest(
         [unit for i, unit in enumerate(left) if i not in fixed],
         [unit for j, unit in enumerate(right) if j not in named],
     )
-    branches = partial(match_by_name, have_no_order=partial(_are_branches, export, rest.left))
-    pairs += rest.take(branches, _exact, _exact_torch, moved=True)
-    for tf_key, torch_key in ((_exact, _exact_torch), (_coarse, _coarse_torch)):
-        pairs += rest.take(align, tf_key, torch_key, moved=False)
-        pairs += rest.take(match_out_of_order, tf_key, torch_key, moved=True)
-        original = {unit.layer.index: unit for unit in rest.left}
-        for kinds in _alternatives(export, rest.left):
-            waiting = rest.waiting()
-            rest.left = [unit for unit in kinds if unit.layer.index in waiting]
-            pairs += rest.take(align, tf_key, torch_key, moved=False)
-            pairs += rest.take(match_out_of_order, tf_key, torch_key, moved=True)
-        rest.left = [original[unit.layer.index] for unit in rest.left]
-    pairs += rest.take(align, lambda unit: unit.kind, lambda unit: unit.kind, moved=False)
+    pairs += rest.take_branches(export)
+    pairs += _with_fewest_odd_biases(rest)
+    original = {unit.layer.index: unit for unit in rest.left}
+    for kinds in _alternatives(export, rest.left):
+        waiting = {unit.layer.index for unit in rest.left}
+        rest.left = [unit for unit in kinds if unit.layer.index in waiting]
+        pairs += rest.take_in_order(coarse_key, coarse_torch_key)
+        pairs += rest.take_out_of_order(coarse_key, coarse_torch_key)
+    rest.left = [original[unit.layer.index] for unit in rest.left]
+    pairs += rest.take_in_order(lambda unit: unit.kind, lambda unit: unit.kind)
     return pairs
+
+
+def _with_fewest_odd_biases(rest: _Rest) -> list[UnitPair]:
+    """Pair by kind and shape, or first where both have a bias or neither has: whichever fits more.
+
+    A bias may have been folded into a batch norm on one side only, so it must not decide; but
+    branches in another order, only one of which has a bias, are told by it.
+    """
+    other = _Rest(rest.left, rest.right)
+    pairs = rest.take_in_order(coarse_key, coarse_torch_key)
+    pairs += rest.take_out_of_order(coarse_key, coarse_torch_key)
+    if not any(map(_has_odd_bias, pairs)):
+        return pairs
+    by_bias = other.take_in_order(_exact_key, _exact_torch_key)
+    by_bias += other.take_out_of_order(_exact_key, _exact_torch_key)
+    by_bias += other.take_in_order(coarse_key, coarse_torch_key)
+    by_bias += other.take_out_of_order(coarse_key, coarse_torch_key)
+    if sum(map(_has_odd_bias, by_bias)) >= sum(map(_has_odd_bias, pairs)):
+        return pairs
+    rest.left, rest.right = other.left, other.right
+    return by_bias
+
+
+def _has_odd_bias(pair: UnitPair) -> bool:
+    return _has_bias(pair.tf) != _torch_has_bias(pair.torch)
 
 
 class _Rest:
     """What has no counterpart yet."""
 
-    def __init__(self, left: list[TfUnit], right: list[TorchUnit]) -> None:
-        self.left = left
-        self.right = right
+    def __init__(self, left: Sequence[TfUnit], right: Sequence[TorchUnit]) -> None:
+        self.left = list(left)
+        self.right = list(right)
 
-    def waiting(self) -> frozenset[int]:
-        """Return the layers that are still without a counterpart, by index."""
-        return frozenset(unit.layer.index for unit in self.left)
+    def take_branches(self, export: ExportView) -> list[UnitPair]:
+        """Pair the branches whose names say which is which, where they run side by side."""
+        have_no_order = partial(_are_branches, export, self.left)
+        lefts, rights = self._elements(_exact_key, _exact_torch_key)
+        found = match_by_name(lefts, rights, have_no_order)
+        return self._taken([Match(i, j, 0.0) for i, j in found], moved=True)
 
-    def take(
-        self,
-        matcher: Matcher,
-        tf_key: Callable[[TfUnit], Hashable],
-        torch_key: Callable[[TorchUnit], Hashable],
-        *,
-        moved: bool,
-    ) -> list[UnitPair]:
-        """Pair what matches by these keys, and forget it."""
-        if not self.left or not self.right:
-            return []
-        found = matcher(
-            [Element(tf_key(unit), unit.layer.name) for unit in self.left],
-            [Element(torch_key(unit), unit.path) for unit in self.right],
+    def take_in_order(self, tf_key: _TfKey, torch_key: _TorchKey) -> list[UnitPair]:
+        """Pair what has equal keys, in order."""
+        return self._taken(align_with_margins(*self._elements(tf_key, torch_key)), moved=False)
+
+    def take_out_of_order(self, tf_key: _TfKey, torch_key: _TorchKey) -> list[UnitPair]:
+        """Pair what has equal keys, in any order."""
+        found = match_out_of_order(*self._elements(tf_key, torch_key))
+        return self._taken([Match(i, j, 0.0) for i, j in found], moved=True)
+
+    def _elements(
+        self, tf_key: _TfKey, torch_key: _TorchKey
+    ) -> tuple[list[Element], list[Element]]:
+        return (
+            [Element(tf_key(u), u.layer.name, _has_bias(u)) for u in self.left],
+            [Element(torch_key(u), u.path, _torch_has_bias(u)) for u in self.right],
         )
-        pairs = [UnitPair(self.left[i], self.right[j], moved) for i, j in found]
-        lefts, rights = {i for i, _ in found}, {j for _, j in found}
+
+    def _taken(self, found: Sequence[Match], *, moved: bool) -> list[UnitPair]:
+        pairs = [
+            UnitPair(self.left[m.left], self.right[m.right], moved, margin=m.margin) for m in found
+        ]
+        lefts, rights = {m.left for m in found}, {m.right for m in found}
         self.left = [unit for i, unit in enumerate(self.left) if i not in lefts]
         self.right = [unit for j, unit in enumerate(self.right) if j not in rights]
         return pairs
@@ -110,23 +152,33 @@ def _alternatives(export: ExportView, units: Sequence[TfUnit]) -> list[list[TfUn
     return [[choice[min(n, len(choice) - 1)] for choice in choices] for n in range(1, most)]
 
 
-def _coarse(unit: TfUnit) -> Hashable:
+def coarse_key(unit: TfUnit) -> Hashable:
+    """Return what a unit has in common with its counterpart: kind and shape, not the bias."""
     if unit.refusals:
         shapes = {role: unit.layer.variables[role] for role in unit.refusals}
         return "without a rule", tuple(sorted(shapes.items()))
     return unit_key(unit.kind, unit.shapes)
 
 
-def _exact(unit: TfUnit) -> Hashable:
-    return _coarse(unit), "bias" in unit.shapes or unit.kind == "batch_norm"
-
-
-def _coarse_torch(unit: TorchUnit) -> Hashable:
+def coarse_torch_key(unit: TorchUnit) -> Hashable:
+    """Return the same of a torch unit."""
     shapes = {name: tensor.shape for name, tensor in unit.tensors.items()}
     if unit.kind == "batch_norm":
         shapes.pop("num_batches_tracked", None)
     return unit_key(unit.kind or OTHER, shapes)
 
 
-def _exact_torch(unit: TorchUnit) -> Hashable:
-    return _coarse_torch(unit), "bias" in unit.tensors or unit.kind == "batch_norm"
+def _exact_key(unit: TfUnit) -> Hashable:
+    return coarse_key(unit), _has_bias(unit)
+
+
+def _exact_torch_key(unit: TorchUnit) -> Hashable:
+    return coarse_torch_key(unit), _torch_has_bias(unit)
+
+
+def _has_bias(unit: TfUnit) -> bool:
+    return "bias" in unit.shapes or unit.kind == "batch_norm"
+
+
+def _torch_has_bias(unit: TorchUnit) -> bool:
+    return "bias" in unit.tensors or unit.kind == "batch_norm"

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import random
-from itertools import pairwise
+from itertools import pairwise, permutations
 
+import numpy as np
 import pytest
 
 from stage_load import align as align_module
-from stage_load.align import Element, align, match_out_of_order
+from stage_load.align import CERTAIN, Element, align, align_with_margins
+from stage_load.assign import assign, match_out_of_order
 
 
 def elements(*entries):
@@ -99,14 +101,50 @@ def test_random_sequences_are_aligned_as_long_as_possible():
         assert len(checked_pairs(left, right)) == longest_common(left, right)
 
 
-def test_beyond_the_exact_size_alignments_stay_valid_and_nearly_as_long(monkeypatch):
-    monkeypatch.setattr(align_module, "MOST_CELLS", 20)
-    found = best = 0
+def test_beyond_the_size_of_the_table_alignments_are_as_long(monkeypatch):
+    monkeypatch.setattr(align_module, "MOST_CELLS", 3)
     for seed in range(200):
         left, right = random_sequences(seed)
-        found += len(checked_pairs(left, right))
-        best += longest_common(left, right)
-    assert found >= 0.97 * best
+        assert len(checked_pairs(left, right)) == longest_common(left, right)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "expected"),
+    [
+        pytest.param(["a", "k", "x"], ["k"], [CERTAIN], id="no-other-place"),
+        pytest.param(["k", "k"], ["k"], [0.0], id="an-even-choice"),
+        pytest.param(["k", "a", "k"], ["k", "a"], [CERTAIN, CERTAIN], id="held-by-a-neighbour"),
+        pytest.param(["k:one", "k:two"], ["k:two"], [1.0], id="the-name-decides"),
+    ],
+)
+def test_margins(left, right, expected):
+    found = align_with_margins(elements(*left), elements(*right))
+    assert [min(match.margin, CERTAIN) for match in found] == pytest.approx(expected)
+
+
+def test_details_come_before_names_and_after_keys():
+    left = [Element("k", "conv1", "bias"), Element("k", "conv2", None)]
+    assert align(left, [Element("k", "conv2", "bias")]) == [(0, 0)]
+    assert align(left, [Element("k", "conv2", None), Element("k", "conv1", "bias")]) == [
+        (0, 0),
+        (1, 1),
+    ]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (3, 5), (5, 3), (6, 6)])
+def test_assignments_have_the_largest_total(shape):
+    source = np.random.RandomState(7)
+    for _ in range(20):
+        gain = source.uniform(0, 1, shape)
+        found = assign(gain)
+        least = min(shape)
+        assert len(found) == len({i for i, _ in found}) == len({j for _, j in found}) == least
+        rows, columns = (gain, shape[1]) if shape[0] <= shape[1] else (gain.T, shape[0])
+        best = max(
+            sum(rows[i, j] for i, j in enumerate(order))
+            for order in permutations(range(columns), least)
+        )
+        assert sum(gain[i, j] for i, j in found) == pytest.approx(best)
 
 
 LENGTH = 50_000
