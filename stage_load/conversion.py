@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +13,35 @@ from torch import nn
 
 from stage_load.building import build
 from stage_load.devices import DeviceChoice, choose_device
+from stage_load.errors import LayoutUnknown, MatchUncertain, TensorsDoNotFit
 from stage_load.export_reader import Export
 from stage_load.feeding import Feed
 from stage_load.given_names import given_rows
 from stage_load.jobs import Job, LoadOptions
-from stage_load.loading import NonFinite, load_plan
-from stage_load.mapping import FROM_GUESS, FROM_MODEL
+from stage_load.loading import NonFinite
+from stage_load.mapping import FROM_GUESS, FROM_MODEL, Given
 from stage_load.mapping_csv import MapLine, mapping_text, read_mapping
 from stage_load.models.registry import Model, PreparedModel, find_model
-from stage_load.parity import prove
 from stage_load.plan import Plan, make_plan
+from stage_load.proposals import proposed_rows
 from stage_load.protocol import JobEvents
 from stage_load.report import ReportInput, non_finite_documents, parity_summary, report_document
 from stage_load.report_page import report_page
 from stage_load.result_files import (
     CONFIG_FILE,
     MAPPING_FILE,
-    MODEL_FILE,
     PAGE_FILE,
     REPORT_FILE,
     config_document,
 )
 from stage_load.safetensors_writer import write_text
+from stage_load.settling import Parts, settle
 from stage_load.source_copy import copy_source
+from stage_load.stopwatch import Stopwatch
 from stage_load.strict import check_plan
 from stage_load.torch_units import TorchModel
 from stage_load.trace import trace_model
-from stage_load.verdict import Parity, unproven
+from stage_load.verdict import Parity
 
 
 @dataclass(frozen=True)
@@ -51,23 +51,6 @@ class Choices:
     device: DeviceChoice
     model: Model
     map_file: tuple[Path, tuple[MapLine, ...]] | None
-
-
-@dataclass
-class Stopwatch:
-    """Seconds by phase."""
-
-    timings_s: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Add the time that the block takes to a phase."""
-        begin_s = time.perf_counter()
-        try:
-            yield
-        finally:
-            taken_s = time.perf_counter() - begin_s
-            self.timings_s[name] = self.timings_s.get(name, 0.0) + taken_s
 
 
 def look_up(options: LoadOptions) -> Choices:
@@ -105,15 +88,18 @@ def run_load(job: Job, events: JobEvents, stopwatch: Stopwatch) -> dict[str, Any
             model = build(prepared.build, choices.device.device)
         with stopwatch.phase("plan"):
             traced, feed = _trace(export, prepared, model, choices.device.device)
-            plan = _checked_plan(export, traced, prepared, model, choices)
+            given = _given(export, traced, prepared, model, choices)
+            plan = make_plan(export.view, traced, given)
+        parts = Parts(job, export, model, traced, feed, events, stopwatch)
+        try:
+            check_plan(export.view, traced, plan)
+            plan, found, parity = settle(parts, plan, given)
+        except (LayoutUnknown, MatchUncertain, TensorsDoNotFit):
+            rows = proposed_rows(export.view, traced, plan)
+            write_text(job.out / MAPPING_FILE, mapping_text(rows))
+            raise
         for warning in (*prepared.assumptions, *plan.warnings):
             events.warning(warning)
-        with stopwatch.phase("load"):
-            progress = _progress(events, "load", "tensors")
-            path = job.out / MODEL_FILE
-            found = load_plan(model, plan, traced.aliases, export.variables, path, progress)
-        with stopwatch.phase("prove"):
-            parity = _prove(job, export, model, feed, plan, events, weights_are_finite=not found)
         with stopwatch.phase("write"):
             outcome = _Outcome(export, choices, prepared, model, feed, plan, found, parity)
             return _write(job, outcome)
@@ -156,35 +142,13 @@ def _trace(
     return (again, as_they_are) if again.order_note is None else (traced, feed)
 
 
-def _checked_plan(
+def _given(
     export: Export, traced: TorchModel, prepared: PreparedModel, model: nn.Module, choices: Choices
-) -> Plan:
+) -> tuple[Given, ...]:
     names: Mapping[str, Any] = {**prepared.names, **(getattr(model, "tf1_names", None) or {})}
     # A model of the registry can only have guessed names where there is no graph.
     how = FROM_GUESS if prepared.names and not export.view.has_graph else FROM_MODEL
-    given = given_rows(export.view, traced, choices.map_file, names, how)
-    plan = make_plan(export.view, traced, given)
-    check_plan(export.view, traced, plan)
-    return plan
-
-
-def _prove(
-    job: Job,
-    export: Export,
-    model: nn.Module,
-    feed: Feed,
-    plan: Plan,
-    events: JobEvents,
-    *,
-    weights_are_finite: bool,
-) -> Parity:
-    tolerance = job.options.tolerance
-    if not job.options.prove:
-        return unproven("the proof was switched off", tolerance)
-    progress = _progress(events, "prove", "layers")
-    return prove(
-        export, model, feed, plan.places, tolerance, progress, weights_are_finite=weights_are_finite
-    )
+    return given_rows(export.view, traced, choices.map_file, names, how)
 
 
 def _write(job: Job, outcome: _Outcome) -> dict[str, Any]:
@@ -245,13 +209,6 @@ def _non_finite_warnings(found: Sequence[NonFinite]) -> tuple[str, ...]:
         f"{entry.count} elements of {entry.torch_name!r} are NaN or infinite in the checkpoint."
         for entry in found
     )
-
-
-def _progress(events: JobEvents, phase: str, unit: str) -> Callable[[int, int], None]:
-    def report(done: int, total: int) -> None:
-        events.progress(phase, done, total, unit)
-
-    return report
 
 
 def _json_text(document: Mapping[str, Any]) -> str:

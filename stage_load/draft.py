@@ -69,9 +69,17 @@ class Draft:
             else:
                 self._add_given_tensor(entry.tf_name, entry.torch_name, entry)
 
-    def add_pair(self, pair: UnitPair) -> None:
-        """Add the rows of two counterparts: variables, and constants for what is absent."""
-        how = FROM_GUESS if pair.tf.is_guessed else FROM_GRAPH
+    def add_pair(
+        self, pair: UnitPair, how: str | None = None, confidence: float | None = None
+    ) -> None:
+        """Add the rows of two counterparts: variables, and constants for what is absent.
+
+        Args:
+            pair: the counterparts.
+            how: how they were found, if not by the graph or a guess.
+            confidence: how sure that is.
+        """
+        how = how or (FROM_GUESS if pair.tf.is_guessed else FROM_GRAPH)
         for role, name in pair.tf.layer.variables.items():
             tensor = _tensor_of(pair, role)
             if name in self._given or name in self._named:
@@ -79,7 +87,7 @@ class Draft:
             if role in pair.tf.refusals:
                 self.refusals[name] = pair.tf.refusals[role]
             elif tensor is not None:
-                self._fill(name, tensor, pair.tf.rules[role], how)
+                self._fill(name, tensor, pair.tf.rules[role], how, confidence)
         self._add_constants(pair)
 
     def add_equal_names(self) -> None:
@@ -140,9 +148,16 @@ class Draft:
             if name in pair.torch.tensors:
                 self._fill(None, pair.torch.tensors[name], Constant(number), FROM_CONSTANT)
 
-    def _fill(self, tf_name: str | None, tensor: TorchTensor, rule: AnyRule, how: str) -> None:
+    def _fill(
+        self,
+        tf_name: str | None,
+        tensor: TorchTensor,
+        rule: AnyRule,
+        how: str,
+        confidence: float | None = None,
+    ) -> None:
         shape = None if tf_name is None else self._export.variables[tf_name].shape
-        row = Row(tf_name, tensor.name, rule, shape, tensor.shape, how)
+        row = Row(tf_name, tensor.name, rule, shape, tensor.shape, how, confidence)
         known = self.filled.setdefault(tensor.name, row)
         if tf_name is None:
             return

@@ -109,3 +109,9 @@ class DeviceOutOfMemory(LoadError):
     """The GPU has too little free memory for the model."""
 
     exit_code = 64
+
+
+class MatchUncertain(LoadError):
+    """Layers could have another place as well, and no reference run decides between them."""
+
+    exit_code = 65

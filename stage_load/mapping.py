@@ -12,10 +12,12 @@ FROM_MAP = "map"
 FROM_MODEL = "model"
 FROM_NAME = "name"
 FROM_CONSTANT = "constant"
+FROM_REFERENCE = "reference"
+PROPOSED = "proposed"
 
-HOW = (FROM_GRAPH, FROM_GUESS, FROM_MAP, FROM_MODEL, FROM_NAME, FROM_CONSTANT)
+HOW = (FROM_GRAPH, FROM_GUESS, FROM_MAP, FROM_MODEL, FROM_NAME, FROM_CONSTANT, FROM_REFERENCE)
 """How a row was found: by the graph's order, by guessed kinds, by the user's file, by the model's
-own names, by equal names, or as numbers that stand for an absent variable."""
+own names, by equal names, as numbers that stand for an absent variable, or by the reference run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Row:
         tf_shape: in TensorFlow's axes.
         torch_shape: in torch's axes.
         how: one of ``HOW``.
+        confidence: how sure the match is, 0 to 1; ``None`` where nothing was matched.
     """
 
     tf_name: str | None
@@ -37,6 +40,7 @@ class Row:
     tf_shape: tuple[int, ...] | None
     torch_shape: tuple[int, ...] | None
     how: str
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from stage_load.layouts.rule import AnyRule, Constant, Kept, RuleError, Skip, pa
 from stage_load.mapping import FROM_MAP, Given, Row
 from stage_load.names import NameIndex
 
-COLUMNS = ("tf_name", "torch_name", "rule", "tf_shape", "torch_shape", "how")
+COLUMNS = ("tf_name", "torch_name", "rule", "tf_shape", "torch_shape", "how", "confidence")
 _REQUIRED = ("tf_name", "torch_name")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 _DELIMITERS = (",", ";", "\t")
@@ -46,7 +46,8 @@ def mapping_text(rows: Iterable[Row]) -> str:
     for row in rows:
         names = (row.tf_name or "", row.torch_name or "", str(row.rule))
         shapes = (_shape_text(row.tf_shape), _shape_text(row.torch_shape))
-        writer.writerow([_escape(cell) for cell in (*names, *shapes, row.how)])
+        confidence = "" if row.confidence is None else f"{row.confidence:.2f}"
+        writer.writerow([_escape(cell) for cell in (*names, *shapes, row.how, confidence)])
     return stream.getvalue()
 
 

@@ -54,7 +54,9 @@ class NameSimilarity:
         for word in sorted(found):
             if word in self._places:
                 common[self._places[word]] += self._weights[word]
-        return 2 * common / np.maximum(self._weight(found) + self._right_weight, 1e-6)
+        total = np.maximum(self._weight(found) + self._right_weight, 1e-6)
+        alike: Row = 2 * common / total
+        return alike
 
     def _weight(self, found: frozenset[str]) -> float:
         return sum(self._weights[word] for word in sorted(found))

@@ -76,6 +76,18 @@ def prove(
     return parity if weights_are_finite else without_misplaced(parity)
 
 
+def outputs_agree(
+    export: Export,
+    reference: SafetensorsReader,
+    model: nn.Module,
+    result: Any,
+    tolerance: float,
+) -> bool:
+    """Whether all that a model returned, and that can be compared, agrees with TensorFlow's."""
+    outputs, _ = _compare_outputs(export, reference, model, result, tolerance)
+    return all(output.comparison.agrees for output in outputs)
+
+
 def _compare_outputs(
     export: Export,
     reference: SafetensorsReader,

@@ -7,15 +7,17 @@ reads, then the alignment of both sides in the order in which they run. The resu
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from stage_load.confidence import LEAST, Confidence, confidences
 from stage_load.draft import Draft
 from stage_load.export_view import ExportView
 from stage_load.layouts import batch_norm
-from stage_load.layouts.rule import Kept
-from stage_load.mapping import Given, Row
+from stage_load.mapping import FROM_REFERENCE, Given, Row
 from stage_load.pairing import UnitPair, pair_units
+from stage_load.plan_warnings import plan_warnings
 from stage_load.tf_units import OTHER, TfUnit, may_be, tf_units
 from stage_load.torch_units import TorchModel, TorchUnit
 
@@ -29,6 +31,25 @@ class LayerPlace:
     call: int
 
 
+@dataclass(frozen=True, slots=True)
+class OpenPlace:
+    """A layer whose place in the model is not sure before the reference run.
+
+    Attributes:
+        layer: its index.
+        name: its name in TensorFlow.
+        module: the torch module chosen.
+        confidence: 0 to 1.
+        rival: what it could be as well.
+    """
+
+    layer: int
+    name: str
+    module: str
+    confidence: float
+    rival: str
+
+
 @dataclass(frozen=True)
 class Plan:
     """What shall happen, before it is checked.
@@ -39,6 +60,8 @@ class Plan:
         refusals: variable -> why there is no rule for it.
         settings: module path -> attribute -> number to set on it (``eps``, ``momentum``).
         places: layers that have a torch counterpart, in forward order.
+        pairs: the counterparts themselves, as they were found.
+        open_places: pairs below the confidence ``confidence.LEAST``, in forward order.
         unread: variables that no operation of the inference graph reads, and so stay out.
         warnings: what the user should know.
     """
@@ -48,25 +71,37 @@ class Plan:
     refusals: Mapping[str, str]
     settings: Mapping[str, Mapping[str, float]]
     places: tuple[LayerPlace, ...]
+    pairs: tuple[UnitPair, ...]
+    open_places: tuple[OpenPlace, ...]
     unread: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
-def make_plan(export: ExportView, model: TorchModel, given: Sequence[Given]) -> Plan:
+def make_plan(
+    export: ExportView,
+    model: TorchModel,
+    given: Sequence[Given],
+    decided: Mapping[int, str] = MappingProxyType({}),
+) -> Plan:
     """Plan the loading of an export into a model.
 
     Args:
         export: the graph.
         model: the torch side, modules in the order in which they run.
         given: rows decided by the user or the model, checked by whoever read them.
+        decided: layer -> path of the module which the reference run found to be its counterpart.
     """
     draft = Draft(export, model)
     draft.add_given(given)
     draft.add_equal_names()
     left = tf_units(export)
-    pairs = pair_units(export, left, model.units, _fixed(left, model.units, draft.rows()))
-    for pair in pairs:
-        draft.add_pair(pair)
+    fixed = _fixed(left, model.units, draft.rows())
+    by_reference = _decided(left, model.units, decided, fixed)
+    pairs = pair_units(export, left, model.units, {**fixed, **by_reference})
+    sure = confidences(export, left, model.units, pairs)
+    for pair, confidence in zip(pairs, sure, strict=True):
+        is_decided = pair.tf.layer.index in decided
+        draft.add_pair(pair, FROM_REFERENCE if is_decided else None, confidence.value)
     draft.add_kept_buffers()
     rows = draft.rows()
     return Plan(
@@ -75,8 +110,10 @@ def make_plan(export: ExportView, model: TorchModel, given: Sequence[Given]) -> 
         refusals=draft.refusals,
         settings=_settings(pairs),
         places=_places(pairs, rows),
+        pairs=tuple(pairs),
+        open_places=_open_places(pairs, sure),
         unread=draft.unread(),
-        warnings=(*_order_warnings(model, pairs), *_row_warnings(draft), *_decay_warnings(pairs)),
+        warnings=plan_warnings(model, pairs, draft),
     )
 
 
@@ -103,13 +140,46 @@ def _fixed(
     return fixed
 
 
-def _settings(pairs: Sequence[UnitPair]) -> dict[str, dict[str, float]]:
-    found = {
-        pair.torch.path: batch_norm.settings(pair.tf.layer.attributes)
-        for pair in pairs
-        if pair.tf.kind == "batch_norm"
+def _decided(
+    left: Sequence[TfUnit],
+    right: Sequence[TorchUnit],
+    decided: Mapping[int, str],
+    fixed: Mapping[int, int],
+) -> dict[int, int]:
+    """Return what the reference run decided, as ``_fixed`` does, without what is fixed already."""
+    places = {unit.path: index for index, unit in enumerate(right)}
+    return {
+        index: places[decided[unit.layer.index]]
+        for index, unit in enumerate(left)
+        if unit.layer.index in decided and index not in fixed
     }
-    return {path: values for path, values in sorted(found.items()) if values}
+
+
+def _open_places(pairs: Sequence[UnitPair], sure: Sequence[Confidence]) -> tuple[OpenPlace, ...]:
+    found = [
+        OpenPlace(
+            pair.tf.layer.index,
+            pair.tf.layer.name,
+            pair.torch.path,
+            confidence.value,
+            confidence.rival or "",
+        )
+        for pair, confidence in zip(pairs, sure, strict=True)
+        if confidence.value < LEAST
+    ]
+    return tuple(sorted(found, key=lambda place: place.layer))
+
+
+def _settings(pairs: Sequence[UnitPair]) -> dict[str, dict[str, float]]:
+    found = {pair.torch.path: settings_of(pair) for pair in pairs}
+    return {path: dict(values) for path, values in sorted(found.items()) if values}
+
+
+def settings_of(pair: UnitPair) -> Mapping[str, float]:
+    """Return the numbers that a layer's attributes set on its module, by attribute."""
+    if pair.tf.kind == "batch_norm":
+        return batch_norm.settings(pair.tf.layer.attributes)
+    return {}
 
 
 def _places(pairs: Sequence[UnitPair], rows: Sequence[Row]) -> tuple[LayerPlace, ...]:
@@ -133,57 +203,3 @@ def _places(pairs: Sequence[UnitPair], rows: Sequence[Row]) -> tuple[LayerPlace,
 def _variables_in(unit: TorchUnit, sources: Mapping[str | None, str | None]) -> set[str]:
     found = (sources.get(tensor.name) for tensor in unit.tensors.values())
     return {name for name in found if name is not None}
-
-
-def _order_warnings(model: TorchModel, pairs: Sequence[UnitPair]) -> list[str]:
-    found = []
-    if model.order_note is not None and len(model.units) > 1:
-        found.append(
-            f"The model was not run to find the order of its modules ({model.order_note}); "
-            "the order of their definition was taken."
-        )
-    moved = [pair.torch.path for pair in pairs if pair.moved]
-    if moved:
-        found.append(
-            f"{_count(moved, 'module')} in another order than in TensorFlow, matched by kind, "
-            f"shape and name, first {moved[0]!r}."
-        )
-    guessed = sum(pair.tf.is_guessed for pair in pairs)
-    if guessed:
-        found.append(f"{guessed} of {len(pairs)} layers placed by guessed kinds, without a graph.")
-    return found
-
-
-def _row_warnings(draft: Draft) -> list[str]:
-    found = []
-    if draft.without_gamma:
-        found.append(
-            f"{_count(draft.without_gamma, 'batch norm')} without gamma (scale=False): the weight "
-            f"is the graph's constant, first {draft.without_gamma[0]!r}."
-        )
-    kept = sorted(name for name, row in draft.filled.items() if isinstance(row.rule, Kept))
-    if kept:
-        found.append(
-            f"{_count(kept, 'buffer')} without a variable, kept as the model's constructor made "
-            f"it, first {kept[0]!r}."
-        )
-    return found
-
-
-def _decay_warnings(pairs: Sequence[UnitPair]) -> list[str]:
-    silent = [
-        pair
-        for pair in pairs
-        if pair.tf.kind == "batch_norm" and pair.tf.layer.attributes.get("decay") is None
-    ]
-    if not silent:
-        return []
-    reason = silent[0].tf.layer.attributes.get("decay_reason") or "the graph does not tell"
-    return [
-        f"{_count(silent, 'batch norm')} without a known decay ({reason}): the momentum is torch's "
-        f"default, first {silent[0].torch.path!r}."
-    ]
-
-
-def _count(found: Collection[object], noun: str) -> str:
-    return f"{len(found)} {noun}{'' if len(found) == 1 else 's'}"

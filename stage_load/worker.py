@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from stage_load import memory
-from stage_load.conversion import Stopwatch, run_check, run_load
+from stage_load.conversion import run_check, run_load
 from stage_load.devices import describe_device
 from stage_load.errors import DeviceOutOfMemory, FactoryFailed, LoadError
 from stage_load.jobs import CHECK, decode_job_line, parse_job
 from stage_load.protocol import STAGE, EventStream, JobEvents
+from stage_load.stopwatch import Stopwatch
 
 INTERNAL_EXIT_CODE = 1
 

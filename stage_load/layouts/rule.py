@@ -22,6 +22,7 @@ AS_IS_TEXT = "as is"
 CONSTANT_TEXT = "constant"
 KEPT_TEXT = "kept"
 SKIP_TEXT = "skip"
+UNDECIDED_TEXT = "?"
 
 _ARROW = "->"
 _PATTERN = re.compile(r"(?:[A-Z]|1|\((?:[A-Z])+\))+")
@@ -119,7 +120,15 @@ class Skip:
         return SKIP_TEXT
 
 
-AnyRule = Rule | Constant | Kept | Skip
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """Nobody knows yet: stands in proposals only, and is no rule that can be read back."""
+
+    def __str__(self) -> str:
+        return UNDECIDED_TEXT
+
+
+AnyRule = Rule | Constant | Kept | Skip | Undecided
 
 
 @lru_cache(maxsize=1024)

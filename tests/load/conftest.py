@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from stage_load.conversion import Stopwatch, run_load
+from stage_load.conversion import run_load
 from stage_load.jobs import Job, parse_job
+from stage_load.stopwatch import Stopwatch
 from tests.load.export_maker import ExportMaker
 from tests.load.networks import CLASSIFIER_SOURCE, classifier_export, write_model
 

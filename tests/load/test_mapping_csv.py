@@ -10,19 +10,21 @@ from stage_load.layouts.rule import AS_IS, Constant, Kept, Rule, Skip
 from stage_load.mapping import Row
 from stage_load.mapping_csv import check_mapping, mapping_text, read_mapping
 
-HEADER = "tf_name,torch_name,rule,tf_shape,torch_shape,how\r\n"
+HEADER = "tf_name,torch_name,rule,tf_shape,torch_shape,how,confidence\r\n"
 
 
 def test_text_to_the_byte():
     rows = [
-        Row("a/kernel", "a.weight", Rule("HWIO", "OIHW"), (3, 2, 1, 8), (8, 1, 3, 2), "graph"),
+        Row(
+            "a/kernel", "a.weight", Rule("HWIO", "OIHW"), (3, 2, 1, 8), (8, 1, 3, 2), "graph", 0.75
+        ),
         Row(None, "bn.num_batches_tracked", Constant(0.0), None, (), "constant"),
         Row("b", None, Skip(), (4,), None, "map"),
     ]
     assert mapping_text(rows) == (
-        HEADER + "a/kernel,a.weight,HWIO->OIHW,3x2x1x8,8x1x3x2,graph\r\n"
-        ",bn.num_batches_tracked,constant 0.0,,scalar,constant\r\n"
-        "b,,skip,4,,map\r\n"
+        HEADER + "a/kernel,a.weight,HWIO->OIHW,3x2x1x8,8x1x3x2,graph,0.75\r\n"
+        ",bn.num_batches_tracked,constant 0.0,,scalar,constant,\r\n"
+        "b,,skip,4,,map,\r\n"
     )
 
 

@@ -1,0 +1,33 @@
+"""The mapping of a job that was refused: what was found, and what somebody must decide.
+
+A line that is open has the rule ``?``, which no mapping file may hold: none can be forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stage_load.export_view import ExportView
+from stage_load.layouts.rule import Undecided
+from stage_load.mapping import PROPOSED, Row
+from stage_load.plan import Plan
+from stage_load.torch_units import TorchModel
+
+
+def proposed_rows(export: ExportView, model: TorchModel, plan: Plan) -> tuple[Row, ...]:
+    """Return the plan's rows, the tensors that nothing fills, the variables without a place."""
+    return (*plan.rows, *_unfilled(model, plan), *_unplaced(export, plan))
+
+
+def _unfilled(model: TorchModel, plan: Plan) -> Iterator[Row]:
+    filled = {row.torch_name for row in plan.rows}
+    for name, tensor in model.tensors.items():
+        if name not in filled:
+            yield Row(None, name, Undecided(), None, tensor.shape, PROPOSED)
+
+
+def _unplaced(export: ExportView, plan: Plan) -> Iterator[Row]:
+    placed = {row.tf_name for row in plan.rows}
+    for name, variable in export.variables.items():
+        if variable.layers and name not in placed:
+            yield Row(name, None, Undecided(), variable.shape, None, PROPOSED)
