@@ -16,6 +16,7 @@ from orchestration.export_reuse import ExportIndex, ExportRecord, export_key, ta
 from orchestration.handoff import check_export
 from orchestration.manifest import BackgroundDescription, sha256_of
 from orchestration.previous_result import check_out, up_to_date_manifest
+from orchestration.proposals import keep_proposals
 from orchestration.publishing import EXPORT_FOLDER, publish, publish_result
 from orchestration.result_folder import ResultFolder, writing_to
 from orchestration.run_context import Outcome, RunContext
@@ -31,6 +32,7 @@ from orchestration.settings import (
 )
 from orchestration.stage_runs import Exported, ExtractRun, LoadRun
 from orchestration.stage_specs import extract_job, extract_spec, model_file
+from orchestration.summary import shown_path
 
 EXTRACT: Stage = "extract"
 LOAD: Stage = "load"
@@ -65,7 +67,7 @@ def convert(settings: ConvertSettings, context: RunContext) -> Outcome:
             "request": request,
             "input": _input_record(checkpoint, exported),
             "extract": exported.record,
-            "load": _finish_load(load_run, record, context),
+            "load": _finish_load(load_run, folder, context, kept_export=record is not None),
         }
         manifest = publish_result(folder, files, parts, settings.force, context)
     exports.add(out / EXPORT_FOLDER, files, exported)
@@ -124,7 +126,7 @@ def load(settings: LoadSettings, context: RunContext) -> Outcome:
         with writing_to(out.parent):
             take_over(source, names, folder.export)
         files = BackgroundDescription(folder.export, names)
-        loaded = run.finish()
+        loaded = _finish_load(run, folder, context, kept_export=True)
         parts = {
             "request": request,
             "input": {"folder": os.fspath(source), "files": files.result()},
@@ -193,13 +195,19 @@ def _earlier_outcome(
 
 
 def _finish_load(
-    load_run: LoadRun, reused: ExportRecord | None, context: RunContext
+    load_run: LoadRun, folder: ResultFolder, context: RunContext, *, kept_export: bool
 ) -> dict[str, Any]:
-    """Wait for stage 2; if it fails, say how the work of stage 1 need not be repeated."""
+    """Wait for stage 2; if it fails, keep what it proposes, and say what need not be repeated."""
     try:
         return load_run.finish()
     except StageFailed:
-        if reused is None:
+        proposals = keep_proposals(folder.result, folder.out)
+        if proposals is not None:
+            context.display.notify(
+                f"The best proposals are in {shown_path(proposals)}: complete the lines whose rule"
+                " is '?', and pass the file with --map."
+            )
+        if not kept_export:
             context.display.notify(
                 "Stage 1 did its part. `orchestrate.py extract CKPT --out EXPORT` keeps an export,"
                 " which further runs on this checkpoint use again."

@@ -130,6 +130,24 @@ def test_a_pipe_among_stage_2s_files_is_refused(machine):
     assert machine.names() == ["ckpt"]
 
 
+def test_proposals_are_kept_beside_the_result_and_never_replaced(machine):
+    machine.checkpoint()
+    for name in ("ckpt-torch.proposed-mapping.csv", "ckpt-torch.proposed-mapping-2.csv"):
+        done = machine.run("ckpt", "--model", "proposes")
+        assert done.returncode == 65
+        assert f"{name}: complete the lines" in done.stderr
+        path = machine.folder / name
+        assert path.read_bytes() == b"tf_name,torch_name,rule\r\na,,?\r\n"
+        path.write_bytes(b"edited")
+    assert (machine.folder / "ckpt-torch.proposed-mapping.csv").read_bytes() == b"edited"
+
+
+def test_a_link_is_no_proposal(machine):
+    machine.checkpoint()
+    assert machine.run("ckpt", "--model", "proposes a link").returncode == 65
+    assert machine.names() == ["ckpt"]
+
+
 def test_a_wrong_model_name_is_told_before_the_extraction(machine):
     # Stage 1 hangs: only an answer of stage 2 that does not wait for it can end this run.
     machine.checkpoint("hang")

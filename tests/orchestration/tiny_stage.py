@@ -138,6 +138,12 @@ def load(job):
             return fail(job, "UnknownModel", 50)
         return say(event="done", job=job["job"], result={"device": "cpu"})
     misbehave(word)
+    if word == "proposes":
+        write(job["out"], "mapping.csv", b"tf_name,torch_name,rule\r\na,,?\r\n")
+        return fail(job, "MatchUncertain", 65)
+    if word == "proposes a link":
+        os.symlink("/etc/hostname", os.path.join(job["out"], "mapping.csv"))
+        return fail(job, "MatchUncertain", 65)
     if word == "misfit":
         return fail(job, "ModelDoesNotFit", 51)
     with open(os.path.join(job["export"], "variables.safetensors"), "rb") as stream:
