@@ -13,6 +13,7 @@ from torch import nn
 
 from stage_load.building import build
 from stage_load.devices import DeviceChoice, choose_device
+from stage_load.epsilons import changed_epsilons, own_epsilons
 from stage_load.errors import LayoutUnknown, MatchUncertain, TensorsDoNotFit
 from stage_load.export_reader import Export
 from stage_load.feeding import Feed
@@ -86,6 +87,7 @@ def run_load(job: Job, events: JobEvents, stopwatch: Stopwatch) -> dict[str, Any
         with stopwatch.phase("build"):
             prepared = choices.model.prepare(export.view)
             model = build(prepared.build, choices.device.device)
+            epsilons = own_epsilons(model)
         with stopwatch.phase("plan"):
             traced, feed = _trace(export, prepared, model, choices.device.device)
             given = _given(export, traced, prepared, model, choices)
@@ -98,10 +100,12 @@ def run_load(job: Job, events: JobEvents, stopwatch: Stopwatch) -> dict[str, Any
             rows = proposed_rows(export.view, traced, plan)
             write_text(job.out / MAPPING_FILE, mapping_text(rows))
             raise
-        for warning in (*prepared.assumptions, *plan.warnings):
+        changed = changed_epsilons(epsilons, plan.settings)
+        notes = (*prepared.assumptions, *plan.warnings, *changed)
+        for warning in notes:
             events.warning(warning)
         with stopwatch.phase("write"):
-            outcome = _Outcome(export, choices, prepared, model, feed, plan, found, parity)
+            outcome = _Outcome(export, choices, prepared, model, feed, plan, notes, found, parity)
             return _write(job, outcome)
 
 
@@ -115,13 +119,14 @@ class _Outcome:
     model: nn.Module
     feed: Feed
     plan: Plan
+    notes: Sequence[str]
     non_finite: Sequence[NonFinite]
     parity: Parity
 
     @property
     def warnings(self) -> tuple[str, ...]:
         found = _non_finite_warnings(self.non_finite)
-        return (*self.prepared.assumptions, *self.plan.warnings, *found)
+        return (*self.notes, *found)
 
 
 def _trace(

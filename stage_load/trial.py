@@ -15,8 +15,8 @@ from stage_load.choices import Choices
 from stage_load.comparison import Comparison, compare
 from stage_load.draft import Draft
 from stage_load.export_reader import Export, reference_layers
+from stage_load.outputs import outputs_agree
 from stage_load.pairing import UnitPair
-from stage_load.parity import outputs_agree
 from stage_load.plan import settings_of
 from stage_load.running import ModelRaised, foreign_code
 from stage_load.safetensors_reader import SafetensorsReader

@@ -13,6 +13,8 @@ from stage_load import load_model
 from stage_load.errors import TensorsDoNotFit
 from tests.load.networks import CLASSIFIER_SOURCE, read_rows, write_model
 
+EPSILON = "eps 1e-05 of 1 module set to 0.001, as the graph has it, first 'norm'."
+
 
 def test_everything_is_loaded_and_proven(classifier, load, tmp_path):
     maker, model = classifier
@@ -133,7 +135,8 @@ def test_nan_in_a_weight_is_converted_and_reported(classifier, load, tmp_path):
         {"tf_name": "logits/kernel", "torch_name": "dense.weight", "count": 2}
     ]
     assert result["warnings"] == [
-        "2 elements of 'dense.weight' are NaN or infinite in the checkpoint."
+        EPSILON,
+        "2 elements of 'dense.weight' are NaN or infinite in the checkpoint.",
     ]
     weight = safetensors.torch.load_file(out / "model.safetensors")["dense.weight"]
     assert int(torch.isnan(weight).sum()) == 1
@@ -186,7 +189,7 @@ def test_without_a_reference_it_is_unproven(classifier, load, tmp_path):
     result, _ = load(maker.write(tmp_path / "export"), model)
     assert (result["verdict"], result["reason"]) == ("unproven", "switched off")
     # The input's own shape was enough to find the order in which the modules run.
-    assert result["warnings"] == []
+    assert result["warnings"] == [EPSILON]
 
 
 def test_layers_that_were_not_recorded_are_listed(classifier, load, tmp_path):
