@@ -19,6 +19,7 @@ from stage_extract.graph.graphdef import (
 from stage_extract.graph.heads import Head, HeadFinder, Rejected, only_last
 from stage_extract.graph.hints import Hints, find_hints
 from stage_extract.graph.network import Network, is_pipeline, is_random
+from stage_extract.graph.probes import without_probes
 from stage_extract.graph.shapes import StaticShapes
 from stage_extract.graph.switches import Switch
 from stage_extract.graph.towers import choose_readings, choose_towers
@@ -143,14 +144,14 @@ class EndpointFinder:
 
     def _find_heads(self) -> Tuple[List[Head], List[Rejected]]:
         finder = HeadFinder(self._graph, self._network, self._shapes)
-        heads = finder.find()
         rejected: List[Rejected] = []
+        heads, probes = without_probes(self._graph, finder.find(), self._table)
         heads, earlier = only_last(self._graph, heads, self._network, finder.compared())
         heads, readings = choose_readings(self._graph, heads, self._network, self._shapes)
         critics = CriticFinder(self._graph, self._network, self._table, self._shapes)
         heads, verdicts = critics.replace_verdicts(heads)
         heads, towers = choose_towers(self._graph, heads, self._network, self._table, self._shapes)
-        for group in (earlier, readings, verdicts, towers, finder.rejected):
+        for group in (probes, earlier, readings, verdicts, towers, finder.rejected):
             rejected.extend(group)
         return heads, rejected
 

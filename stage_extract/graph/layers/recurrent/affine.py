@@ -150,6 +150,6 @@ def of_one_variable(columns: Dict[str, Columns]) -> Optional[Tuple[str, Dict[str
     size = sizes.pop()
     blocks = {letter: one.start // size for letter, one in columns.items()}
     fits = not any(one.start % size for one in columns.values())
-    if not fits or len(set(blocks.values())) != len(blocks):
+    if not fits or sorted(blocks.values()) != list(range(len(blocks))):
         return None
     return next(iter(columns.values())).variable, blocks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional, Sequence
 
 from stage_extract.graph.graphdef import Node
 from stage_extract.graph.layers.layer import Forward
@@ -23,6 +23,8 @@ _READ_OPS = frozenset(("TensorArrayReadV2", "TensorArrayReadV3"))
 _WRITE_OPS = frozenset(("TensorArrayWriteV2", "TensorArrayWriteV3"))
 _SCATTER_OPS = frozenset(("TensorArrayScatterV2", "TensorArrayScatterV3"))
 _GATHER_OPS = frozenset(("TensorArrayGatherV2", "TensorArrayGatherV3"))
+# time >= lengths, as a loop's tensor or as a number of Python.
+_COMPARISONS = frozenset(("GreaterEqual", "LessEqual"))
 
 
 def carried_state(forward: Forward, step: Step, name: str) -> Optional[Carried]:
@@ -43,14 +45,14 @@ def is_in_loop(forward: Forward, step: Step) -> bool:
 def loop_ends(forward: Forward, step: Step) -> Ends:
     """Give the sequences that the loop of a step reads and writes."""
     source = None if step.data is None else _read_sequence(forward, step.data)
-    inputs = [] if source is None else forms_before(forward, source, True)
+    inputs = [] if source is None else forms_before(forward, source)
     written = _written(forward, step.after["h"])
     state = carried_state(forward, step, "h")
     choices = []
     if state is not None:
         choices = possible_values(forward, state.variable.following, state.cuts).choices
-    lengths = next((one for one in (_lengths(forward, node) for node in choices) if one), None)
-    outputs = [] if written.stacked is None else forms_after(forward, written.stacked, True)
+    lengths = lengths_of(forward, choices)
+    outputs = [] if written.stacked is None else forms_after(forward, written.stacked)
     missing = None if outputs else written.missing
     return Ends(inputs, outputs, "dynamic", lengths, bool(choices) and lengths is None, missing)
 
@@ -89,7 +91,7 @@ class _Written(NamedTuple):
 def _written(forward: Forward, tensor: str) -> _Written:
     write = _write_of(forward, tensor)
     if write is None:
-        return _Written(None, "its outputs are computed further inside the loop")
+        return _Written(None, "no tensor behind the loop holds its outputs of all steps")
     for flow in _behind_loop(forward, write):
         for use in forward.readers(flow):
             if use.node.op in _GATHER_OPS and _is_all(forward, use.node.inputs[1]):
@@ -131,9 +133,13 @@ def last_written(forward: Forward, step: Step) -> Optional[str]:
     return None
 
 
-def _lengths(forward: Forward, choice: Node) -> Optional[str]:
-    """Give the lengths [N] whose end lets a loop keep the old state: time >= lengths."""
-    test = forward.graph.producer(behind(forward.graph, choice.inputs[0], STEP_OPS))
-    if test is None or test.op != "GreaterEqual" or not is_counter(forward, test.inputs[0]):
-        return None
-    return behind(forward.graph, test.inputs[1], STEP_OPS | ENTER_OPS)
+def lengths_of(forward: Forward, choices: Sequence[Node]) -> Optional[str]:
+    """Give the lengths [N] whose end lets a cell keep the old state: time >= lengths."""
+    for choice in choices:
+        test = forward.graph.producer(behind(forward.graph, choice.inputs[0], STEP_OPS))
+        if test is None or test.op not in _COMPARISONS:
+            continue
+        time, lengths = test.inputs if test.op == "GreaterEqual" else test.inputs[::-1]
+        if is_counter(forward, time) or forward.evaluator.scalar(time) is not None:
+            return behind(forward.graph, lengths, STEP_OPS | ENTER_OPS)
+    return None

@@ -56,9 +56,11 @@ class Chosen(NamedTuple):
     reason: Optional[str]
 
 
-def forms_before(forward: Forward, tensor: str, time_major: bool) -> List[Form]:
+def forms_before(
+    forward: Forward, tensor: str, time_major: bool = True, turned: bool = False
+) -> List[Form]:
     """Give a sequence, and what it was before it was transposed or turned round."""
-    form = Form(behind(forward.graph, tensor, STEP_OPS), time_major, False)
+    form = Form(behind(forward.graph, tensor, STEP_OPS), time_major, turned)
     forms = [form]
     for _ in range(_MAX_FORMS):
         node = forward.graph.producer(form.tensor)
@@ -71,9 +73,11 @@ def forms_before(forward: Forward, tensor: str, time_major: bool) -> List[Form]:
     return forms
 
 
-def forms_after(forward: Forward, tensor: str, time_major: bool) -> List[Form]:
+def forms_after(
+    forward: Forward, tensor: str, time_major: bool = True, turned: bool = False
+) -> List[Form]:
     """Give a sequence, and what becomes of it when it is only transposed or turned round."""
-    form = Form(tensor, time_major, False)
+    form = Form(tensor, time_major, turned)
     forms = [form]
     for _ in range(_MAX_FORMS):
         uses = [use for use in forward.readers(form.tensor) if use.node.op not in SHAPE_OPS]
@@ -110,8 +114,7 @@ def choose(ends: Ends) -> Chosen:
     if not outputs:
         return Chosen(inputs[0] if inputs else None, None, ends.missing)
     if not inputs:
-        straight = [form for form in outputs if not form.turned]
-        return Chosen(None, straight[0], None)
+        return Chosen(None, next((one for one in outputs if not one.turned), outputs[0]), None)
     for source in inputs:
         for result in outputs:
             if source[1:] == result[1:]:

@@ -158,6 +158,10 @@ def _joined_part(forward: Forward, node: Node, cuts: Cuts) -> List[Tuple[str, Cu
 def is_zero(forward: Forward, tensor: str) -> bool:
     """Tell whether a tensor is made of zeros, of whatever size."""
     for _ in range(_MAX_MET):
+        whole = whole_of(forward, tensor)
+        if whole is not None:
+            tensor = whole[0]
+            continue
         node = forward.graph.producer(tensor)
         if node is None:
             return False
@@ -181,9 +185,9 @@ def outside(forward: Forward, tensor: str, cuts: Cuts = ()) -> Optional[str]:
     if not cuts:
         return tensor
     met = sorted(possible_values(forward, tensor, cuts).tensors)
-    if met and all(is_zero(forward, one) for one in met):
-        return None
-    return met[0] if met else tensor
+    if len(met) == 1:
+        return None if is_zero(forward, met[0]) else met[0]
+    return tensor
 
 
 def states_json(states: Dict[str, Optional[str]]) -> Optional[Dict[str, Any]]:

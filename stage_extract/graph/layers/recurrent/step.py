@@ -7,7 +7,7 @@ from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tu
 from stage_extract.graph.graphdef import Node
 from stage_extract.graph.layers.layer import Forward
 from stage_extract.graph.layers.recurrent.affine import Affine, Product, of_one_variable
-from stage_extract.graph.layers.recurrent.columns import STEP_OPS
+from stage_extract.graph.layers.recurrent.columns import STEP_OPS, Columns
 from stage_extract.graph.layers.recurrent.gates import Gate
 from stage_extract.graph.traverse import behind
 
@@ -94,7 +94,7 @@ def _joined(forward: Forward, sums: Mapping[str, Affine]) -> Optional[Weights]:
     sides = sides_of(forward, next(iter(products.values())).data)
     if kernel is None or sides is None:
         return None
-    bias = read_bias(forward, {letter: one.vectors for letter, one in sums.items()}, kernel[1])
+    bias = read_bias({letter: one.vectors for letter, one in sums.items()}, kernel[1])
     if bias is None:
         return None
     variable, order, units, rows = kernel
@@ -115,7 +115,7 @@ def _separate(forward: Forward, sums: Mapping[str, Affine], data: int) -> Option
     inputs, states = _kernel(forward, of_data), _kernel(forward, of_state)
     if inputs is None or states is None or inputs[1:3] != states[1:3] or states[3] != states[2]:
         return None
-    bias = read_bias(forward, {letter: one.vectors for letter, one in sums.items()}, inputs[1])
+    bias = read_bias({letter: one.vectors for letter, one in sums.items()}, inputs[1])
     if bias is None or inputs[0] == states[0]:
         return None
     variables = {"kernel": inputs[0], "recurrent_kernel": states[0], **bias}
@@ -133,27 +133,31 @@ def _kernel(
         return None
     variable, places = blocks
     rows, columns = forward.table.info[variable].shape
-    order = "".join(sorted(places, key=lambda letter: places[letter]))
+    order = "".join(sorted(places, key=places.__getitem__))
     units = columns // len(places)
     whole = all(one.weights.stop - one.weights.start == units for one in products.values())
     return (variable, order, units, rows) if whole else None
 
 
-def read_bias(
-    forward: Forward, vectors: Mapping[str, Tuple[Any, ...]], order: str
-) -> Optional[Dict[str, str]]:
-    """Give the role of the bias that gates share; empty if they have none, None if it differs."""
-    if not any(vectors.values()):
+def read_bias(vectors: Mapping[str, Tuple[Columns, ...]], order: str) -> Optional[Dict[str, str]]:
+    """Give the role of the bias that gates share; empty if they have none, None if it differs.
+
+    A bias of two rows is added to the product of the input (row 0) and that of the state (row 1).
+    """
+    count = {len(one) for one in vectors.values()}
+    if count == {0}:
         return {}
-    if any(len(one) != 1 for one in vectors.values()):
+    if count not in ({1}, {2}):
         return None
-    blocks = of_one_variable({letter: one[0] for letter, one in vectors.items()})
-    if blocks is None:
-        return None
-    variable, places = blocks
-    if "".join(sorted(places, key=lambda letter: places[letter])) != order:
-        return None
-    return {"bias": variable}
+    rows: Tuple[Optional[int], ...] = (None,) if count == {1} else (0, 1)
+    variables = set()
+    for row in rows:
+        columns = {letter: one for letter, own in vectors.items() for one in own if one.row == row}
+        blocks = of_one_variable(columns) if len(columns) == len(vectors) else None
+        if blocks is None or "".join(sorted(blocks[1], key=blocks[1].__getitem__)) != order:
+            return None
+        variables.add(blocks[0])
+    return {"bias": variables.pop()} if len(variables) == 1 else None
 
 
 def sides_of(forward: Forward, tensor: str) -> Optional[Tuple[Optional[str], str]]:
