@@ -10,7 +10,7 @@ from typing import List, Sequence, Set, Tuple
 
 from stage_extract.graph.graphdef import Graph, node_name
 from stage_extract.graph.heads import Head, Rejected
-from stage_extract.graph.traverse import ENTER_OPS, ancestors
+from stage_extract.graph.traverse import ENTER_OPS, EXIT_OPS, ancestors
 from stage_extract.graph.variables import VariableTable
 
 _SCATTER_OPS = frozenset(("TensorArrayScatterV2", "TensorArrayScatterV3"))
@@ -58,6 +58,8 @@ class _Loops:
         ends = self._states | self._sequences
         above = ancestors(self._graph, [tensor], lambda node: node.name in ends)
         nodes = [node for node in map(self._graph.get, above - ends) if node is not None]
+        if any(node.op in EXIT_OPS for node in nodes):
+            return False
         origins = [self._table.origin(one) for node in nodes for one in node.inputs]
         mine = {origin.variable for origin in origins if origin is not None}
         return bool(mine) and mine <= self._variables and bool(above & self._states)
