@@ -9,6 +9,9 @@ one, the latest choice first.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 
@@ -24,9 +27,22 @@ MOST_RUNS = 64
 """So many runs of the model at most; each ends where nothing agrees any more."""
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What the run found.
+
+    Attributes:
+        places: layer index -> module path, of every layer that the run was asked about.
+        moved: the layers of them that stand elsewhere than planned.
+    """
+
+    places: Mapping[int, str]
+    moved: frozenset[int]
+
+
 def decide(
     export: Export, model: nn.Module, feed: Feed, plan: Plan, tolerance: float
-) -> dict[int, str] | None:
+) -> Decision | None:
     """Find the places with which the model computes what TensorFlow did.
 
     Args:
@@ -37,8 +53,7 @@ def decide(
         tolerance: allowed difference relative to each tensor's scale.
 
     Returns:
-        Layer index -> module path, of every layer that moves; ``None`` if there is no such
-        assignment, or none among the first ``MOST_RUNS``.
+        ``None`` if nothing moves, or if there is no such assignment among the first ``MOST_RUNS``.
     """
     inputs = feed.reference_inputs(export, model)
     choices = Choices.of(export.view, plan)
@@ -49,25 +64,34 @@ def decide(
         found = _search(scene)
     if found is None:
         return None
-    proposed = {path: unit.layer.index for path, unit in choices.proposals.items()}
-    return {
-        unit.layer.index: path for path, unit in found.items() if proposed[path] != unit.layer.index
-    } or None
+    places = {unit.layer.index: path for path, unit in found.items()}
+    moved = frozenset(
+        unit.layer.index for path, unit in found.items() if unit is not choices.proposals[path]
+    )
+    return Decision(places, moved) if moved else None
 
 
 def _search(scene: Scene) -> dict[str, TfUnit] | None:
-    """Return module path -> unit of the first run in which everything agrees, depth first."""
+    """Return module path -> unit of the first run in which everything agrees, depth first.
+
+    Where the outputs never agree, though every layer does (a model may return its logits), the
+    first run is taken that got so far.
+    """
     waiting: list[dict[str, TfUnit]] = [{}]
+    complete: dict[str, TfUnit] | None = None
     for _ in range(MOST_RUNS):
         if not waiting:
-            return None
+            break
         wanted = waiting.pop()
         trial = Trial(scene, wanted)
-        if trial.succeeds():
+        outputs_agree = trial.run()
+        if outputs_agree:
             return trial.assignment()
+        if outputs_agree is False and complete is None:
+            complete = trial.assignment()
         so_far: dict[str, TfUnit] = {}
         for step in trial.steps:
             if step.path not in wanted:
                 waiting += [{**so_far, step.path: other} for other in reversed(step.others)]
             so_far[step.path] = step.unit
-    return None
+    return complete

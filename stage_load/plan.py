@@ -7,7 +7,7 @@ reads, then the alignment of both sides in the order in which they run. The resu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -82,6 +82,7 @@ def make_plan(
     model: TorchModel,
     given: Sequence[Given],
     decided: Mapping[int, str] = MappingProxyType({}),
+    moved: Container[int] = (),
 ) -> Plan:
     """Plan the loading of an export into a model.
 
@@ -90,6 +91,7 @@ def make_plan(
         model: the torch side, modules in the order in which they run.
         given: rows decided by the user or the model, checked by whoever read them.
         decided: layer -> path of the module which the reference run found to be its counterpart.
+        moved: the layers of them that had another place before.
     """
     draft = Draft(export, model)
     draft.add_given(given)
@@ -100,8 +102,8 @@ def make_plan(
     pairs = pair_units(export, left, model.units, {**fixed, **by_reference})
     sure = confidences(export, left, model.units, pairs)
     for pair, confidence in zip(pairs, sure, strict=True):
-        is_decided = pair.tf.layer.index in decided
-        draft.add_pair(pair, FROM_REFERENCE if is_decided else None, confidence.value)
+        how = FROM_REFERENCE if pair.tf.layer.index in moved else None
+        draft.add_pair(pair, how, confidence.value)
     draft.add_kept_buffers()
     rows = draft.rows()
     return Plan(

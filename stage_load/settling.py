@@ -50,7 +50,7 @@ def settle(
         with parts.stopwatch.phase("decide"):
             decided = decide(parts.export, parts.model, parts.feed, plan, parity.tolerance)
         if decided is not None:
-            plan = make_plan(parts.export.view, parts.traced, given, decided)
+            plan = make_plan(parts.export.view, parts.traced, given, decided.places, decided.moved)
             check_plan(parts.export.view, parts.traced, plan)
             found, parity = _loaded(parts, plan)
     check_confidence(plan, parity)

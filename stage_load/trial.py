@@ -75,8 +75,8 @@ class Trial:
         view = self.scene.export.view
         self._recorded = reference_layers(view.reference, view.layers)
 
-    def succeeds(self) -> bool:
-        """Run the model; return whether every module and every output agrees."""
+    def run(self) -> bool | None:
+        """Run the model; return whether the outputs agree, ``None`` where a layer did not."""
         scene = self.scene
         with ExitStack() as context:
             for path in self._choices.proposals:
@@ -87,7 +87,7 @@ class Trial:
                 with foreign_code():
                     result = scene.model(*scene.inputs)
             except (_DeadEnd, ModelRaised):
-                return False
+                return None
         return outputs_agree(scene.export, scene.reference, scene.model, result, scene.tolerance)
 
     def assignment(self) -> dict[str, TfUnit]:
