@@ -1,6 +1,7 @@
 """How sure a pair of units is, from 0 to 1, before anything has been computed with it.
 
-1 means that nothing else of its kind and shape is there, or that the order leaves no other place.
+1 means that nothing else of its kind and shape is there, that nothing else is fed and read in the
+same way, or that the order leaves no other place.
 0.5 is an even choice between two places. What lies between comes from the names: how much more
 alike they are than they would be if the two exchanged their places. Where the order says nothing,
 as of branches side by side or without a graph, the names are all there is.
@@ -8,7 +9,6 @@ as of branches side by side or without a graph, the names are all there is.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -16,8 +16,7 @@ from stage_load.align import CERTAIN
 from stage_load.branches import Dependencies
 from stage_load.export_view import ExportView
 from stage_load.name_similarity import NameSimilarity
-from stage_load.pairing import UnitPair, coarse_key, coarse_torch_key
-from stage_load.tf_units import TfUnit
+from stage_load.pairing import MOST_UNITS, UnitPair, coarse_torch_key
 from stage_load.torch_units import TorchUnit
 
 LEAST = 0.6
@@ -25,9 +24,6 @@ LEAST = 0.6
 
 _MOST_NEIGHBOURS = 32
 """Of many equal units, each is compared with so many before and behind it."""
-
-_MOST_LAYERS = 5_000
-"""Of more equal units than this, the order counts as told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,35 +43,33 @@ SURE = Confidence(1.0, None)
 
 
 def confidences(
-    export: ExportView,
-    left: Sequence[TfUnit],
-    right: Sequence[TorchUnit],
-    pairs: Sequence[UnitPair],
+    export: ExportView, right: Sequence[TorchUnit], pairs: Sequence[UnitPair]
 ) -> list[Confidence]:
     """Return how sure each pair is.
 
     Args:
         export: the graph.
-        left: all of TensorFlow's units.
         right: all of torch's units.
-        pairs: of them.
+        pairs: the counterparts.
     """
-    lefts = Counter(coarse_key(unit) for unit in left)
-    rights = Counter(coarse_torch_key(unit) for unit in right)
+    paired = {pair.torch.path for pair in pairs}
+    free: dict[Hashable, list[TorchUnit]] = {}
+    for unit in right:
+        if unit.path not in paired:
+            free.setdefault(coarse_torch_key(unit), []).append(unit)
     groups: dict[Hashable, list[int]] = {}
     for index, pair in enumerate(pairs):
-        key = coarse_torch_key(pair.torch)
-        if not pair.given and (lefts[coarse_key(pair.tf)] > 1 or rights[key] > 1):
-            groups.setdefault(key, []).append(index)
+        if not pair.given:
+            groups.setdefault(pair.group, []).append(index)
+    groups = {key: group for key, group in groups.items() if len(group) > 1 or key in free}
     found = [SURE] * len(pairs)
     members = [pairs[index].tf.layer for group in groups.values() for index in group]
-    if len(members) > _MOST_LAYERS:
+    if len(members) > MOST_UNITS:
         return found
     dependencies = Dependencies(export, members)
-    paired = {pair.torch.path for pair in pairs}
     for key, group in groups.items():
-        free = [u for u in right if u.path not in paired and coarse_torch_key(u) == key]
-        for index, confidence in _of_group([pairs[i] for i in group], free, dependencies).items():
+        own = _of_group([pairs[i] for i in group], free.get(key, []), dependencies)
+        for index, confidence in own.items():
             found[group[index]] = confidence
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,9 +10,14 @@ from functools import partial
 from stage_load.align import CERTAIN, Element, Match, align_with_margins
 from stage_load.assign import match_by_name, match_out_of_order
 from stage_load.branches import run_side_by_side
+from stage_load.dataflow import told_apart
 from stage_load.export_view import ExportView
+from stage_load.tf_dataflow import tf_dataflow
 from stage_load.tf_units import OTHER, TfUnit, other_kinds
-from stage_load.torch_units import TorchUnit, unit_key
+from stage_load.torch_units import TorchModel, TorchUnit, unit_key
+
+MOST_UNITS = 5_000
+"""Of more units, only kind, shape, order and names are compared."""
 
 _TfKey = Callable[[TfUnit], Hashable]
 _TorchKey = Callable[[TorchUnit], Hashable]
@@ -24,6 +30,7 @@ class UnitPair:
     Attributes:
         tf: TensorFlow's.
         torch: torch's.
+        group: what it has in common with the pairs that it could be exchanged with.
         moved: they stand in another order than their neighbours.
         given: somebody has named them, or the reference run has decided.
         margin: of the alignment, see ``align.Match``; of a moved pair 0.
@@ -31,6 +38,7 @@ class UnitPair:
 
     tf: TfUnit
     torch: TorchUnit
+    group: Hashable = None
     moved: bool = False
     given: bool = False
     margin: float = CERTAIN
@@ -39,12 +47,13 @@ class UnitPair:
 def pair_units(
     export: ExportView,
     left: Sequence[TfUnit],
-    right: Sequence[TorchUnit],
+    model: TorchModel,
     fixed: Mapping[int, int],
 ) -> list[UnitPair]:
     """Pair the units of both sides.
 
-    First branches side by side whose names say which is which; then all others in order, by kind
+    First branches side by side whose names say which is which. Then what is told apart by what it
+    reads and what reads it, as far as both sides agree in that. Then all others in order, by kind
     and shape; then what is left in any order (branches may run in another order); at last by kind
     alone, so that a wrong shape is reported as one and not as two tensors that have no counterpart.
     What a graph did not tell may also be of another kind.
@@ -52,9 +61,10 @@ def pair_units(
     Args:
         export: the graph.
         left: TensorFlow's units in forward order.
-        right: torch's units in the order in which they run.
-        fixed: pairs that are decided: index in ``left`` -> index in ``right``.
+        model: torch's units in the order in which they run.
+        fixed: pairs that are decided: index in ``left`` -> index among torch's units.
     """
+    right = model.units
     pairs = [UnitPair(left[i], right[j], given=True) for i, j in fixed.items()]
     named = set(fixed.values())
     rest = _Rest(
@@ -62,6 +72,7 @@ def pair_units(
         [unit for j, unit in enumerate(right) if j not in named],
     )
     pairs += rest.take_branches(export)
+    pairs += _by_dataflow(export, left, model, pairs, rest)
     pairs += _with_fewest_odd_biases(rest)
     original = {unit.layer.index: unit for unit in rest.left}
     for kinds in _alternatives(export, rest.left):
@@ -72,6 +83,36 @@ def pair_units(
     rest.left = [original[unit.layer.index] for unit in rest.left]
     pairs += rest.take_in_order(lambda unit: unit.kind, lambda unit: unit.kind)
     return pairs
+
+
+def _by_dataflow(
+    export: ExportView,
+    left: Sequence[TfUnit],
+    model: TorchModel,
+    known: Sequence[UnitPair],
+    rest: _Rest,
+) -> list[UnitPair]:
+    """Pair what both sides feed, and are fed by, in the same way."""
+    paths = Counter(unit.path for unit in model.units)
+    if model.flow is None or not export.has_graph or len(left) > MOST_UNITS:
+        return []
+    lefts: dict[Hashable, Hashable] = {u.layer.index: coarse_key(u) for u in left}
+    rights: dict[Hashable, Hashable] = {
+        u.path: coarse_torch_key(u) for u in model.units if paths[u.path] == 1
+    }
+    for number, pair in enumerate(known):
+        lefts[pair.tf.layer.index] = rights[pair.torch.path] = ("known", number)
+    keys, torch_keys = told_apart(lefts, tf_dataflow(export, left), rights, model.flow)
+    common = Counter(keys.values()) & Counter(torch_keys.values())
+
+    def key(unit: TfUnit) -> Hashable:
+        own = keys[unit.layer.index]
+        return ("flow", own) if common[own] else unit
+
+    def torch_key(unit: TorchUnit) -> Hashable:
+        return "flow", torch_keys.get(unit.path)
+
+    return [*rest.take_in_order(key, torch_key), *rest.take_out_of_order(key, torch_key)]
 
 
 def _with_fewest_odd_biases(rest: _Rest) -> list[UnitPair]:
@@ -111,16 +152,18 @@ class _Rest:
         have_no_order = partial(_are_branches, export, self.left)
         lefts, rights = self._elements(_exact_key, _exact_torch_key)
         found = match_by_name(lefts, rights, have_no_order)
-        return self._taken([Match(i, j, 0.0) for i, j in found], moved=True)
+        return self._taken([Match(i, j, 0.0) for i, j in found], lefts, moved=True)
 
     def take_in_order(self, tf_key: _TfKey, torch_key: _TorchKey) -> list[UnitPair]:
         """Pair what has equal keys, in order."""
-        return self._taken(align_with_margins(*self._elements(tf_key, torch_key)), moved=False)
+        lefts, rights = self._elements(tf_key, torch_key)
+        return self._taken(align_with_margins(lefts, rights), lefts, moved=False)
 
     def take_out_of_order(self, tf_key: _TfKey, torch_key: _TorchKey) -> list[UnitPair]:
         """Pair what has equal keys, in any order."""
-        found = match_out_of_order(*self._elements(tf_key, torch_key))
-        return self._taken([Match(i, j, 0.0) for i, j in found], moved=True)
+        lefts, rights = self._elements(tf_key, torch_key)
+        found = match_out_of_order(lefts, rights)
+        return self._taken([Match(i, j, 0.0) for i, j in found], lefts, moved=True)
 
     def _elements(
         self, tf_key: _TfKey, torch_key: _TorchKey
@@ -130,13 +173,18 @@ class _Rest:
             [Element(torch_key(u), u.path, _torch_has_bias(u)) for u in self.right],
         )
 
-    def _taken(self, found: Sequence[Match], *, moved: bool) -> list[UnitPair]:
+    def _taken(
+        self, found: Sequence[Match], lefts: Sequence[Element], *, moved: bool
+    ) -> list[UnitPair]:
         pairs = [
-            UnitPair(self.left[m.left], self.right[m.right], moved, margin=m.margin) for m in found
+            UnitPair(
+                self.left[m.left], self.right[m.right], lefts[m.left].key, moved, margin=m.margin
+            )
+            for m in found
         ]
-        lefts, rights = {m.left for m in found}, {m.right for m in found}
-        self.left = [unit for i, unit in enumerate(self.left) if i not in lefts]
-        self.right = [unit for j, unit in enumerate(self.right) if j not in rights]
+        own, other = {m.left for m in found}, {m.right for m in found}
+        self.left = [unit for i, unit in enumerate(self.left) if i not in own]
+        self.right = [unit for j, unit in enumerate(self.right) if j not in other]
         return pairs
 
 

@@ -99,8 +99,8 @@ def make_plan(
     left = tf_units(export)
     fixed = _fixed(left, model.units, draft.rows())
     by_reference = _decided(left, model.units, decided, fixed)
-    pairs = pair_units(export, left, model.units, {**fixed, **by_reference})
-    sure = confidences(export, left, model.units, pairs)
+    pairs = pair_units(export, left, model, {**fixed, **by_reference})
+    sure = confidences(export, model.units, pairs)
     for pair, confidence in zip(pairs, sure, strict=True):
         how = FROM_REFERENCE if pair.tf.layer.index in moved else None
         draft.add_pair(pair, how, confidence.value)

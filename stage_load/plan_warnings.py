@@ -31,7 +31,7 @@ def _order_warnings(model: TorchModel, pairs: Sequence[UnitPair], rows: Sequence
     if moved:
         found.append(
             f"{_count(moved, 'module')} in another order than in TensorFlow, matched by kind, "
-            f"shape and name, first {moved[0]!r}."
+            f"shape, dataflow and names, first {moved[0]!r}."
         )
     decided = [row for row in rows if row.how == FROM_REFERENCE]
     if decided:

@@ -46,7 +46,9 @@ def settle(
         MatchUncertain: nothing has confirmed what kind, shape, order and names left open.
     """
     found, parity = _loaded(parts, plan)
-    if parity.verdict == FAILED:
+    # Where all layers agree and only an output does not, their places are not what is wrong.
+    layers_differ = parity.first_differing_layer is not None or bool(plan.open_places)
+    if parity.verdict == FAILED and layers_differ:
         with parts.stopwatch.phase("decide"):
             decided = decide(parts.export, parts.model, parts.feed, plan, parity.tolerance)
         if decided is not None:

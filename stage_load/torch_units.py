@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
+from stage_load.dataflow import Dataflow
+
 
 @dataclass(frozen=True, slots=True)
 class TorchTensor:
@@ -43,12 +45,14 @@ class TorchModel:
         aliases: other names of tied tensors -> the first name.
         order_note: why the model was not run, so that the units stand in the order of their
             definition; ``None`` when it was.
+        flow: how the units feed each other, by path; ``None`` when the model was not run.
     """
 
     units: tuple[TorchUnit, ...]
     tensors: Mapping[str, TorchTensor]
     aliases: Mapping[str, str]
     order_note: str | None
+    flow: Dataflow | None = None
 
 
 def unit_key(kind: str, shapes: Mapping[str, tuple[int, ...]]) -> Hashable:

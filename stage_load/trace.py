@@ -18,6 +18,7 @@ from stage_load.module_kinds import module_kind
 from stage_load.modules import SamePadConv2d
 from stage_load.running import ModelRaised, foreign_code
 from stage_load.safetensors_header import shared_shape
+from stage_load.torch_dataflow import DataflowWatch
 from stage_load.torch_units import TorchModel, TorchTensor, TorchUnit
 
 
@@ -31,8 +32,9 @@ def trace_model(model: nn.Module, inputs: Sequence[Tensor] | None) -> TorchModel
     tensors, aliases, owned = _own_tensors(model)
     calls: dict[str, int] = {}
     note = "no input is known"
+    watch = DataflowWatch()
     if inputs is not None:
-        failure = _run(model, inputs, owned, calls)
+        failure = _run(model, inputs, owned, calls, watch)
         note = "" if failure is None else f"it fails on the input: {failure}"
     if note:
         calls.clear()
@@ -47,7 +49,8 @@ def trace_model(model: nn.Module, inputs: Sequence[Tensor] | None) -> TorchModel
         )
         for path in ran
     )
-    return TorchModel(units, MappingProxyType(tensors), aliases, note or None)
+    flow = None if note else watch.flow
+    return TorchModel(units, MappingProxyType(tensors), aliases, note or None, flow)
 
 
 def state_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -101,25 +104,37 @@ def _run(
     inputs: Sequence[Tensor],
     owned: Mapping[str, object],
     calls: dict[str, int],
+    watch: DataflowWatch,
 ) -> str | None:
     """Run the model and count calls by module path; return what went wrong, if anything."""
 
-    def counter(path: str) -> Callable[[nn.Module, Any], None]:
-        def count(module: nn.Module, args: Any) -> None:
-            del module, args
+    def enter(path: str) -> Callable[[nn.Module, Any, Any], None]:
+        def count(module: nn.Module, args: Any, kwargs: Any) -> None:
+            del module
             calls[path] = calls.get(path, 0) + 1
+            watch.enters(path, args, kwargs)
 
         return count
+
+    def leave(path: str) -> Callable[[nn.Module, Any, Any], None]:
+        def mark(module: nn.Module, args: Any, output: Any) -> None:
+            del module, args
+            watch.leaves(path, output)
+
+        return mark
 
     with ExitStack() as context:
         for path, module in model.named_modules():
             if path in owned:
-                handle = module.register_forward_pre_hook(counter(path))
+                handle = module.register_forward_pre_hook(enter(path), with_kwargs=True)
                 context.callback(handle.remove)
+                if not any(module.children()):
+                    context.callback(module.register_forward_hook(leave(path)).remove)
             context.enter_context(_without_product(module))
         context.enter_context(torch.inference_mode())
+        watch.starts(inputs)
         try:
-            with foreign_code():
+            with foreign_code(), watch:
                 model(*inputs)
         except ModelRaised as error:
             return str(error)
