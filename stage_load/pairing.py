@@ -107,7 +107,7 @@ def _by_dataflow(
 
     def key(unit: TfUnit) -> Hashable:
         own = keys[unit.layer.index]
-        return ("flow", own) if common[own] else unit
+        return ("flow", own) if common[own] else ("alone", unit.layer.index)
 
     def torch_key(unit: TorchUnit) -> Hashable:
         return "flow", torch_keys.get(unit.path)

@@ -129,7 +129,8 @@ def test_parallel_branches_in_another_order():
         "c.weight": "block/shortcut/kernel",
     }
     assert plan.warnings == (
-        "1 module in another order than in TensorFlow, matched by kind, shape, dataflow and names, first 'c'.",
+        "1 module in another order than in TensorFlow, matched by kind, shape, dataflow and names, "
+        "first 'c'.",
     )
 
 
