@@ -7,7 +7,12 @@ from typing import List, NamedTuple, Optional, Sequence
 from stage_extract.graph.graphdef import Node
 from stage_extract.graph.layers.layer import Forward
 from stage_extract.graph.layers.recurrent.columns import STEP_OPS
-from stage_extract.graph.layers.recurrent.sequences import Ends, forms_after, forms_before
+from stage_extract.graph.layers.recurrent.sequences import (
+    Ends,
+    forms_after,
+    forms_before,
+    last_steps,
+)
 from stage_extract.graph.layers.recurrent.states import (
     SELECT_OPS,
     Carried,
@@ -54,6 +59,10 @@ def loop_ends(forward: Forward, step: Step) -> Ends:
     lengths = lengths_of(forward, choices)
     outputs = [] if written.stacked is None else forms_after(forward, written.stacked)
     missing = None if outputs else written.missing
+    if inputs and outputs and inputs[-1][1:] not in [form[1:] for form in outputs]:
+        # What Keras gives without return_sequences: to torch's modules it is the state they leave.
+        if last_steps(forward, outputs[-1]):
+            outputs, missing = [], "only the last step of its outputs is read"
     return Ends(inputs, outputs, "dynamic", lengths, bool(choices) and lengths is None, missing)
 
 
@@ -121,7 +130,11 @@ def _behind_loop(forward: Forward, write: Node) -> List[str]:
 
 
 def last_written(forward: Forward, step: Step) -> Optional[str]:
-    """Give the last output, where Keras reads it from what the loop has written."""
+    """Give the last output, where Keras takes it from what the loop has written."""
+    written = _written(forward, step.after["h"]).stacked
+    if written is not None:
+        slices = last_steps(forward, forms_after(forward, written)[-1])
+        return slices[0] if slices else None
     write = _write_of(forward, step.after["h"])
     for flow in [] if write is None else _behind_loop(forward, write):
         for use in forward.readers(flow):

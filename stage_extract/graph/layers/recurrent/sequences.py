@@ -92,6 +92,32 @@ def forms_after(
     return forms
 
 
+def last_steps(forward: Forward, form: Form) -> List[str]:
+    """Give the slices of the last step of a sequence, if nothing reads anything else of it."""
+    found = []
+    for use in forward.readers(form.tensor):
+        if use.node.op in SHAPE_OPS:
+            continue
+        if use.node.op != "StridedSlice" or not _is_last_step(forward, use.node, form.time_major):
+            return []
+        found.append(f"{use.node.name}:0")
+    return found
+
+
+def _is_last_step(forward: Forward, node: Node, time_major: bool) -> bool:
+    """Tell x[-1], or x[:, -1] where the batch comes first, from other slices."""
+    time = 0 if time_major else 1
+    begin = forward.evaluator.vector(node.inputs[1])
+    if begin is None or len(begin) <= time or begin[time] != -1:
+        return False
+    if node.attribute("ellipsis_mask") or node.attribute("new_axis_mask"):
+        return False
+    others = ((1 << len(begin)) - 1) & ~(1 << time)
+    masks = [int(node.attribute(f"{key}_mask") or 0) for key in ("begin", "end")]
+    is_whole = all(mask & others == others for mask in masks)
+    return is_whole and node.attribute("shrink_axis_mask") == 1 << time
+
+
 def _change(forward: Forward, node: Node, time_major: bool) -> Optional[Tuple[bool, bool]]:
     """Tell whether a node swaps time and batch, or turns the time round; None if neither."""
     time = 0 if time_major else 1
