@@ -59,10 +59,10 @@ def loop_ends(forward: Forward, step: Step) -> Ends:
     lengths = lengths_of(forward, choices)
     outputs = [] if written.stacked is None else forms_after(forward, written.stacked)
     missing = None if outputs else written.missing
-    if inputs and outputs and inputs[-1][1:] not in [form[1:] for form in outputs]:
+    differs = bool(inputs) and inputs[-1][1:] not in [form[1:] for form in outputs]
+    if differs and outputs and last_steps(forward, outputs[-1]):
         # What Keras gives without return_sequences: to torch's modules it is the state they leave.
-        if last_steps(forward, outputs[-1]):
-            outputs, missing = [], "only the last step of its outputs is read"
+        outputs, missing = [], "only the last step of its outputs is read"
     return Ends(inputs, outputs, "dynamic", lengths, bool(choices) and lengths is None, missing)
 
 

@@ -69,6 +69,9 @@ def forms_before(
             break
         source = behind(forward.graph, node.inputs[0], STEP_OPS)
         form = Form(source, form.time_major != step[0], form.turned != step[1])
+        # What was swapped twice has been another layer's output before.
+        if form[1:] in [one[1:] for one in forms]:
+            break
         forms.append(form)
     return forms
 
@@ -88,6 +91,8 @@ def forms_after(
         if step is None:
             break
         form = Form(f"{node.name}:0", form.time_major != step[0], form.turned != step[1])
+        if form[1:] in [one[1:] for one in forms]:
+            break
         forms.append(form)
     return forms
 

@@ -11,7 +11,7 @@ from stage_extract.graph.traverse import ENTER_OPS, EXIT_OPS, LOOP_BACK_OPS, MER
 from stage_extract.graph.variables import CONCATENATIONS
 
 SELECT_OPS = frozenset(("Select", "SelectV2"))
-_SWITCH_OPS = frozenset(("RefSwitch", "Switch"))
+SWITCH_OPS = frozenset(("RefSwitch", "Switch"))
 _ADD_OPS = frozenset(("Add", "AddV2"))
 # Ops that arrange zeros anew, or make zeros of anything.
 _ZERO_KEEPING_OPS = frozenset(("BroadcastTo", "ExpandDims", "Identity", "Reshape", "Tile"))
@@ -58,7 +58,7 @@ def loop_variable(forward: Forward, tensor: str) -> Optional[LoopVariable]:
 
 def _final(forward: Forward, merge: Node) -> Optional[str]:
     for use in forward.graph.successors(merge.name):
-        if use.node.op in _SWITCH_OPS:
+        if use.node.op in SWITCH_OPS:
             for leaving in forward.graph.successors(use.node.name):
                 if leaving.node.op in EXIT_OPS:
                     return f"{leaving.node.name}:0"

@@ -9,7 +9,7 @@ from stage_extract.graph.layers.layer import Forward
 from stage_extract.graph.layers.recurrent.columns import STEP_OPS
 from stage_extract.graph.layers.recurrent.dynamic import lengths_of
 from stage_extract.graph.layers.recurrent.sequences import Ends, forms_after, forms_before
-from stage_extract.graph.layers.recurrent.states import SELECT_OPS, possible_values
+from stage_extract.graph.layers.recurrent.states import SELECT_OPS, SWITCH_OPS, possible_values
 from stage_extract.graph.layers.recurrent.step import Step
 from stage_extract.graph.traverse import MERGE_OPS, behind
 
@@ -165,6 +165,6 @@ def _packs(forward: Forward, tensor: str) -> List[Node]:
         for use in forward.readers(current):
             if use.node.op == "Pack":
                 found.append(use.node)
-            elif use.node.op in SELECT_OPS | MERGE_OPS:
-                pending.append(f"{use.node.name}:0")
+            elif use.node.op in SELECT_OPS | MERGE_OPS | SWITCH_OPS:
+                pending.extend(f"{use.node.name}:{output}" for output in (0, 1))
     return found

@@ -24,10 +24,12 @@ class Built(NamedTuple):
     Attributes:
         feeds: the sequence and what else is fed.
         outputs: what each layer's `output` must be equal to, None where it has none.
+        others: what the network reads besides.
     """
 
     feeds: Sequence[Any]
     outputs: Sequence[Any]
+    others: Sequence[Any] = ()
 
 
 def sequence(time: Any = 7, features: int = 5) -> Any:
@@ -35,21 +37,29 @@ def sequence(time: Any = 7, features: int = 5) -> Any:
     return v1.placeholder(tf.float32, [None, time, features], name="x")
 
 
-def check(build: Callable[[], Built]) -> Mapping[str, Any]:
+def lengths() -> Any:
+    """Give the lengths [N] of sequences."""
+    return v1.placeholder(tf.int32, [None], name="lengths")
+
+
+def check(build: Callable[[], Built], also: Sequence[str] = ()) -> Mapping[str, Any]:
     """Build a network with a dense layer on top, describe it, and compute its layers in numpy.
+
+    Args:
+        also: names of layers that are not recurrent, besides the one on top.
 
     Returns:
         graph.json's object.
     """
     with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
         built = build()
-        read = [one for one in built.outputs if one is not None]
+        read = [one for one in (*built.outputs, *built.others) if one is not None]
         flat = [tf.reshape(one, [1, int(numpy.prod(_sizes(one)))]) for one in read]
         v1.layers.dense(tf.concat(flat, 1), 2, name="logits")
         meta = v1.train.Saver().export_meta_graph()
         document = describe_meta(meta.SerializeToString(), saved_variables()).to_json()
         assert [one["tensor"] for one in document["outputs"]] == ["logits/BiasAdd:0"]
-        _assert_no_other_layer(document)
+        _assert_no_other_layer(document, [*also, "logits"])
         layers = recurrent(document)
         Comparison(session, built).compare(layers)
     return document
@@ -64,9 +74,9 @@ def recurrent(document: Mapping[str, Any]) -> List[Mapping[str, Any]]:
     return [one for one in document["layers"] if one["kind"] in KINDS]
 
 
-def _assert_no_other_layer(document: Mapping[str, Any]) -> None:
+def _assert_no_other_layer(document: Mapping[str, Any], others: Sequence[str]) -> None:
     """Every variable of a cell has its role in recurrent layers alone."""
-    assert [one["name"] for one in document["layers"] if one["kind"] not in KINDS] == ["logits"]
+    assert [one["name"] for one in document["layers"] if one["kind"] not in KINDS] == others
     for layer in recurrent(document):
         for role, name in layer["variables"].items():
             entry = next(one for one in document["variables"] if one["name"] == name)

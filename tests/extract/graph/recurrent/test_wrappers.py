@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.contrib import rnn
 
-from tests.extract.graph.recurrent.case import Built, check, recurrent, sequence
+from tests.extract.graph.recurrent.case import Built, check, lengths, recurrent, sequence
 
 v1 = tf.compat.v1
 cells = v1.nn.rnn_cell
@@ -65,10 +65,6 @@ def transposed_by_hand() -> Built:
     return Built([source], [tf.transpose(outputs, [1, 0, 2])])
 
 
-def lengths() -> Any:
-    return v1.placeholder(tf.int32, [None], name="lengths")
-
-
 def with_lengths(make: Callable[[], Any]) -> Callable[[], Built]:
     def build() -> Built:
         source, ends = sequence(), lengths()
@@ -81,8 +77,33 @@ def with_lengths(make: Callable[[], Any]) -> Callable[[], Built]:
 def state_alone() -> Built:
     source = sequence()
     _, state = v1.nn.dynamic_rnn(basic(), source, dtype=tf.float32)
-    tf.identity(v1.layers.flatten(state.h), name="used")
-    return Built([source], [None])
+    return Built([source], [None], [state.h])
+
+
+def bidirectional_states() -> Built:
+    source = sequence()
+    _, states = v1.nn.bidirectional_dynamic_rnn(basic(), basic(), source, dtype=tf.float32)
+    return Built([source], [None, None], [states[0].h, states[1].h])
+
+
+def with_dropout(cell: Any) -> Any:
+    keep = v1.placeholder_with_default(1.0, [], name="keep_prob")
+    return cells.DropoutWrapper(cell, keep, keep, keep, input_size=5, dtype=tf.float32)
+
+
+def variational(cell: Any) -> Any:
+    keep = v1.placeholder_with_default(1.0, [], name="keep_prob")
+    size = tf.TensorShape([5])
+    return cells.DropoutWrapper(
+        cell, keep, keep, keep, variational_recurrent=True, input_size=size, dtype=tf.float32
+    )
+
+
+def residual() -> Built:
+    """What the loop writes is the sum of the cell's input and output."""
+    source = sequence(features=3)
+    outputs, _ = v1.nn.dynamic_rnn(cells.ResidualWrapper(basic()), source, dtype=tf.float32)
+    return Built([source], [None], [outputs])
 
 
 def initial_state() -> Built:
@@ -180,11 +201,36 @@ BACKWARD = {**PLAIN, "direction": "backward"}
             id="bidirectional-lengths",
         ),
         pytest.param(
-            bidirectional(stack, 2), [FORWARD, FORWARD, BACKWARD, BACKWARD], id="bidirectional-stack"
+            bidirectional(stack, 2),
+            [FORWARD, FORWARD, BACKWARD, BACKWARD],
+            id="bidirectional-stack",
         ),
         pytest.param(
             stacked_bidirectional, [FORWARD, BACKWARD, FORWARD, BACKWARD], id="stack-bidirectional"
         ),
+        pytest.param(
+            state_alone,
+            [{**PLAIN, "final_state": {"h": "rnn/while/Exit_4:0", "c": None}}],
+            id="state-alone",
+        ),
+        pytest.param(
+            bidirectional_states,
+            [
+                {
+                    **one,
+                    "final_state": {
+                        "h": f"bidirectional_rnn/{way}/{way}/while/Exit_4:0",
+                        "c": None,
+                    },
+                }
+                for one, way in ((FORWARD, "fw"), (BACKWARD, "bw"))
+            ],
+            id="bidirectional-states",
+        ),
+        pytest.param(dynamic(lambda: with_dropout(basic())), [PLAIN], id="dropout"),
+        pytest.param(dynamic(lambda: variational(basic())), [PLAIN], id="variational-dropout"),
+        pytest.param(residual, [PLAIN], id="residual"),
+        pytest.param(dynamic(lambda: stack(with_dropout), 2), [PLAIN, PLAIN], id="stack-dropout"),
         pytest.param(dynamic(stack, 2), [PLAIN, PLAIN], id="stack"),
         pytest.param(
             dynamic(
