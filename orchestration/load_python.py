@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestration.errors import EnvironmentBuildFailed
 
-LOAD_PACKAGES = ("torch", "numpy", "safetensors", "fastjsonschema")
+LOAD_PACKAGES = ("torch", "numpy", "safetensors", "fastjsonschema", "jinja2", "matplotlib")
 
 # find_spec and metadata instead of imports: torch alone takes seconds to import.
 _PACKAGE_PROBE = """

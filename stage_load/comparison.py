@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from stage_load.samples import Sample
 
 DEFAULT_TOLERANCE = 1e-4
 """Largest difference allowed, relative to the largest magnitude that TensorFlow computed."""
@@ -41,6 +43,7 @@ class Comparison:
             (as those of a bias do), so that agreement says something of the weights before.
         misplaced: NaN or infinity stands in one of both only.
         misshapen: the shapes differ, so that there is nothing to compare.
+        sample: a little of both, of the outputs alone.
     """
 
     verdict: str
@@ -57,6 +60,7 @@ class Comparison:
     varies: bool = False
     misplaced: bool = False
     misshapen: bool = False
+    sample: Sample | None = field(default=None, compare=False, repr=False)
 
     @property
     def agrees(self) -> bool:

@@ -27,7 +27,7 @@ from stage_load.plan import Plan, make_plan
 from stage_load.proposals import proposed_rows
 from stage_load.protocol import JobEvents
 from stage_load.report import ReportInput, non_finite_documents, parity_summary, report_document
-from stage_load.report_page import report_page
+from stage_load.report_page import prepare_drawing, report_page
 from stage_load.result_files import (
     CONFIG_FILE,
     MAPPING_FILE,
@@ -71,6 +71,8 @@ def run_check(job: Job) -> dict[str, Any]:
         LoadError: as ``look_up``.
     """
     choices = look_up(job.options)
+    if job.options.prove:
+        prepare_drawing()
     return {"device": str(choices.device.device), "device_note": choices.device.note}
 
 
@@ -173,7 +175,8 @@ def _write(job: Job, outcome: _Outcome) -> dict[str, Any]:
     write_text(job.out / MAPPING_FILE, mapping_text(outcome.plan.rows))
     write_text(job.out / CONFIG_FILE, _json_text(config))
     write_text(job.out / REPORT_FILE, _json_text(report))
-    write_text(job.out / PAGE_FILE, report_page(report, outcome.plan.rows))
+    page = report_page(report, outcome.plan.rows, outcome.parity.outputs)
+    write_text(job.out / PAGE_FILE, page)
     return {
         "verdict": outcome.parity.verdict,
         "reason": outcome.parity.reason,

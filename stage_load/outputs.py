@@ -14,6 +14,7 @@ from stage_load.comparison import Comparison, compare
 from stage_load.export_reader import Export, reference_layers
 from stage_load.export_view import ExportView, split_tensor
 from stage_load.safetensors_reader import SafetensorsReader
+from stage_load.samples import take_sample
 from stage_load.tensors import to_numpy
 from stage_load.verdict import NotCompared, OutputParity
 
@@ -105,7 +106,9 @@ class _Compared:
         channels_first = graph_is_channels_first(self.export.view)
         value = self.values[position]
         moved = image_to_tf(value, expected.shape, channels_first=channels_first)
-        return compare(expected, to_numpy(_with_ones(moved, expected.shape)), self.tolerance)
+        actual = to_numpy(_with_ones(moved, expected.shape))
+        sample = take_sample(expected, actual, channels_first=channels_first)
+        return replace(compare(expected, actual, self.tolerance), sample=sample)
 
     def _before(self, name: str) -> Iterator[tuple[str, list[str]]]:
         """Yield recorded tensors that the output is computed from, with the steps in between."""

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import torch
+
 from stage_load.comparison import Comparison
-from stage_load.export_view import ExportView
+from stage_load.export_view import Endpoint, ExportView
 from stage_load.loading import NonFinite
 from stage_load.plan import Plan
 from stage_load.verdict import LayerParity, OutputParity, Parity
@@ -48,6 +51,7 @@ def report_document(report: ReportInput) -> dict[str, Any]:
         "non_finite_weights": non_finite_documents(report.non_finite),
         "batch_norm": {path: dict(values) for path, values in report.plan.settings.items()},
         "skipped": _skipped(report),
+        "provenance": _provenance(report.export),
         "warnings": list(report.warnings),
     }
 
@@ -139,6 +143,28 @@ def _coverage(report: ReportInput) -> dict[str, Any]:
         "by": dict(sorted(Counter(row.how for row in rows).items())),
         "layers": len(report.export.layers),
         "layers_placed": len(report.plan.places),
+    }
+
+
+def _provenance(export: ExportView) -> dict[str, Any]:
+    """Tell what the export was made from and what read it: nothing of time, host or path."""
+    reference = export.reference
+    return {
+        "export": dict(export.provenance),
+        "inputs": [_endpoint(endpoint) for endpoint in export.inputs],
+        "outputs": [_endpoint(endpoint) for endpoint in export.outputs],
+        "reference": {key: reference[key] for key in ("state", "reason", "seed", "feeds")},
+        "switches": [dict(switch) for switch in export.switches],
+        "versions": {"torch": str(torch.__version__), "numpy": np.__version__},
+    }
+
+
+def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
+    shape = endpoint.shape
+    return {
+        "tensor": endpoint.tensor,
+        "dtype": endpoint.dtype,
+        "shape": None if shape is None else list(shape),
     }
 
 

@@ -55,6 +55,7 @@ _INHERITED = (
     "LOGNAME",
 )
 _OOM_COUNTER = "oom_kill "
+_SOURCE_SUFFIXES = frozenset({".py", ".json", ".html", ".css", ".js"})
 # A process that left the session keeps the pipe open; nobody waits for its text.
 _TEXT_PATIENCE_S = 1.0
 # A longer line of people's text is shown in pieces.
@@ -266,7 +267,7 @@ def sources_sha256(folder: Path) -> str:
     """Hash over names and contents of a stage's files, in hexadecimal digits."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.suffix in (".py", ".json") and path.is_file():
+        if path.suffix in _SOURCE_SUFFIXES and path.is_file():
             name = path.relative_to(folder).as_posix().encode()
             content = path.read_bytes()
             digest.update(b"%d %s %d " % (len(name), name, len(content)))

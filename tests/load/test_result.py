@@ -1,20 +1,17 @@
-"""Result folders: loaded again, refused when damaged; the report for people."""
+"""Result folders: loaded again, refused when damaged; what the report counts."""
 
 from __future__ import annotations
 
-import html.parser
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from stage_load import load_model
 from stage_load.errors import DeviceUnavailable, ResultDamaged, UnknownModel
-from tests.load.export_maker import ExportMaker
 from tests.load.networks import write_model
 
 ROOT = Path(__file__).parents[2]
@@ -177,68 +174,13 @@ def test_neither_tensorflow_nor_the_host_side_is_imported(result):
         "from stage_load import load_model\n"
         f"load_model({str(result)!r}, trust_code=True)\n"
         "names = {name.partition('.')[0] for name in sys.modules}\n"
-        "unwanted = {'tensorflow', 'orchestration', 'stage_extract', 'fastjsonschema'}\n"
+        "unwanted = {'tensorflow', 'orchestration', 'stage_extract', 'fastjsonschema', 'jinja2'}\n"
         "print(sorted(names & unwanted))\n"
     )
     process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert process.stdout.strip() == "[]"
-
-
-class Page(html.parser.HTMLParser):
-    """Collects tags, attributes and text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.attributes, self.texts = [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.attributes += [name for name, _ in attributes]
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-
-EVIL = "<script>alert('x')</script>&amp;\"'"
-
-
-def test_the_page_is_safe_and_whole(load, tmp_path):
-    kernel = np.ones((3, 4), np.float32)
-    x = np.ones((2, 3), np.float32)
-    maker = ExportMaker()
-    maker.layer("dense", f"layer{EVIL}", {"kernel": kernel}, output=x @ kernel + np.float32(1))
-    maker.variable(f"unused{EVIL}", kernel, reason=f"because {EVIL}")
-    maker.input("x:0", x)
-    maker.output("y:0", x @ kernel)
-    source = "from torch import nn\n\n\ndef Net():\n    return nn.Linear(3, 4, bias=False)\n"
-    _, out = load(maker.write(tmp_path / "export"), f"{write_model(tmp_path, source)}:Net")
-    text = (out / "report.html").read_text(encoding="utf-8")
-    page = Page(text)
-    assert "script" not in page.tags
-    assert not any(name.startswith("on") for name in page.attributes)
-    assert not {"src", "href"} & set(page.attributes)
-    assert "http" not in text
-    assert f"layer{EVIL}" in page.texts
-    assert f"because {EVIL}" in page.texts
-    assert "failed" in page.texts
-    assert page.tags.count("table") == 4
-
-
-def test_the_page_shows_what_a_person_asks(result):
-    page = Page((result / "report.html").read_text(encoding="utf-8"))
-    text = " ".join(page.texts)
-    for wanted in (
-        "proven",
-        "13 of 13",
-        "6 of 6",
-        "separable/depthwise",
-        "HWCM->(CM)1HW",
-        "The torch model computes what TensorFlow computed.",
-    ):
-        assert wanted in text, wanted
 
 
 def test_the_report_adds_up(result):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import venv
 
 import pytest
 
 from orchestration.errors import EnvironmentBuildFailed
-from orchestration.load_python import check_load_python
+from orchestration.load_python import LOAD_PACKAGES, check_load_python
 
 
 def test_a_load_python_without_torch_is_told_what_it_lacks(tmp_path):
@@ -15,7 +16,7 @@ def test_a_load_python_without_torch_is_told_what_it_lacks(tmp_path):
     python = tmp_path / "empty" / "bin" / "python"
     with pytest.raises(EnvironmentBuildFailed) as caught:
         check_load_python(python)
-    assert "lacks torch, numpy, safetensors, fastjsonschema" in caught.value.happened
+    assert f"lacks {', '.join(LOAD_PACKAGES)}" in caught.value.happened
     assert f"{python} -m pip install torch numpy" in caught.value.remedy
 
 
@@ -38,7 +39,8 @@ def test_a_load_python_that_does_not_serve(tmp_path, script, text):
 
 def test_the_versions_of_a_good_load_python_are_told(tmp_path):
     python = tmp_path / "python"
-    packages = '{"torch": "2.1.0", "numpy": "1.26", "safetensors": "0.4", "fastjsonschema": "2"}'
+    versions = dict.fromkeys(LOAD_PACKAGES, "1") | {"torch": "2.1.0"}
+    packages = json.dumps(versions)
     python.write_text(f'#!/bin/sh\necho \'{{"version": [3, 10, 4], "packages": {packages}}}\'\n')
     python.chmod(0o755)
     assert check_load_python(python)["torch"] == "2.1.0"

@@ -210,5 +210,9 @@ def test_the_hash_of_sources_sees_names_contents_and_nothing_else(tmp_path):
     (tmp_path / "__pycache__").mkdir()
     (tmp_path / "__pycache__" / "a.cpython-311.pyc").write_text("x")
     assert sources_sha256(tmp_path) == first
+    (tmp_path / "page.html").write_text("three")
+    assert sources_sha256(tmp_path) != first
+    (tmp_path / "page.html").unlink()
+    assert sources_sha256(tmp_path) == first
     (tmp_path / "a.py").rename(tmp_path / "c.py")
     assert sources_sha256(tmp_path) != first
