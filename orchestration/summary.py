@@ -90,6 +90,8 @@ def _parity_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The proof in numbers: the worst of everything that was compared."""
     parity = result["parity"]
     yield "compared", str(result["reason"])
+    for cause in result.get("causes", ()):
+        yield "cause", str(cause)
     if parity["max_rel"] is not None:
         yield (
             "worst",

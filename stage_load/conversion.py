@@ -180,6 +180,7 @@ def _write(job: Job, outcome: _Outcome) -> dict[str, Any]:
     return {
         "verdict": outcome.parity.verdict,
         "reason": outcome.parity.reason,
+        "causes": [str(cause) for cause in outcome.parity.causes],
         "device": report["device"]["name"],
         "device_note": report["device"]["note"],
         "model": report["model"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ def report_document(report: ReportInput) -> dict[str, Any]:
         "format": FORMAT,
         "version": VERSION,
         "verdict": report.parity.verdict,
-        "reason": report.parity.reason,
+        "reason": report.parity.explained_reason,
         "model": {"name": report.model_name, "config": report.model_config},
         "device": {"name": report.device, "note": report.device_note},
         "coverage": _coverage(report),
@@ -91,6 +91,7 @@ def parity_document(parity: Parity) -> dict[str, Any]:
             {"layer": left.layer, "name": left.name, "reason": left.reason}
             for left in parity.not_compared
         ],
+        "causes": [asdict(cause) for cause in parity.causes],
     }
 
 

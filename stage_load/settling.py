@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
+from stage_load.causes.finding import find_causes
 from stage_load.confidence_check import check_confidence
 from stage_load.deciding import decide
 from stage_load.export_reader import Export
@@ -56,7 +57,8 @@ def settle(
             check_plan(parts.export.view, parts.traced, plan)
             found, parity = _loaded(parts, plan)
     check_confidence(plan, parity)
-    return plan, found, parity
+    causes = find_causes(parts.export, parts.model, parts.feed, parity)
+    return plan, found, replace(parity, causes=causes)
 
 
 def _loaded(parts: Parts, plan: Plan) -> tuple[Sequence[NonFinite], Parity]:

@@ -44,6 +44,29 @@ class NotCompared:
 
 
 @dataclass(frozen=True)
+class Cause:
+    """Why a layer, or an output, differs.
+
+    Attributes:
+        kind: ``"padding"``, ``"epsilon"``, ``"resize"``, ...: one word for programs.
+        where: the module's path, or the tensor's name.
+        text: what the graph computes, and what the module computes instead.
+        remedy: what to change in the module.
+        is_certain: the numbers show it: with the change they agree.
+    """
+
+    kind: str
+    where: str
+    text: str
+    remedy: str
+    is_certain: bool
+
+    def __str__(self) -> str:
+        likely = "" if self.is_certain else "perhaps: "
+        return f"{likely}{self.text}. {self.remedy}"
+
+
+@dataclass(frozen=True)
 class Parity:
     """What the proof found.
 
@@ -54,6 +77,7 @@ class Parity:
         layers: in forward order.
         outputs: in the order in which the model returns them.
         not_compared: what has no counterpart, or was not recorded.
+        causes: why it failed, as far as it is known.
     """
 
     verdict: str
@@ -62,6 +86,14 @@ class Parity:
     layers: tuple[LayerParity, ...] = ()
     outputs: tuple[OutputParity, ...] = ()
     not_compared: tuple[NotCompared, ...] = ()
+    causes: tuple[Cause, ...] = ()
+
+    @property
+    def explained_reason(self) -> str | None:
+        """The reason with all that is known of the causes."""
+        if self.reason is None or not self.causes:
+            return self.reason
+        return "; ".join([self.reason, *(f"cause: {cause}" for cause in self.causes)])
 
     @property
     def first_differing_layer(self) -> LayerParity | None:

@@ -153,15 +153,60 @@ def truth(extract_python: Path, load_python: Path, tmp_path: Path) -> Truth:
     return Truth(extract_python, load_python, folder)
 
 
+def _workplace(root: Path) -> Workplace:
+    cache = root / "cache" / PROJECT
+    cache.mkdir(parents=True)
+    (cache / "environments").symlink_to(environments_folder(os.environ))
+    folder = root / "work"
+    folder.mkdir()
+    return Workplace(folder, {**os.environ, "XDG_CACHE_HOME": os.fspath(root / "cache")})
+
+
 @pytest.fixture
 def workplace(tmp_path: Path) -> Workplace:
     """A workplace with the environments of this machine, and nothing in its index of exports."""
-    cache = tmp_path / "cache" / PROJECT
-    cache.mkdir(parents=True)
-    (cache / "environments").symlink_to(environments_folder(os.environ))
-    folder = tmp_path / "work"
-    folder.mkdir()
-    return Workplace(folder, {**os.environ, "XDG_CACHE_HOME": os.fspath(tmp_path / "cache")})
+    return _workplace(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_workplace(
+    extract_python: Path, load_python: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Workplace]:
+    """A workplace that the tests of one file share; it goes with the last of them."""
+    root = tmp_path_factory.mktemp("shared")
+    yield _workplace(root)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def load_many(load_python: Path) -> Callable[..., dict[str, dict[str, Any]]]:
+    """Load one export into many models, one after another, by one process of stage 2."""
+
+    def run(export: Path, models: dict[str, str], scratch: Path) -> dict[str, dict[str, Any]]:
+        """Return the last event of each job: "done" or "failed"; what it wrote is removed."""
+        command = [os.fspath(load_python), "-m", "stage_load"]
+        pipe = subprocess.PIPE
+        found: dict[str, dict[str, Any]] = {}
+        with subprocess.Popen(
+            command, cwd=REPOSITORY, stdin=pipe, stdout=pipe, text=True
+        ) as worker:
+            assert worker.stdin is not None
+            assert worker.stdout is not None
+            for name, model in models.items():
+                out = scratch / name
+                out.mkdir(parents=True)
+                options = {"model": model, "device": "cpu"}
+                job = {"job": name, "command": "load", "export": os.fspath(export)}
+                line = json.dumps({**job, "out": os.fspath(out), "options": options})
+                worker.stdin.write(line + "\n")
+                worker.stdin.flush()
+                events = (json.loads(text) for text in worker.stdout)
+                found[name] = next(e for e in events if e["event"] in ("done", "failed"))
+                # A network's weights may take half a gigabyte each time.
+                shutil.rmtree(out)
+        return found
+
+    return run
 
 
 @pytest.fixture(scope="session")
