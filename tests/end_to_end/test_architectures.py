@@ -18,6 +18,8 @@ ARCHITECTURES = Path(__file__).resolve().parents[1] / "architectures"
 MODELS = {
     "alexnet_v2": "AlexNet",
     "densenet121": "DenseNet",
+    "inception_v1": "InceptionV1",
+    "inception_v3": "InceptionV3",
     "mobilenet_v2": "MobileNetV2",
     "resnet50": "ResNet50",
     "resnet_v1_50": "ResNetV1",
