@@ -22,8 +22,8 @@ _LOOP_ENTRIES = frozenset(("Enter", "RefEnter"))
 _LOOP_EXITS = frozenset(("Exit", "RefExit"))
 # Ops that give what they read in another arrangement: the state of a recurrent cell, for instance.
 _ARRANGING_OPS = frozenset(
-    ("Concat", "ConcatV2", "GatherNd", "Identity", "Pack", "ReverseSequence", "ReverseV2", "Slice",
-     "StridedSlice", "TensorArrayGatherV3", "Transpose")
+    ("Concat", "ConcatV2", "GatherNd", "Identity", "Pack", "ReverseSequence", "ReverseV2", "Select",
+     "Slice", "StridedSlice", "TensorArrayGatherV3", "Transpose")
 )  # fmt: skip
 ENDING_OPS = frozenset(("Sigmoid", "Softmax", "Tanh"))
 _ACTIVATIONS = frozenset(("Elu", "Relu", "Relu6", "Selu", "Sigmoid", "Softmax", "Softsign", "Tanh"))

@@ -52,7 +52,7 @@ class _Loops:
                 self._sequences.add(node_name(node.inputs[2]))
 
     def have_probe(self, tensor: str) -> bool:
-        """Tell whether a tensor starts from a loop's state and sequence, and has its variables."""
+        """Tell whether a tensor starts from a loop's state or sequence, and has its variables."""
         if not self._variables or self._graph.consumers(tensor):
             return False
         ends = self._states | self._sequences
@@ -62,4 +62,4 @@ class _Loops:
             return False
         origins = [self._table.origin(one) for node in nodes for one in node.inputs]
         mine = {origin.variable for origin in origins if origin is not None}
-        return bool(mine) and mine <= self._variables and bool(above & self._states)
+        return bool(mine) and mine <= self._variables and bool(above & ends)

@@ -16,7 +16,6 @@ from stage_extract.graph.layers import (
 )
 from stage_extract.graph.layers.layer import Forward, Layer, NoMatch, why_not_plain
 from stage_extract.graph.layers.moving_averages import MovingAverages
-from stage_extract.graph.layers.recurrent.find import KINDS as RECURRENT_KINDS
 from stage_extract.graph.layers.recurrent.find import find_recurrent
 from stage_extract.graph.machinery import SHAPE_OPS
 from stage_extract.graph.variables import CONCATENATIONS
@@ -64,16 +63,19 @@ class _LayerFinder:
 
     def find(self) -> List[Layer]:
         forward = self._forward
-        for layer in find_recurrent(forward):
-            self._add(layer)
+        recurrent = find_recurrent(forward)
+        for one in recurrent:
+            self._claimed.update(one.layer.nodes)
         for node in forward.order:
             self._match_composed(node)
         for node in forward.order:
             if node.name not in self._claimed and self._reads_variable(node):
                 self._match_single(node)
         place = {node.name: index for index, node in enumerate(forward.order)}
-        ordered = sorted(self._layers.values(), key=lambda one: place[_meeting_point(one)])
-        return [self._with_activation(layer) for layer in ordered]
+        met = [(place[one.meets], one.layer) for one in recurrent]
+        met += [(place[node_name(one.op_output)], one) for one in self._layers.values()]
+        ordered = sorted(met, key=lambda pair: pair[0])
+        return [self._with_activation(layer) for _, layer in ordered]
 
     def _match_composed(self, node: Node) -> None:
         """Match what consists of several nodes, before its parts are looked at one by one."""
@@ -149,8 +151,3 @@ class _LayerFinder:
         if use is None or use.node.op not in _ACTIVATIONS:
             return layer
         return layer._replace(activation=use.node.op)
-
-
-def _meeting_point(layer: Layer) -> str:
-    """Give the node where the forward pass meets a layer: a loop may have no result of its own."""
-    return layer.op if layer.kind in RECURRENT_KINDS else node_name(layer.op_output)

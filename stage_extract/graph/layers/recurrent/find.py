@@ -31,8 +31,8 @@ from stage_extract.graph.layers.recurrent.states import (
 from stage_extract.graph.layers.recurrent.step import Step
 from stage_extract.graph.layers.recurrent.unrolled import chain_ends, chains
 from stage_extract.graph.machinery import SHAPE_OPS
+from stage_extract.graph.traverse import ENTER_OPS
 
-KINDS = frozenset(("gru", "lstm"))
 _ADD_OPS = frozenset(("Add", "AddV2"))
 _States = Dict[str, Optional[str]]
 
@@ -57,8 +57,20 @@ class _Application(NamedTuple):
     nodes: Set[str]
 
 
-def find_recurrent(forward: Forward) -> List[Layer]:
-    """Give all recurrent layers; what they consist of is in their `nodes`."""
+class Found(NamedTuple):
+    """A recurrent layer.
+
+    Attributes:
+        layer: it; its `nodes` are what it consists of.
+        meets: the node where the forward pass meets it: a loop runs when all that enters is there.
+    """
+
+    layer: Layer
+    meets: str
+
+
+def find_recurrent(forward: Forward) -> List[Found]:
+    """Give all recurrent layers, in the order in which the forward pass meets them."""
     found: List[_Application] = []
     unrolled: List[List[Step]] = []
     for node in forward.order:
@@ -72,7 +84,21 @@ def find_recurrent(forward: Forward) -> List[Layer]:
             unrolled.append(steps)
     chosen = _understood(forward, unrolled)
     found.extend(_static(forward, chain) for chain in chains(forward, chosen))
-    return [_layer(one, found) for one in _without_probes(forward, found)]
+    kept = _without_probes(forward, found)
+    return _in_order(forward, [(one, _layer(one, found)) for one in kept])
+
+
+def _in_order(forward: Forward, layers: Sequence[Tuple[_Application, Layer]]) -> List[Found]:
+    if not layers:
+        return []
+    place = {node.name: index for index, node in enumerate(forward.order)}
+    entering = [node for node in forward.order if node.op in ENTER_OPS]
+    last_entry = {str(node.attribute("frame_name")): node.name for node in entering}
+    every = []
+    for one, layer in layers:
+        entry = last_entry.get(one.group, layer.op)
+        every.append(Found(layer, max(layer.op, entry, key=place.__getitem__)))
+    return sorted(every, key=lambda one: (place[one.meets], place[one.layer.op]))
 
 
 def _candidates(forward: Forward, node: Node) -> List[Step]:

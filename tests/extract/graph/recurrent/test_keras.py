@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, Optional, Sequence
 import pytest
 import tensorflow as tf
 
+from tests.extract.graph.graph_case import describe_built
 from tests.extract.graph.recurrent.case import Built, axes_of, check, recurrent, sequence
 
 layers = tf.keras.layers
@@ -89,6 +90,34 @@ def stacked() -> Built:
     source = sequence()
     first = layers.LSTM(4, return_sequences=True)(source)
     return Built([source], [first, None], [layers.LSTM(3)(first)])
+
+
+def test_masked_steps_are_said() -> None:
+    """What a masked step gives is a choice of Keras' own, whatever the cell computes."""
+
+    def build() -> None:
+        hidden = layers.LSTM(3)(layers.Masking()(sequence()))
+        tf.compat.v1.layers.dense(hidden, 2, name="logits")
+
+    document = describe_built(build)
+    assert [one["tensor"] for one in document["outputs"]] == ["logits/BiasAdd:0"]
+    (layer,) = recurrent(document)
+    assert (layer["input"], layer["output"]) == ("masking/mul:0", None)
+    assert layer["reason"] == "a mask leaves out some of its steps"
+    assert layer["attributes"]["final_state"] == {"h": "lstm/strided_slice_7:0", "c": None}
+
+
+def test_a_kept_state_is_the_initial_one() -> None:
+    def build() -> None:
+        source = tf.compat.v1.placeholder(tf.float32, [2, 7, 5], name="x")
+        hidden = layers.LSTM(3, stateful=True, return_sequences=True)(source)
+        tf.nn.relu(hidden, name="out")
+
+    document = describe_built(build)
+    assert [one["tensor"] for one in document["outputs"]] == ["out:0"]
+    (layer,) = recurrent(document)
+    assert layer["output"] == "lstm/transpose_1:0"
+    assert set(layer["attributes"]["initial_state"]) == {"h", "c"}
 
 
 BACKWARD = {**LSTM, "direction": "backward"}

@@ -6,8 +6,9 @@ from typing import Any, Callable, Dict, List, Sequence
 
 import pytest
 import tensorflow as tf
-from tensorflow.contrib import rnn
+from tensorflow.contrib import rnn, seq2seq
 
+from tests.extract.graph.graph_case import describe_built
 from tests.extract.graph.recurrent.case import Built, check, lengths, recurrent, sequence
 
 v1 = tf.compat.v1
@@ -249,3 +250,27 @@ def test_wrapper(build: Callable[[], Built], said: Sequence[Dict[str, Any]]) -> 
     layers = recurrent(check(build))
     found = [{key: layer["attributes"][key] for key in _SAID} for layer in layers]
     assert found == list(said)
+
+
+def test_a_decoder_comes_after_the_encoder_that_it_attends_to() -> None:
+    """Its first product needs nothing of the encoder; its loop does."""
+
+    def build() -> None:
+        source = sequence()
+        with v1.variable_scope("encoder"):
+            memory, _ = v1.nn.dynamic_rnn(basic(), source, dtype=tf.float32)
+        rows = tf.shape(source)[0]
+        with v1.variable_scope("decoder"):
+            attention = seq2seq.LuongAttention(4, memory)
+            cell = seq2seq.AttentionWrapper(cells.LSTMCell(4), attention)
+            helper = seq2seq.TrainingHelper(source, tf.fill([rows], 7))
+            state = cell.zero_state(rows, tf.float32)
+            decoded, _, _ = seq2seq.dynamic_decode(seq2seq.BasicDecoder(cell, helper, state))
+        tf.nn.softmax(decoded.rnn_output, name="out")
+
+    first, second = recurrent(describe_built(build))
+    assert (first["input"], first["output"]) == ("x:0", "encoder/rnn/transpose_1:0")
+    # What enters is joined with the attention, inside the loop.
+    assert (second["input"], second["output"]) == (None, None)
+    assert second["attributes"]["input_size"] == 5 + 3
+    assert second["reason"] == "no tensor behind the loop holds its outputs of all steps"
