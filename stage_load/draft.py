@@ -6,9 +6,20 @@ from collections.abc import Iterable
 from typing import Any
 
 from stage_load.export_view import ExportView, Variable
+from stage_load.layouts.folded import Folded
 from stage_load.layouts.registry import FAMILIES
-from stage_load.layouts.rule import AS_IS, AnyRule, Constant, Kept, Rule, RuleError, Skip
-from stage_load.mapping import FROM_CONSTANT, FROM_GRAPH, FROM_GUESS, FROM_NAME, Given, Row
+from stage_load.layouts.rule import AS_IS, Constant, Kept, Rule, RuleError, Skip
+from stage_load.layouts.rule_text import AnyRule
+from stage_load.mapping import (
+    DECIDED,
+    FROM_CONSTANT,
+    FROM_FOLD,
+    FROM_GRAPH,
+    FROM_GUESS,
+    FROM_NAME,
+    Given,
+    Row,
+)
 from stage_load.names import normalised
 from stage_load.pairing import UnitPair
 from stage_load.tf_units import OTHER, parameter_name, rule_of
@@ -60,6 +71,8 @@ class Draft:
         for entry in given:
             if entry.tf_name is not None:
                 self._given.add(entry.tf_name)
+            if isinstance(entry.rule, Folded):
+                self._given.update(entry.rule.variables)
             if entry.torch_name is None:
                 self._skip(entry)
             elif entry.tf_name is None:
@@ -102,6 +115,16 @@ class Draft:
             if tensor is not None and _is_raw(variable) and variable.name not in self._given:
                 self._named.add(variable.name)
                 self._fill(variable.name, tensor, AS_IS, FROM_NAME)
+
+    def replace(self, tf_name: str, tensor: TorchTensor, rule: AnyRule) -> None:
+        """Fill a tensor with something else than planned: a neighbour taken into it."""
+        if tensor.name not in self.filled or self.filled[tensor.name].how not in DECIDED:
+            self.filled.pop(tensor.name, None)
+            self._fill(tf_name, tensor, rule, FROM_FOLD)
+
+    def add_constant(self, tensor: TorchTensor, number: Constant) -> None:
+        """Fill a tensor that no variable fills with what leaves its layer as it is."""
+        self._fill(None, tensor, number, FROM_FOLD)
 
     def add_kept_buffers(self) -> None:
         """Keep the buffers of modules of no known family: their constructors computed them."""
@@ -162,7 +185,7 @@ class Draft:
         if tf_name is None:
             return
         if known.tf_name == tf_name:
-            self._placed.add(tf_name)
+            self._placed.update(row.variables)
         else:
             self.conflicts.append(row)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from stage_load.errors import FactoryFailed
 from stage_load.export_view import ExportView
-from stage_load.layouts.rule import RuleError, parse_rule
+from stage_load.layouts.rule import RuleError
+from stage_load.layouts.rule_text import parse_rule
 from stage_load.mapping import FROM_MODEL, Given
 from stage_load.mapping_csv import MapLine, check_mapping
 from stage_load.names import NameIndex

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stage_load.layouts.rule import AnyRule
+from stage_load.layouts.folded import Folded
+from stage_load.layouts.rule_text import AnyRule
 
 FROM_GRAPH = "graph"
 FROM_GUESS = "guessed"
@@ -13,11 +14,25 @@ FROM_MODEL = "model"
 FROM_NAME = "name"
 FROM_CONSTANT = "constant"
 FROM_REFERENCE = "reference"
+FROM_FOLD = "folded"
 PROPOSED = "proposed"
 
-HOW = (FROM_GRAPH, FROM_GUESS, FROM_MAP, FROM_MODEL, FROM_NAME, FROM_CONSTANT, FROM_REFERENCE)
+HOW = (
+    FROM_GRAPH,
+    FROM_GUESS,
+    FROM_MAP,
+    FROM_MODEL,
+    FROM_NAME,
+    FROM_CONSTANT,
+    FROM_REFERENCE,
+    FROM_FOLD,
+)
 """How a row was found: by the graph's order, by guessed kinds, by the user's file, by the model's
-own names, by equal names, as numbers that stand for an absent variable, or by the reference run."""
+own names, by equal names, as numbers that stand for an absent variable, by the reference run, or
+by taking a batch norm or a bias into its neighbour."""
+
+DECIDED = frozenset({FROM_MAP, FROM_MODEL})
+"""Decided by somebody, so that nothing else may take their place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +56,12 @@ class Row:
     torch_shape: tuple[int, ...] | None
     how: str
     confidence: float | None = None
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Every variable that the row takes: its own first."""
+        own = () if self.tf_name is None else (self.tf_name,)
+        return (*own, *self.rule.variables) if isinstance(self.rule, Folded) else own
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stage_load.errors import MappingInvalid
-from stage_load.layouts.rule import AnyRule, Constant, Kept, RuleError, Skip, parse_rule
+from stage_load.layouts.folded import Folded
+from stage_load.layouts.rule import Constant, Kept, RuleError, Skip
+from stage_load.layouts.rule_text import AnyRule, parse_rule
 from stage_load.mapping import FROM_MAP, Given, Row
 from stage_load.names import NameIndex
 
@@ -114,9 +116,20 @@ def check_mapping(
                     f"line {line.number}: {name!r} has the shape {list(known[name])}, "
                     f"the line says {list(shape)}"
                 )
+        problems += _unknown_operands(line, variables)
     if problems:
         raise _invalid(path, problems)
     return tuple(line.given for line in lines)
+
+
+def _unknown_operands(line: MapLine, variables: Mapping[str, Shape]) -> list[str]:
+    rule = line.given.rule
+    names = rule.variables if isinstance(rule, Folded) else ()
+    return [
+        f"line {line.number}: no variable {name!r} for the rule {str(rule)!r}"
+        for name in names
+        if name not in variables
+    ]
 
 
 def _cells(path: Path) -> Iterable[tuple[int, dict[str, str]]]:

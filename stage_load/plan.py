@@ -14,6 +14,7 @@ from types import MappingProxyType
 from stage_load.confidence import LEAST, Confidence, confidences
 from stage_load.draft import Draft
 from stage_load.export_view import ExportView
+from stage_load.folding import Folds, fold
 from stage_load.layouts import batch_norm
 from stage_load.mapping import FROM_REFERENCE, Given, Row
 from stage_load.pairing import UnitPair, pair_units
@@ -104,6 +105,7 @@ def make_plan(
     for pair, confidence in zip(pairs, sure, strict=True):
         how = FROM_REFERENCE if pair.tf.layer.index in moved else None
         draft.add_pair(pair, how, confidence.value)
+    folds = fold(export, left, model, pairs, draft)
     draft.add_kept_buffers()
     rows = draft.rows()
     return Plan(
@@ -111,11 +113,11 @@ def make_plan(
         conflicts=tuple(draft.conflicts),
         refusals=draft.refusals,
         settings=_settings(pairs),
-        places=_places(pairs, rows),
+        places=_places(pairs, rows, folds),
         pairs=tuple(pairs),
         open_places=_open_places(pairs, sure),
         unread=draft.unread(),
-        warnings=plan_warnings(model, pairs, draft),
+        warnings=(*plan_warnings(model, pairs, draft), *folds.warnings),
     )
 
 
@@ -184,7 +186,7 @@ def settings_of(pair: UnitPair) -> Mapping[str, float]:
     return {}
 
 
-def _places(pairs: Sequence[UnitPair], rows: Sequence[Row]) -> tuple[LayerPlace, ...]:
+def _places(pairs: Sequence[UnitPair], rows: Sequence[Row], folds: Folds) -> tuple[LayerPlace, ...]:
     """Return where each application runs: the n-th application is the module's n-th call.
 
     Only where the module holds exactly the layer's variables: one that has its bias elsewhere, or
@@ -199,6 +201,7 @@ def _places(pairs: Sequence[UnitPair], rows: Sequence[Row]) -> tuple[LayerPlace,
         and _variables_in(pair.torch, sources) == set(pair.tf.layer.variables.values())
         for call, layer in enumerate(pair.tf.applications)
     ]
+    places += [LayerPlace(layer, path, 0) for layer, path in folds.normed.items()]
     return tuple(sorted(places, key=lambda place: place.layer))
 
 

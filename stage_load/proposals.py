@@ -27,7 +27,7 @@ def _unfilled(model: TorchModel, plan: Plan) -> Iterator[Row]:
 
 
 def _unplaced(export: ExportView, plan: Plan) -> Iterator[Row]:
-    placed = {row.tf_name for row in plan.rows}
+    placed = {name for row in plan.rows for name in row.variables}
     for name, variable in export.variables.items():
         if variable.layers and name not in placed:
             yield Row(name, None, Undecided(), variable.shape, None, PROPOSED)

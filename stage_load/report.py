@@ -138,7 +138,7 @@ def _coverage(report: ReportInput) -> dict[str, Any]:
     rows = report.plan.rows
     return {
         "variables": len(report.export.variables),
-        "variables_loaded": len({row.tf_name for row in rows if row.tf_name and row.torch_name}),
+        "variables_loaded": len({v for row in rows if row.torch_name for v in row.variables}),
         "torch_tensors": sum(row.torch_name is not None for row in rows),
         "parameters": report.parameters,
         "by": dict(sorted(Counter(row.how for row in rows).items())),

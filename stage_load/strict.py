@@ -114,12 +114,13 @@ def _without_rule(export: ExportView, plan: Plan) -> list[Misfit]:
 
 def _left_over(export: ExportView, plan: Plan) -> list[Variable]:
     """Return the variables that the graph reads and that have no place."""
-    placed = {row.tf_name for row in (*plan.rows, *plan.conflicts)} | set(plan.refusals)
+    placed = {name for row in (*plan.rows, *plan.conflicts) for name in row.variables}
+    placed |= set(plan.refusals)
     return [v for v in export.variables.values() if v.layers and v.name not in placed]
 
 
 def _free_variables(export: ExportView, plan: Plan) -> list[str]:
-    placed = {row.tf_name for row in plan.rows}
+    placed = {name for row in plan.rows for name in row.variables}
     return [name for name in export.variables if name not in placed]
 
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stage_load.layouts.folded import Folded
 from stage_load.layouts.rule import Constant, Rule
 from stage_load.mapping import Row
 from stage_load.safetensors_header import TensorEntry
@@ -58,6 +59,9 @@ def fill_tensors(
                 entry = reader.entries[row.tf_name]
                 _take_dtype(target, TORCH_DTYPES[entry.dtype])
                 _fill_from_file(target, row.rule, entry, reader, staging)
+            elif row.tf_name is not None and isinstance(row.rule, Folded):
+                value = row.rule.apply(reader.read(row.tf_name), reader.read)
+                target.copy_(torch.from_numpy(value))
             elif isinstance(row.rule, Constant):
                 target.copy_(torch.tensor(row.rule.value).to(target))
             filled(row, target)

@@ -27,12 +27,14 @@ class TorchUnit:
             family, whose tensors keep the axes that its author gave them.
         tensors: own name (``"weight"``) -> tensor; a tied one under its first name in the model.
         calls: how often it ran; 0 when it did not, or the model was not run.
+        epsilon: the module's own ``eps``, if it has one.
     """
 
     path: str
     kind: str | None
     tensors: Mapping[str, TorchTensor]
     calls: int
+    epsilon: float | None = None
 
 
 @dataclass(frozen=True)

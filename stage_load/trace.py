@@ -46,11 +46,17 @@ def trace_model(model: nn.Module, inputs: Sequence[Tensor] | None) -> TorchModel
             kind=module_kind(modules[path], owned[path]),
             tensors=MappingProxyType(owned[path]),
             calls=calls.get(path, 0),
+            epsilon=_epsilon(modules[path]),
         )
         for path in ran
     )
     flow = None if note else watch.flow
     return TorchModel(units, MappingProxyType(tensors), aliases, note or None, flow)
+
+
+def _epsilon(module: nn.Module) -> float | None:
+    value = getattr(module, "eps", None)
+    return float(value) if isinstance(value, float | int) else None
 
 
 def state_tensors(model: nn.Module) -> dict[str, Tensor]:

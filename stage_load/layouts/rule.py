@@ -24,10 +24,8 @@ KEPT_TEXT = "kept"
 SKIP_TEXT = "skip"
 UNDECIDED_TEXT = "?"
 
-_ARROW = "->"
-_PATTERN = re.compile(r"(?:[A-Z]|1|\((?:[A-Z])+\))+")
+ARROW = "->"
 _AXIS = re.compile(r"\(([A-Z]+)\)|([A-Z]|1)")
-_SIZE = re.compile(r"([A-Z])=([1-9][0-9]*)")
 
 
 class RuleError(ValueError):
@@ -69,7 +67,7 @@ class Rule:
         if not self.source:
             return AS_IS_TEXT
         sizes = "".join(f" {letter}={size}" for letter, size in self.sizes)
-        return f"{self.source}{_ARROW}{self.target}{sizes}"
+        return f"{self.source}{ARROW}{self.target}{sizes}"
 
     def recipe(self, shape: Sequence[int]) -> Recipe:
         """Compute views and permutation for a source of this shape.
@@ -128,67 +126,13 @@ class Undecided:
         return UNDECIDED_TEXT
 
 
-AnyRule = Rule | Constant | Kept | Skip | Undecided
-
-
-@lru_cache(maxsize=1024)
-def parse_rule(text: str) -> AnyRule:
-    """Read a rule as ``str`` writes it: ``"HWIO->OIHW"``, ``"as is"``, ``"constant 1.0"``, ...
-
-    Raises:
-        RuleError: the text is no rule; the message says what is wrong with it.
-    """
-    words = text.split()
-    if words == AS_IS_TEXT.split():
-        return AS_IS
-    if words == [SKIP_TEXT]:
-        return Skip()
-    if words == [KEPT_TEXT]:
-        return Kept()
-    if words and words[0] == CONSTANT_TEXT:
-        return _parse_constant(text.strip()[len(CONSTANT_TEXT) :])
-    if words and _ARROW in words[0]:
-        return _parse_axes(words)
-    raise RuleError(
-        f"{text!r} is no rule; known are 'AXES->AXES' such as 'HWIO->OIHW', "
-        f"'{AS_IS_TEXT}', '{CONSTANT_TEXT} NUMBER', '{KEPT_TEXT}' and '{SKIP_TEXT}'"
-    )
-
-
-def _parse_constant(text: str) -> Constant:
-    try:
-        value = json.loads(text)
-        if isinstance(value, list):
-            return Constant(tuple(float(number) for number in value))
-        return Constant(float(value))
-    except (ValueError, TypeError) as error:
-        raise RuleError(f"{text.strip()!r} is neither a number nor a list of numbers") from error
-
-
-def _parse_axes(words: Sequence[str]) -> Rule:
-    source, target = words[0].split(_ARROW, 1)
-    for pattern in (source, target):
-        if not _PATTERN.fullmatch(pattern):
-            raise RuleError(f"{pattern!r} does not name axes by capital letters, 1 and brackets")
-    sizes = []
-    for word in words[1:]:
-        match = _SIZE.fullmatch(word)
-        if match is None:
-            raise RuleError(f"{word!r} is no size of an axis such as 'H=7'")
-        sizes.append((match[1], int(match[2])))
-    if sorted(_letters(source)) != sorted(_letters(target)):
-        raise RuleError(f"{source!r} and {target!r} do not have the same axes")
-    if len(set(_letters(source))) != len(_letters(source)):
-        raise RuleError(f"{source!r} names an axis twice")
-    return Rule(source, target, tuple(sizes))
-
-
-def _axes(pattern: str) -> list[str]:
+def split_axes(pattern: str) -> list[str]:
     """Split ``"(HWC)1O"`` into ``["HWC", "1", "O"]``."""
     return [match[1] or match[2] for match in _AXIS.finditer(pattern)]
 
 
-def _letters(pattern: str) -> list[str]:
+def letters_of(pattern: str) -> list[str]:
+    """Return the letters of a pattern, in order."""
     return [letter for letter in pattern if letter.isalpha()]
 
 
@@ -196,20 +140,21 @@ def _letters(pattern: str) -> list[str]:
 def _recipe(rule: Rule, shape: tuple[int, ...]) -> Recipe:
     if not rule.source:
         return Recipe(shape, tuple(range(len(shape))), shape, shape)
-    axes = _axes(rule.source)
+    axes = split_axes(rule.source)
     if len(axes) != len(shape):
         raise RuleError(f"{rule} wants {len(axes)} axes, the shape {list(shape)} has {len(shape)}")
     sizes: dict[str, int] = {}
     for axis, size in zip(axes, shape, strict=True):
         sizes.update(_axis_sizes(rule, axis, size))
-    source = _letters(rule.source)
-    target = _letters(rule.target)
+    source = letters_of(rule.source)
+    target = letters_of(rule.target)
     return Recipe(
         source_view=tuple(sizes[letter] for letter in source),
         permutation=tuple(source.index(letter) for letter in target),
         target_view=tuple(sizes[letter] for letter in target),
         target_shape=tuple(
-            math.prod(sizes[letter] for letter in _letters(axis)) for axis in _axes(rule.target)
+            math.prod(sizes[letter] for letter in letters_of(axis))
+            for axis in split_axes(rule.target)
         ),
     )
 

@@ -206,9 +206,9 @@ def test_layers_that_were_not_recorded_are_listed(classifier, load, tmp_path):
 def test_everything_that_does_not_fit_is_listed_at_once(classifier, load, tmp_path):
     maker, _ = classifier
     source = CLASSIFIER_SOURCE.replace("nn.Linear(5 * 3 * 4, 7)", "nn.Linear(5 * 3 * 4, 8)")
-    source = source.replace("2, bias=False)", "2)").replace(
-        "nn.Conv2d(12, 6, 1)", "nn.Conv2d(12, 6, 1, bias=False)"
-    )
+    source = source.replace(
+        "super().__init__()", "super().__init__(); self.extra = nn.Embedding(5, 3)"
+    ).replace("nn.Conv2d(12, 6, 1)", "nn.Conv2d(12, 6, 1, bias=False)")
     model = f"{write_model(tmp_path, source)}:Classifier"
     with pytest.raises(TensorsDoNotFit) as error:
         load(maker.write(tmp_path / "export"), model)
@@ -216,9 +216,9 @@ def test_everything_that_does_not_fit_is_listed_at_once(classifier, load, tmp_pa
         "The checkpoint does not fit the model: 1 missing in the checkpoint, "
         "1 unexpected in the checkpoint, 2 misshapen.",
         "Missing in the checkpoint:",
-        "  up.bias [5]; nearest: separable/point/bias [6]",
+        "  extra.weight [5, 3]; nothing on the other side is like it",
         "Unexpected in the checkpoint:",
-        "  separable/point/bias [6]; nearest: up.bias [5]",
+        "  separable/point/bias [6]; nothing on the other side is like it",
         "Misshapen:",
         "  dense.bias [8] from logits/bias [7], which C->C makes [7]",
         "  dense.weight [8, 60] from logits/kernel [60, 7], which "
