@@ -10,6 +10,7 @@ import click
 
 from orchestration import option_types
 from orchestration import settings as s
+from orchestration.model_arguments import merged, model_argument, model_arguments_file
 
 Command = Callable[..., int]
 DEFAULT_COMMAND = "convert"
@@ -45,7 +46,23 @@ model_options = with_options(
         type=option_types.model,
         metavar="NAME",
         required=True,
-        help="unet, or file.py:Factory.",
+        help="unet, or your own: file.py:Factory or package.module:Factory.",
+    ),
+    click.option(
+        "--model-arg",
+        "model_arguments",
+        type=model_argument,
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Argument of your factory. VALUE is JSON (3, [8,16], true, null); what is no JSON is"
+        ' text (unet), and so is a quoted "3".',
+    ),
+    click.option(
+        "--model-args",
+        "model_arguments_file",
+        type=model_arguments_file,
+        metavar="FILE",
+        help="JSON object of arguments; --model-arg overrules it.",
     ),
     click.option(
         "--map", "map_file", type=EXISTING_FILE, help="Edited mapping.csv of an earlier result."
@@ -209,6 +226,7 @@ def load_options(given: Mapping[str, Any]) -> s.LoadOptions:
     """Settings of stage 2 from parsed options."""
     return s.LoadOptions(
         model=given["model"],
+        model_args=merged(given["model_arguments_file"], given["model_arguments"]),
         map=given["map_file"],
         tolerance=given["tolerance"],
         prove=given["prove"],

@@ -220,6 +220,7 @@ def _load_request(options: LoadOptions, device: str, runtime: Runtime) -> dict[s
     source = model_file(options.model)
     return {
         "model": options.model,
+        "model_args": dict(options.model_args),
         "model_file_sha256": None if source is None else sha256_of(source),
         "map_sha256": None if options.map is None else sha256_of(options.map),
         "tolerance": options.tolerance,

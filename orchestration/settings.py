@@ -90,12 +90,14 @@ class LoadOptions:
 
     Attributes:
         model: a name that stage_load knows, or "file.py:Factory".
+        model_args: keyword arguments of a user's factory, JSON values.
         map: an edited mapping.csv, or None.
         tolerance: largest accepted difference, relative to the output's scale.
         prove: compare with TensorFlow's reference run.
     """
 
     model: str
+    model_args: Mapping[str, Any] = field(default_factory=dict)
     map: Path | None = None
     tolerance: float = DEFAULT_TOLERANCE
     prove: bool = True

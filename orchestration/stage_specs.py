@@ -122,6 +122,7 @@ def _load_job_options(process: StageProcess, load: LoadOptions, device: str) -> 
     factory = load.model.rpartition(":")[2]
     return {
         "model": load.model if source is None else f"{process.path(source)}:{factory}",
+        "model_args": dict(load.model_args),
         "device": device,
         "map": None if load.map is None else process.path(load.map),
         "tolerance": load.tolerance,

@@ -58,10 +58,13 @@ def look_up(options: LoadOptions) -> Choices:
     """Find device, model and mapping file.
 
     Raises:
-        DeviceUnavailable, UnknownModel, FactoryFailed, MappingInvalid: one of them cannot be used.
+        DeviceUnavailable, UnknownModel, FactoryFailed, ModelArgumentsInvalid, MappingInvalid: one
+            of them cannot be used.
     """
     map_file = None if options.map is None else (options.map, read_mapping(options.map))
-    return Choices(choose_device(options.device), find_model(options.model), map_file)
+    device, model = choose_device(options.device), find_model(options.model)
+    model.check_arguments(options.model_args)
+    return Choices(device, model, map_file)
 
 
 def run_check(job: Job) -> dict[str, Any]:
@@ -87,7 +90,7 @@ def run_load(job: Job, events: JobEvents, stopwatch: Stopwatch) -> dict[str, Any
         export = Export(job.export)
     with export:
         with stopwatch.phase("build"):
-            prepared = choices.model.prepare(export.view)
+            prepared = choices.model.prepare(export.view, job.options.model_args)
             model = build(prepared.build, choices.device.device)
             epsilons = own_epsilons(model)
         with stopwatch.phase("plan"):

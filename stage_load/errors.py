@@ -115,3 +115,9 @@ class MatchUncertain(LoadError):
     """Layers could have another place as well, and no reference run decides between them."""
 
     exit_code = 65
+
+
+class ModelArgumentsInvalid(LoadError):
+    """The user's factory takes other arguments than those given, or the model takes none."""
+
+    exit_code = 66

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +22,7 @@ class LoadOptions:
 
     Attributes:
         model: name of a model, or file.py:Factory.
+        model_args: keyword arguments of a user's factory.
         device: auto, cpu, cuda or cuda:N.
         map: the user's mapping file, or ``None``.
         tolerance: allowed difference, relative to the largest magnitude of each output.
@@ -29,6 +30,7 @@ class LoadOptions:
     """
 
     model: str
+    model_args: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
     map: Path | None = None
     tolerance: float = DEFAULT_TOLERANCE
@@ -66,6 +68,7 @@ def _is_tolerance(value: Any) -> bool:
 _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
     {
         "model": (_is_text, "the name of a model"),
+        "model_args": (lambda value: isinstance(value, dict), "an object"),
         "device": (_is_text, "auto, cpu, cuda or cuda:N"),
         "map": (lambda value: value is None or _is_text(value), "a path or null"),
         "tolerance": (_is_tolerance, "a number of at least 0 and below 1"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
-import inspect
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from stage_load.errors import FactoryFailed, UnknownModel
+from stage_load.models.arguments import check_arguments
 from stage_load.models.neighbours import OWN_MODULE, neighbours_of
 from stage_load.names import nearest
 
@@ -35,12 +37,23 @@ class OwnFactory:
 
     text: str
     name: str
-    factory: Callable[[], Any]
+    factory: Callable[..., Any]
     source: Path | None
     neighbours: set[Path]
 
-    def make(self) -> nn.Module:
+    def check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        """Compare keyword arguments with the factory's signature.
+
+        Raises:
+            ModelArgumentsInvalid: arguments are unknown or missing.
+        """
+        check_arguments(self.text, self.factory, arguments)
+
+    def make(self, arguments: Mapping[str, Any]) -> nn.Module:
         """Call the factory; what it raises, or returns, is reported as its own.
+
+        Args:
+            arguments: handed over by name, as a copy that the factory may change.
 
         Raises:
             FactoryFailed: it raised, or returned no module.
@@ -52,11 +65,11 @@ class OwnFactory:
             beside = neighbours_of(self.source, self.neighbours)
         try:
             with beside:
-                module = self.factory()
+                module = self.factory(**copy.deepcopy(dict(arguments)))
         except (Exception, SystemExit) as error:
             raise FactoryFailed(
                 f"{self.text} raised {type(error).__name__}: {error}.",
-                "Expected a torch.nn.Module when it is called with no arguments.",
+                f"Expected a torch.nn.Module when it is called with {_shown(arguments)}.",
                 "Correct the model; its traceback is in the log.",
             ) from error
         if not isinstance(module, nn.Module):
@@ -72,7 +85,7 @@ def import_factory(text: str) -> OwnFactory:
     """Return the factory that ``text`` names.
 
     Raises:
-        UnknownModel: the file, module or name in it does not exist, or needs arguments.
+        UnknownModel: the file, module or name in it does not exist, or is nothing to call.
         FactoryFailed: importing raised an exception.
     """
     place, _, name = text.rpartition(":")
@@ -83,7 +96,12 @@ def import_factory(text: str) -> OwnFactory:
         if not hasattr(value, part):
             raise _no_such_name(place, name, value)
         value = getattr(value, part)
-    _check_signature(text, value)
+    if not callable(value):
+        raise UnknownModel(
+            f"{text} is a {type(value).__name__}, which cannot be called.",
+            "Expected a class or function that returns a torch.nn.Module.",
+            "Name the class or function.",
+        )
     return OwnFactory(text, name, value, path, neighbours)
 
 
@@ -123,21 +141,10 @@ def _import_file(path: Path, neighbours: set[Path]) -> ModuleType:
     return module
 
 
-def _check_signature(text: str, factory: Any) -> None:
-    if not callable(factory):
-        raise UnknownModel(
-            f"{text} is a {type(factory).__name__}, which cannot be called.",
-            "Expected a class or function that returns a torch.nn.Module.",
-            "Name the class or function.",
-        )
-    try:
-        inspect.signature(factory).bind()
-    except TypeError as error:
-        raise UnknownModel(
-            f"{text} cannot be called without arguments: {error}.",
-            "Expected a class or function that needs none.",
-            "Write a function without arguments that calls it with yours, and name that function.",
-        ) from error
+def _shown(arguments: Mapping[str, Any]) -> str:
+    """Return arguments as a sentence has them."""
+    texts = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in arguments.items())
+    return ", ".join(texts) or "no arguments"
 
 
 def _no_such_name(place: str, name: str, value: Any) -> UnknownModel:

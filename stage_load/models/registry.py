@@ -1,7 +1,7 @@
 """The models that a user can name, and the user's own models.
 
 A name of ``MODELS`` gives a model that reads its configuration from the export. ``file.py:Factory``
-and ``package.module:Factory`` give whatever that factory returns when it is called with no
+and ``package.module:Factory`` give whatever that factory returns when it is called with the user's
 arguments.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from stage_load.errors import UnknownModel
+from stage_load.errors import ModelArgumentsInvalid, UnknownModel
 from stage_load.models.factory import OwnFactory, import_factory
 from stage_load.models.family import ModelFamily
 
@@ -34,7 +34,8 @@ class PreparedModel:
 
     Attributes:
         name: as ``config.json`` records it.
-        config: its configuration as JSON, or ``None`` for a user's own model.
+        config: its configuration as JSON; of a user's own model the arguments of its factory, or
+            ``None`` without any.
         source: the file of a user's own model, or ``None``.
         build: makes the module.
         example_inputs: makes inputs that it accepts, or ``None`` where none are known.
@@ -57,10 +58,18 @@ class PreparedModel:
 class Model(Protocol):
     """A model that was found, before it has seen an export."""
 
-    def prepare(self, export: ExportView) -> PreparedModel:
-        """Read the configuration from an export.
+    def check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        """Look at the arguments that the user gives for the model.
 
         Raises:
+            ModelArgumentsInvalid: it takes others, or none.
+        """
+
+    def prepare(self, export: ExportView, arguments: Mapping[str, Any]) -> PreparedModel:
+        """Read the configuration from an export, or take the user's arguments for it.
+
+        Raises:
+            ModelArgumentsInvalid: as ``check_arguments``.
             ModelDoesNotFit: the export is no instance of this model.
         """
 
@@ -95,7 +104,16 @@ class _RegisteredModel:
     name: str
     family: ModelFamily[Any]
 
-    def prepare(self, export: ExportView) -> PreparedModel:
+    def check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        if arguments:
+            raise ModelArgumentsInvalid(
+                f"The model {self.name!r} was given the arguments {', '.join(arguments)}.",
+                "It takes none: it reads its configuration from the graph.",
+                "Leave --model-arg and --model-args out, or give a model of your own.",
+            )
+
+    def prepare(self, export: ExportView, arguments: Mapping[str, Any]) -> PreparedModel:
+        self.check_arguments(arguments)
         config = self.family.configure(export)
         return self._with(config, self.family.names(export, config))
 
@@ -119,17 +137,21 @@ class _OwnModel:
     name: str
     own: OwnFactory
 
-    def prepare(self, export: ExportView) -> PreparedModel:
+    def check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        self.own.check_arguments(arguments)
+
+    def prepare(self, export: ExportView, arguments: Mapping[str, Any]) -> PreparedModel:
         del export
-        return self.restore(None)
+        return self.restore(arguments)
 
     def restore(self, config: Mapping[str, Any] | None) -> PreparedModel:
-        del config
+        arguments = config or {}
+        self.check_arguments(arguments)
         return PreparedModel(
             name=self.name,
-            config=None,
+            config=arguments or None,
             source=self.own.source,
-            build=self.own.make,
+            build=lambda: self.own.make(arguments),
             example_inputs=None,
             neighbours=self.own.neighbours,
         )

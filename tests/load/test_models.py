@@ -35,7 +35,6 @@ class Net(nn.Linear):
             "no_such_package.models:Net", "no module 'no_such_package.models'", id="module"
         ),
         pytest.param("torch.nn:Linar", "has no 'Linar'; nearest: ", id="nearly-in-module"),
-        pytest.param("torch.nn:Linear", "cannot be called without arguments", id="needs-arguments"),
         pytest.param("torch:float32", "cannot be called", id="no-callable"),
     ],
 )

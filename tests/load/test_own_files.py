@@ -79,7 +79,7 @@ def test_an_environment_below_the_models_folder_is_no_neighbour(tmp_path, monkey
     write_model(packages, "VALUE = 1\n", "installed_below.py")
     monkeypatch.syspath_prepend(str(packages))
     source = "import installed_below\nfrom torch import nn\n\n\ndef make():\n    return nn.ReLU()\n"
-    model = find_model(f"{write_model(tmp_path, source)}:make").prepare(None)
+    model = find_model(f"{write_model(tmp_path, source)}:make").prepare(None, {})
     model.build()
     assert not model.neighbours
     # Imported twice, a library would register its operators twice.

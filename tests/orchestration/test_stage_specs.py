@@ -71,7 +71,9 @@ def test_an_inspection_has_nowhere_to_write(folder):
 
 def test_stage_2_sees_map_and_model_and_the_deepest_mount_comes_last(folder):
     # The result lies below the folder of the map: found there, it would be read-only.
-    load = LoadOptions(f"{folder}/net.py:Net", map=folder / "edited.csv", tolerance=0.5)
+    load = LoadOptions(
+        f"{folder}/net.py:Net", {"classes": 3}, map=folder / "edited.csv", tolerance=0.5
+    )
     export, out = folder / ".x" / "export", folder / ".x" / "result"
     spec = load_spec(export, out, load, RuntimeOptions(device="cuda:1"), ())
     assert spec.mounts == (
@@ -84,6 +86,7 @@ def test_stage_2_sees_map_and_model_and_the_deepest_mount_comes_last(folder):
     assert "CUDA_VISIBLE_DEVICES" not in spec.environment
     options = {
         "model": f"{folder}/net.py:Net",
+        "model_args": {"classes": 3},
         "device": "cuda:1",
         "map": str(folder / "edited.csv"),
         "tolerance": 0.5,
