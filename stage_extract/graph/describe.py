@@ -138,7 +138,7 @@ def _with_graph(
     finder = EndpointFinder(meta, graph, network, table, shapes, switches)
     endpoints = finder.find(options.inputs, options.outputs)
     nodes = inference_nodes(graph, endpoints.inputs, endpoints.outputs)
-    forward = Forward(nodes, table, shapes, Evaluator(graph, values))
+    forward = Forward(nodes, table, shapes, Evaluator(graph, values), meta.graph)
     layers = find_layers(forward, MovingAverages(meta, saved, variables, switches))
     names = {node.name for node in nodes}
     document = {

@@ -83,6 +83,7 @@ class Forward:
         table: the variables.
         shapes: static shapes.
         evaluator: constants under the switches of inference.
+        saved: the graph as it was saved, with what restores its variables.
     """
 
     def __init__(
@@ -91,12 +92,14 @@ class Forward:
         table: VariableTable,
         shapes: StaticShapes,
         evaluator: Evaluator,
+        saved: Graph,
     ) -> None:
         self.graph = Graph({node.name: node for node in order})
         self.order = list(order)
         self.table = table
         self.shapes = shapes
         self.evaluator = evaluator
+        self.saved = saved
 
     def plain_variable(self, tensor: str) -> Plain:
         """Give the variable behind a tensor if it arrives whole and as it is stored."""

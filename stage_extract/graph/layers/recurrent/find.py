@@ -7,6 +7,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 from stage_extract.graph.graphdef import Node
 from stage_extract.graph.layers.layer import Forward, Layer
 from stage_extract.graph.layers.recurrent.block import FUSED_OPS, match_block
+from stage_extract.graph.layers.recurrent.cudnn import CUDNN_OPS, CudnnLayer, match_cudnn
 from stage_extract.graph.layers.recurrent.dynamic import (
     carried_state,
     is_in_loop,
@@ -76,7 +77,9 @@ def find_recurrent(forward: Forward) -> List[Found]:
     for node in forward.order:
         steps = _candidates(forward, node)
         looping = [step for step in steps if is_in_loop(forward, step)]
-        if node.op in FUSED_OPS:
+        if node.op in CUDNN_OPS:
+            found.extend(_cudnn(forward, node, one) for one in match_cudnn(forward, node))
+        elif node.op in FUSED_OPS:
             found.extend(_fused(forward, step) for step in steps)
         elif looping:
             found.append(_dynamic(forward, looping[0]))
@@ -173,6 +176,21 @@ def _fused(forward: Forward, step: Step) -> _Application:
     return _Application(step, ends, initial, final, step.op, set(step.nodes))
 
 
+def _cudnn(forward: Forward, node: Node, one: CudnnLayer) -> _Application:
+    inputs = forms_before(forward, node.inputs[0], turned=one.is_backward) if one.is_first else []
+    output = f"{node.name}:0"
+    is_read = one.has_output and bool(forward.readers(output))
+    outputs = forms_after(forward, output) if is_read else []
+    missing = None if outputs else "its op gives no tensor with its outputs alone"
+    names = ("h", "c") if one.step.kind == "lstm" else ("h",)
+    initial = {name: outside(forward, node.inputs[1 + at]) for at, name in enumerate(names)}
+    # Layers of one direction are one group: what the lowest reads, the highest gives.
+    group = f"{node.name} backward" if one.is_backward else node.name
+    ends = Ends(inputs, outputs, "fused", missing=missing)
+    nodes = set(one.step.nodes)
+    return _Application(one.step, ends, initial, dict.fromkeys(names), group, nodes)
+
+
 def _without_probes(forward: Forward, found: List[_Application]) -> List[_Application]:
     """Leave out single steps that Keras makes to see the shape of what a loop will give.
 
@@ -183,10 +201,10 @@ def _without_probes(forward: Forward, found: List[_Application]) -> List[_Applic
     kept = []
     # Of a stack of cells the upper one reads what the lower one gives.
     for one in reversed(found):
-        loop = looping.get(_key(one))
-        readers = [use.node for use in forward.readers(one.step.after["h"])]
-        unread = all(node.op in SHAPE_OPS or node.name in probes for node in readers)
-        if one.ends.loop == "step" and loop is not None and unread:
+        loop = looping.get(_key(one)) if one.ends.loop == "step" else None
+        readers = [] if loop is None else forward.readers(one.step.after["h"])
+        unread = all(use.node.op in SHAPE_OPS or use.node.name in probes for use in readers)
+        if loop is not None and unread:
             loop.nodes.update(one.nodes)
             probes |= one.nodes
         else:
@@ -228,7 +246,7 @@ def _layer(one: _Application, every: Sequence[_Application]) -> Layer:
             "initial_state": states_json(one.initial),
             "final_state": states_json(one.final),
             "step_input": step.data,
-            "step_output": step.after["h"],
+            "step_output": step.after.get("h"),
         },
         nodes=frozenset(one.nodes),
         reason=reason,
