@@ -34,6 +34,7 @@ MYPY_LOWEST = "3.10"
 BENCHMARKS_OF_THE_HOST = (
     "benchmarks/__main__.py",
     "benchmarks/demo/__main__.py",
+    "benchmarks/demo/report_picture.py",
     "benchmarks/demo/terminal_picture.py",
 )
 BENCHMARKS_OF_THE_STAGES = (

@@ -155,8 +155,8 @@ def _number(value: Any, digits: int = 3) -> str:
     return value if isinstance(value, str) else f"{value:.{digits}g}"
 
 
-def _cosine(value: Any) -> str:
-    return f"{value:.9f}" if isinstance(value, float) else _number(value)
+def _cosine(value: Any, digits: int = 9) -> str:
+    return f"{value:.{digits}f}" if isinstance(value, float) else _number(value)
 
 
 def _shape(shape: Sequence[int | None] | None) -> str:

@@ -125,7 +125,7 @@ def test_the_page_shows_what_a_person_asks(load, classifier, tmp_path):
 
 def test_a_failed_proof_names_the_first_layer_in_text_and_chart(load, evil_export):
     page, text = page_of(load(*evil_export)[1])
-    assert "The first layer that differs is" in page.all_text()
+    assert f"layer 0 (layer{EVIL}, module" in page.all_text()
     assert "first that differs: 0" in text
     assert ("class", "first") in page.attributes
 
