@@ -22,7 +22,7 @@ from stage_load.torch_units import TorchUnit
 LEAST = 0.6
 """Below it a pair must be confirmed by the reference run, or by somebody."""
 
-_MOST_NEIGHBOURS = 32
+_MOST_NEIGHBOURS = 8
 """Of many equal units, each is compared with so many before and behind it."""
 
 
@@ -80,14 +80,6 @@ def _of_group(
     """Compare pairs of equal kind and shape with each other, and with modules that are left."""
     paths = [pair.torch.path for pair in pairs] + [unit.path for unit in free]
     names = NameSimilarity([pair.tf.layer.name for pair in pairs], paths)
-    rows = {
-        index: names.row(index) for index in range(len(pairs)) if len(pairs) <= _MOST_NEIGHBOURS
-    }
-
-    def alike(index: int, place: int) -> float:
-        row = rows.get(index)
-        return float((names.row(index) if row is None else row)[place])
-
     found: dict[int, Confidence] = {}
     for a, pair in enumerate(pairs):
         worst = _of_margin(pair)
@@ -95,11 +87,11 @@ def _of_group(
             other = pairs[b]
             if a == b or not _may_exchange(pair, other, dependencies):
                 continue
-            gain = alike(a, a) + alike(b, b) - alike(a, b) - alike(b, a)
+            gain = names.of(a, a) + names.of(b, b) - names.of(a, b) - names.of(b, a)
             worst = min(worst, _of_gain(gain, other.torch.path), key=lambda c: c.value)
         if pair.moved:
             for place in range(len(pairs), len(paths)):
-                gain = alike(a, a) - alike(a, place)
+                gain = names.of(a, a) - names.of(a, place)
                 worst = min(worst, _of_gain(gain, paths[place]), key=lambda c: c.value)
         found[a] = worst
     return found

@@ -36,7 +36,7 @@ class NameSimilarity:
 
     def __init__(self, left: Sequence[str], right: Sequence[str]) -> None:
         self._left = [features(name) for name in left]
-        rights = [features(name) for name in right]
+        rights = self._right = [features(name) for name in right]
         counts = Counter(word for found in (*self._left, *rights) for word in found)
         total = len(self._left) + len(rights)
         self._weights = {word: float(np.log1p(total / count)) for word, count in counts.items()}
@@ -57,6 +57,12 @@ class NameSimilarity:
         total = np.maximum(self._weight(found) + self._right_weight, 1e-6)
         alike: Row = 2 * common / total
         return alike
+
+    def of(self, left: int, right: int) -> float:
+        """Return the similarity of one left name with one right name."""
+        a, b = self._left[left], self._right[right]
+        total = self._weight(a) + self._weight(b)
+        return 2 * self._weight(a & b) / total if total else 0.0
 
     def _weight(self, found: frozenset[str]) -> float:
         return sum(self._weights[word] for word in sorted(found))

@@ -11,6 +11,7 @@ from stage_load.align import CERTAIN, Element, Match, align_with_margins
 from stage_load.assign import match_by_name, match_out_of_order
 from stage_load.branches import run_side_by_side
 from stage_load.dataflow import told_apart
+from stage_load.equal_kinds import equal_kinds
 from stage_load.export_view import ExportView
 from stage_load.tf_dataflow import tf_dataflow
 from stage_load.tf_units import OTHER, TfUnit, other_kinds
@@ -194,8 +195,11 @@ def _are_branches(export: ExportView, units: Sequence[TfUnit], members: Sequence
 
 
 def _alternatives(export: ExportView, units: Sequence[TfUnit]) -> list[list[TfUnit]]:
-    """Return the units with their guessed kinds replaced: by the first other one, the second."""
-    choices = [[unit, *other_kinds(export, unit)] for unit in units]
+    """Return the units with their kinds replaced: by the first other one, by the second.
+
+    Another kind may be what was not guessed, or compute the same.
+    """
+    choices = [[u, *other_kinds(export, u), *equal_kinds(export, u)] for u in units]
     most = max((len(choice) for choice in choices), default=1)
     return [[choice[min(n, len(choice) - 1)] for choice in choices] for n in range(1, most)]
 

@@ -15,6 +15,7 @@ def plan_warnings(model: TorchModel, pairs: Sequence[UnitPair], draft: Draft) ->
     """Return one sentence for each thing to know."""
     return (
         *_order_warnings(model, pairs, draft.rows()),
+        *_kind_warnings(pairs),
         *_row_warnings(draft),
         *_decay_warnings(pairs),
     )
@@ -43,6 +44,17 @@ def _order_warnings(model: TorchModel, pairs: Sequence[UnitPair], rows: Sequence
     if guessed:
         found.append(f"{guessed} of {len(pairs)} layers placed by guessed kinds, without a graph.")
     return found
+
+
+def _kind_warnings(pairs: Sequence[UnitPair]) -> list[str]:
+    written = [p for p in pairs if p.tf.kind != p.tf.layer.kind and not p.tf.is_guessed]
+    if not written:
+        return []
+    first = written[0]
+    return [
+        f"{_count(written, 'layer')} of another kind that computes the same, first "
+        f"{first.torch.path!r}: {first.tf.kind} for {first.tf.layer.kind}."
+    ]
 
 
 def _row_warnings(draft: Draft) -> list[str]:

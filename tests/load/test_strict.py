@@ -63,7 +63,10 @@ def test_the_error_lists_ten_thousand_tensors():
     for index in range(count):
         maker.layer("dense", f"block{index}/dense", {"kernel": zeros(2, 3)})
     model = torch_model(
-        *(unit(f"block.{index}.conv", "conv2d", weight=(3, 2, 1, 1)) for index in range(count))
+        *(
+            unit(f"block.{index}.conv", "conv2d_transpose", weight=(3, 2, 1, 1))
+            for index in range(count)
+        )
     )
     lines = lines_of(maker, model)
     assert len(lines) == 1 + 2 * (1 + count)
