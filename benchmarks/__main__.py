@@ -29,6 +29,7 @@ from benchmarks.runs import (
     describe_export,
     idle_import,
     make_fixture,
+    measure_matching,
 )
 from orchestration.environments import make_environment, recipe_for
 from orchestration.errors import OrchestrationError
@@ -129,7 +130,14 @@ def measure_all(arguments: argparse.Namespace) -> dict[str, Any]:
     (work / "fixtures").mkdir(parents=True, exist_ok=True)
     pythons = environment_pythons()
     idle = measure_idle(pythons, work / "scratch", 1 if arguments.quick else IDLE_REPEATS)
-    results: dict[str, Any] = {"machine": machine(), "idle": idle, "items": {}}
+    say("matching, 2,005 tensors")
+    matching = measure_matching(pythons.load, work / "scratch", repeats)
+    results: dict[str, Any] = {
+        "machine": machine(),
+        "idle": idle,
+        "matching": matching,
+        "items": {},
+    }
     for item in items:
         check_space(item, work)
         say(f"{item.name}: {item.description}")

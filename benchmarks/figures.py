@@ -14,6 +14,7 @@ ALLOWANCE_BYTES = 64 * MIB
 VGG16_BEYOND_IMPORT_S = 1.0
 COPY_FACTOR = 1.5
 TINY_BEYOND_IMPORT_S = 6.0
+MATCHING_S = 2.0
 
 Run = dict[str, Any]
 
@@ -164,12 +165,18 @@ _TARGETS: tuple[tuple[tuple[str, ...], str | None, Callable[[Figures], Target]],
 
 def targets(results: Mapping[str, Any]) -> list[Target]:
     """Every target that the measured items have, target by target."""
-    return [
+    found = [
         target(figures)
         for needs, item, target in _TARGETS
         for figures in item_figures(results)
         if figures.has(*needs) and item in (None, figures.name)
     ]
+    matching = results.get("matching")
+    if matching is not None:
+        taken_s = float(statistics.median(matching["wall_s"]))
+        item = f"{matching['tensors']:,} tensors"
+        found.append(Target(item, "matching: 2 s", taken_s, MATCHING_S, "s"))
+    return found
 
 
 def extrapolated_tutorial_s(results: Mapping[str, Any], tensors: int) -> float | None:

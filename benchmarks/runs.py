@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -265,6 +266,22 @@ def idle_import(python: Path, module: str, scratch: Path) -> Measurement:
     with emptied(scratch):
         command = (os.fspath(python), "-s", "-c", f"import {module}")
         return measure(command, environment=stage_environment(), cwd=scratch)
+
+
+def measure_matching(python: Path, scratch: Path, repeats: int) -> dict[str, Any]:
+    """What `benchmarks.matching` prints: `tensors`, `matched`, and `wall_s` of each repeat."""
+    with emptied(scratch):
+        command = (python, "-s", "-m", "benchmarks.matching", str(repeats))
+        finished = subprocess.run(
+            command,
+            check=True,
+            capture_output=True,
+            cwd=REPOSITORY,
+            env=stage_environment(),
+            text=True,
+        )
+    found: dict[str, Any] = json.loads(finished.stdout)
+    return found
 
 
 def make_fixture(item: Item, python: Path, folder: Path) -> None:

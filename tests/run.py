@@ -38,6 +38,7 @@ BENCHMARKS_OF_THE_HOST = (
     "benchmarks/demo/terminal_picture.py",
 )
 BENCHMARKS_OF_THE_STAGES = (
+    "benchmarks/matching.py",
     "benchmarks/models.py",
     "benchmarks/fixtures/__main__.py",
     "benchmarks/demo/predict.py",

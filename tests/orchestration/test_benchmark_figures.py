@@ -100,6 +100,12 @@ def test_target_of_every_item(
     assert (target.measured, target.limit, target.is_met) == expected
 
 
+def test_the_target_of_the_matcher() -> None:
+    measured = {**results("other", {}), "matching": {"tensors": 2005, "wall_s": [9.0, 1.5, 1.0]}}
+    [target] = targets(measured)
+    assert (target.item, target.measured, target.limit) == ("2,005 tensors", 1.5, 2.0)
+
+
 @pytest.mark.parametrize(
     ("item", "runs", "expected"),
     [
