@@ -68,6 +68,13 @@ model_options = with_options(
         "--map", "map_file", type=EXISTING_FILE, help="Edited mapping.csv of an earlier result."
     ),
     click.option(
+        "--rule",
+        "rules",
+        multiple=True,
+        metavar="RULE",
+        help=r"'REGEX -> NAME [LAYOUT]', such as 'block(\d+)/kernel -> enc.\1.weight'; repeatable.",
+    ),
+    click.option(
         "--tolerance",
         type=option_types.tolerance,
         metavar="X",
@@ -230,6 +237,7 @@ def load_options(given: Mapping[str, Any]) -> s.LoadOptions:
         map=given["map_file"],
         tolerance=given["tolerance"],
         prove=given["prove"],
+        transfer=s.TransferOptions(rules=given["rules"]),
     )
 
 

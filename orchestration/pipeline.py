@@ -225,6 +225,7 @@ def _load_request(options: LoadOptions, device: str, runtime: Runtime) -> dict[s
         "map_sha256": None if options.map is None else sha256_of(options.map),
         "tolerance": options.tolerance,
         "prove": options.prove,
+        **options.transfer.to_job(),
         "device": device,
         "loader": runtime.identity(LOAD),
     }

@@ -85,6 +85,21 @@ class ExtractOptions:
 
 
 @dataclass(frozen=True)
+class TransferOptions:
+    """What stage 2 is to do beyond loading a checkpoint as it is; patterns are checked there.
+
+    Attributes:
+        rules: "REGEX -> NAME", from variables to tensors of the model.
+    """
+
+    rules: tuple[str, ...] = ()
+
+    def to_job(self) -> dict[str, Any]:
+        """These fields of a load job's `options` object."""
+        return {"rules": list(self.rules)}
+
+
+@dataclass(frozen=True)
 class LoadOptions:
     """What stage 2 is to do with an export.
 
@@ -94,6 +109,7 @@ class LoadOptions:
         map: an edited mapping.csv, or None.
         tolerance: largest accepted difference, relative to the output's scale.
         prove: compare with TensorFlow's reference run.
+        transfer: rules by hand, and what the result may lack or shall have besides.
     """
 
     model: str
@@ -101,6 +117,7 @@ class LoadOptions:
     map: Path | None = None
     tolerance: float = DEFAULT_TOLERANCE
     prove: bool = True
+    transfer: TransferOptions = TransferOptions()
 
 
 @dataclass(frozen=True)

@@ -127,4 +127,5 @@ def _load_job_options(process: StageProcess, load: LoadOptions, device: str) -> 
         "map": None if load.map is None else process.path(load.map),
         "tolerance": load.tolerance,
         "prove": load.prove,
+        **load.transfer.to_job(),
     }

@@ -23,6 +23,7 @@ from stage_load.loading import NonFinite
 from stage_load.mapping import FROM_GUESS, FROM_MODEL, Given
 from stage_load.mapping_csv import MapLine, mapping_text, read_mapping
 from stage_load.models.registry import Model, PreparedModel, find_model
+from stage_load.name_rules import NameRule, parse_name_rules
 from stage_load.plan import Plan, make_plan
 from stage_load.proposals import proposed_rows
 from stage_load.protocol import JobEvents
@@ -52,19 +53,21 @@ class Choices:
     device: DeviceChoice
     model: Model
     map_file: tuple[Path, tuple[MapLine, ...]] | None
+    rules: tuple[NameRule, ...]
 
 
 def look_up(options: LoadOptions) -> Choices:
     """Find device, model and mapping file.
 
     Raises:
-        DeviceUnavailable, UnknownModel, FactoryFailed, ModelArgumentsInvalid, MappingInvalid: one
-            of them cannot be used.
+        DeviceUnavailable, UnknownModel, FactoryFailed, ModelArgumentsInvalid, MappingInvalid,
+            RuleInvalid: one of them cannot be used.
     """
     map_file = None if options.map is None else (options.map, read_mapping(options.map))
+    rules = parse_name_rules(options.rules)
     device, model = choose_device(options.device), find_model(options.model)
     model.check_arguments(options.model_args)
-    return Choices(device, model, map_file)
+    return Choices(device, model, map_file, rules)
 
 
 def run_check(job: Job) -> dict[str, Any]:
@@ -158,7 +161,7 @@ def _given(
     names: Mapping[str, Any] = {**prepared.names, **(getattr(model, "tf1_names", None) or {})}
     # A model of the registry can only have guessed names where there is no graph.
     how = FROM_GUESS if prepared.names and not export.view.has_graph else FROM_MODEL
-    return given_rows(export.view, traced, choices.map_file, names, how)
+    return given_rows(export.view, traced, choices.map_file, names, how, choices.rules)
 
 
 def _write(job: Job, outcome: _Outcome) -> dict[str, Any]:

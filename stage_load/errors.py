@@ -121,3 +121,9 @@ class ModelArgumentsInvalid(LoadError):
     """The user's factory takes other arguments than those given, or the model takes none."""
 
     exit_code = 66
+
+
+class RuleInvalid(LoadError):
+    """A rule of --rule cannot be read, matches nothing, or claims what another one has."""
+
+    exit_code = 67

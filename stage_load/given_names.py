@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from stage_load.errors import FactoryFailed
@@ -11,6 +11,7 @@ from stage_load.layouts.rule import RuleError
 from stage_load.layouts.rule_text import parse_rule
 from stage_load.mapping import FROM_MODEL, Given
 from stage_load.mapping_csv import MapLine, check_mapping
+from stage_load.name_rules import NameRule, apply_name_rules
 from stage_load.names import NameIndex
 from stage_load.torch_units import TorchModel
 
@@ -24,8 +25,9 @@ def given_rows(
     map_file: tuple[Path, Sequence[MapLine]] | None,
     model_names: Mapping[str, NamedTarget],
     how: str = FROM_MODEL,
+    rules: Sequence[NameRule] = (),
 ) -> tuple[Given, ...]:
-    """Return the decided rows; the user's file overrules the model.
+    """Return the decided rows; the user's file overrules the user's rules, and both the model.
 
     Args:
         export: the graph.
@@ -33,29 +35,33 @@ def given_rows(
         map_file: the user's file and its lines.
         model_names: what the model says of variables; those that the export lacks are ignored.
         how: how the model came by these names.
+        rules: the user's.
 
     Raises:
         MappingInvalid: the user's file names something that does not exist.
+        RuleInvalid: so does one of the user's rules, or it matches nothing.
         FactoryFailed: the model names something that does not exist.
     """
     by_user: tuple[Given, ...] = ()
     if map_file is not None:
         by_user = _by_user(export, model, *map_file)
-    variables = {given.tf_name for given in by_user}
-    tensors = {given.torch_name for given in by_user}
+    by_rule = apply_name_rules(rules, export, model)
     by_model = (
         _by_model(name, target, model, how)
         for name, target in model_names.items()
-        if name in export.variables and name not in variables
+        if name in export.variables
     )
-    return (
-        *by_user,
-        *(
-            given
-            for given in by_model
-            if given.torch_name not in tensors or given.torch_name is None
-        ),
-    )
+    decided = (*by_user, *_not_decided(by_rule, by_user))
+    return (*decided, *_not_decided(by_model, decided))
+
+
+def _not_decided(rows: Iterable[Given], decided: Sequence[Given]) -> Iterator[Given]:
+    """Leave out what speaks of a variable or a tensor that has been decided."""
+    variables = {given.tf_name for given in decided}
+    tensors = {given.torch_name for given in decided} - {None}
+    for given in rows:
+        if given.tf_name not in variables and given.torch_name not in tensors:
+            yield given
 
 
 def _by_user(

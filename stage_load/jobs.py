@@ -27,6 +27,7 @@ class LoadOptions:
         map: the user's mapping file, or ``None``.
         tolerance: allowed difference, relative to the largest magnitude of each output.
         prove: compare with the reference run.
+        rules: rules by hand, see ``name_rules``.
     """
 
     model: str
@@ -35,6 +36,7 @@ class LoadOptions:
     map: Path | None = None
     tolerance: float = DEFAULT_TOLERANCE
     prove: bool = True
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,10 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value)
 
 
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
 def _is_tolerance(value: Any) -> bool:
     number = isinstance(value, float | int) and not isinstance(value, bool)
     return number and 0 <= value < 1
@@ -73,6 +79,7 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
         "map": (lambda value: value is None or _is_text(value), "a path or null"),
         "tolerance": (_is_tolerance, "a number of at least 0 and below 1"),
         "prove": (lambda value: isinstance(value, bool), "true or false"),
+        "rules": (_are_texts, "a list of texts"),
     }
 )
 
@@ -125,7 +132,9 @@ def _parse_options(values: Any) -> LoadOptions:
         is_valid, expected = _OPTIONS[name]
         if not is_valid(value):
             raise _invalid(f"The option {name!r} is {value!r}.", expected)
-    given = dict(values)
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
     if given.get("map") is not None:
         given["map"] = Path(given["map"])
     return LoadOptions(**given)

@@ -10,6 +10,7 @@ from stage_load.layouts.rule_text import AnyRule
 FROM_GRAPH = "graph"
 FROM_GUESS = "guessed"
 FROM_MAP = "map"
+FROM_RULE = "rule"
 FROM_MODEL = "model"
 FROM_NAME = "name"
 FROM_CONSTANT = "constant"
@@ -21,17 +22,18 @@ HOW = (
     FROM_GRAPH,
     FROM_GUESS,
     FROM_MAP,
+    FROM_RULE,
     FROM_MODEL,
     FROM_NAME,
     FROM_CONSTANT,
     FROM_REFERENCE,
     FROM_FOLD,
 )
-"""How a row was found: by the graph's order, by guessed kinds, by the user's file, by the model's
-own names, by equal names, as numbers that stand for an absent variable, by the reference run, or
-by taking a batch norm or a bias into its neighbour."""
+"""How a row was found: by the graph's order, by guessed kinds, by the user's file, by the user's
+rules, by the model's own names, by equal names, as numbers that stand for an absent variable, by
+the reference run, or by taking a batch norm or a bias into its neighbour."""
 
-DECIDED = frozenset({FROM_MAP, FROM_MODEL})
+DECIDED = frozenset({FROM_MAP, FROM_RULE, FROM_MODEL})
 """Decided by somebody, so that nothing else may take their place."""
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from orchestration.run_paths import find_checkpoint
 from orchestration.runtimes.base import Mount
-from orchestration.settings import ExtractOptions, LoadOptions, RuntimeOptions
+from orchestration.settings import ExtractOptions, LoadOptions, RuntimeOptions, TransferOptions
 from orchestration.stage_specs import (
     check_job,
     extract_job,
@@ -72,7 +72,11 @@ def test_an_inspection_has_nowhere_to_write(folder):
 def test_stage_2_sees_map_and_model_and_the_deepest_mount_comes_last(folder):
     # The result lies below the folder of the map: found there, it would be read-only.
     load = LoadOptions(
-        f"{folder}/net.py:Net", {"classes": 3}, map=folder / "edited.csv", tolerance=0.5
+        f"{folder}/net.py:Net",
+        {"classes": 3},
+        map=folder / "edited.csv",
+        tolerance=0.5,
+        transfer=TransferOptions(rules=(r"(.*)/kernel -> \1.weight",)),
     )
     export, out = folder / ".x" / "export", folder / ".x" / "result"
     spec = load_spec(export, out, load, RuntimeOptions(device="cuda:1"), ())
@@ -91,6 +95,7 @@ def test_stage_2_sees_map_and_model_and_the_deepest_mount_comes_last(folder):
         "map": str(folder / "edited.csv"),
         "tolerance": 0.5,
         "prove": True,
+        "rules": [r"(.*)/kernel -> \1.weight"],
     }
     checking = check_job(Host(), load, "cuda:1")
     assert checking == {"job": "check", "command": "check", "options": options}
