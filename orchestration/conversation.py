@@ -201,4 +201,5 @@ def _check_end(stage: Stage, worker: Worker) -> None:
 def _stage_failure(error: Mapping[str, Any], process: StageProcess) -> StageFailed:
     """A stage's own error, with the host's paths in its texts."""
     texts = {key: process.host_text(str(error[key])) for key in ("happened", "expected", "remedy")}
-    return StageFailed({**error, **texts})
+    lines = [process.host_text(str(line)) for line in error.get("user_traceback", ())]
+    return StageFailed({**error, **texts, "user_traceback": lines})

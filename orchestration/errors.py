@@ -148,6 +148,9 @@ class StageFailed(OrchestrationError):
         self.class_name = str(error["class"])
         self.stage_exit_code = int(str(error["exit_code"]))
         self.stage_traceback = error.get("traceback")
+        # Of a user's own code, which the stage has run: for the user, not for a log.
+        lines = error.get("user_traceback")
+        self.user_traceback = [str(line) for line in lines] if isinstance(lines, list) else []
 
 
 class Terminated(BaseException):

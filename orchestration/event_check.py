@@ -66,7 +66,11 @@ def _is_exit_code(value: Any) -> bool:
 
 
 def _is_error(value: Any) -> bool:
-    return isinstance(value, dict) and _has(value, _ERROR)
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("user_traceback", []), list)
+        and _has(value, _ERROR)
+    )
 
 
 _ERROR: Mapping[str, _Check] = MappingProxyType(

@@ -7,7 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.errors import EXIT_PARITY_FAILED, OrchestrationError, error_name, exit_code_of
+from orchestration.errors import (
+    EXIT_PARITY_FAILED,
+    OrchestrationError,
+    StageFailed,
+    error_name,
+    exit_code_of,
+)
 from orchestration.printing import printable
 
 if TYPE_CHECKING:
@@ -44,7 +50,12 @@ def error_lines(error: OrchestrationError) -> list[str]:
         f"  {printable(error.happened)}",
         f"  {printable(error.expected)}",
         f"  {printable(error.remedy)}",
+        *(f"    {printable(line)}" for line in _user_traceback(error)),
     ]
+
+
+def _user_traceback(error: OrchestrationError) -> Sequence[str]:
+    return error.user_traceback if isinstance(error, StageFailed) else ()
 
 
 def check_lines(checks: Sequence[Check]) -> Iterator[tuple[str, str]]:
@@ -92,6 +103,8 @@ def _parity_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "compared", str(result["reason"])
     for cause in result.get("causes", ()):
         yield "cause", str(cause)
+    for index, line in enumerate(result.get("traceback", ())):
+        yield "" if index else "traceback", str(line)
     if parity["max_rel"] is not None:
         yield (
             "worst",

@@ -105,6 +105,8 @@ def run_load(job: Job, events: JobEvents, stopwatch: Stopwatch) -> dict[str, Any
             check_plan(export.view, traced, plan)
             plan, found, parity = settle(parts, plan, given)
         except (LayoutUnknown, MatchUncertain, TensorsDoNotFit):
+            if traced.order_note is not None:
+                events.warning(f"The model was not run: {traced.order_note}.")
             rows = proposed_rows(export.view, traced, plan)
             write_text(job.out / MAPPING_FILE, mapping_text(rows))
             raise
@@ -187,6 +189,7 @@ def _write(job: Job, outcome: _Outcome) -> dict[str, Any]:
         "verdict": outcome.parity.verdict,
         "reason": outcome.parity.reason,
         "causes": [str(cause) for cause in outcome.parity.causes],
+        "traceback": list(outcome.parity.traceback),
         "device": report["device"]["name"],
         "device_note": report["device"]["note"],
         "model": report["model"],

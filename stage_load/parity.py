@@ -56,6 +56,7 @@ def prove(
                 run.layers(),
                 (),
                 run.not_compared(),
+                traceback=error.lines,
             )
         outputs, missing = compare_outputs(export, reference, model, result, tolerance)
     parity = judge(run.layers(), outputs, (*run.not_compared(), *missing), tolerance)

@@ -92,6 +92,7 @@ def parity_document(parity: Parity) -> dict[str, Any]:
             for left in parity.not_compared
         ],
         "causes": [asdict(cause) for cause in parity.causes],
+        "traceback": list(parity.traceback),
     }
 
 

@@ -10,12 +10,22 @@ from typing import Any
 import torch
 
 from stage_load.errors import LoadError
+from stage_load.own_traceback import own_lines, own_place
 
 _MOST_MESSAGE = 300
 
 
 class ModelRaised(Exception):
-    """A model's own code raised; the message is one line."""
+    """A model's own code raised; the message is one line, and tells where.
+
+    Args:
+        error: what it raised.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        place = own_place(error)
+        super().__init__(describe_failure(error) + (f" ({place})" if place else ""))
+        self.lines = own_lines(error, short=True)
 
 
 @contextmanager
@@ -34,7 +44,7 @@ def foreign_code() -> Iterator[None]:
     except (LoadError, MemoryError, torch.OutOfMemoryError):
         raise
     except (Exception, SystemExit) as error:
-        raise ModelRaised(describe_failure(error)) from error
+        raise ModelRaised(error) from error
 
 
 def _as_written() -> AbstractContextManager[Any]:

@@ -78,6 +78,7 @@ class Parity:
         outputs: in the order in which the model returns them.
         not_compared: what has no counterpart, or was not recorded.
         causes: why it failed, as far as it is known.
+        traceback: lines of the model's own traceback, where it failed by raising.
     """
 
     verdict: str
@@ -87,6 +88,7 @@ class Parity:
     outputs: tuple[OutputParity, ...] = ()
     not_compared: tuple[NotCompared, ...] = ()
     causes: tuple[Cause, ...] = ()
+    traceback: tuple[str, ...] = ()
 
     @property
     def explained_reason(self) -> str | None:

@@ -15,6 +15,7 @@ from stage_load.conversion import run_check, run_load
 from stage_load.devices import describe_device
 from stage_load.errors import DeviceOutOfMemory, FactoryFailed, LoadError
 from stage_load.jobs import CHECK, decode_job_line, parse_job
+from stage_load.own_traceback import own_lines
 from stage_load.protocol import STAGE, EventStream, JobEvents
 from stage_load.stopwatch import Stopwatch
 
@@ -79,13 +80,15 @@ def _out_of_memory(error: Exception) -> DeviceOutOfMemory:
 def _describe(error: LoadError) -> dict[str, Any]:
     # Of an error with a known cause a traceback tells a user nothing, unless it is in their code.
     cause = error.__cause__ if isinstance(error, FactoryFailed) else None
+    own = {} if cause is None else {"user_traceback": own_lines(cause)}
     return {
         "class": type(error).__name__,
         "exit_code": error.exit_code,
         "happened": error.happened,
         "expected": error.expected,
         "remedy": error.remedy,
-        "traceback": None if cause is None else "".join(traceback.format_exception(cause)),
+        "traceback": None,
+        **own,
     }
 
 

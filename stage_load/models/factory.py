@@ -70,7 +70,7 @@ class OwnFactory:
             raise FactoryFailed(
                 f"{self.text} raised {type(error).__name__}: {error}.",
                 f"Expected a torch.nn.Module when it is called with {_shown(arguments)}.",
-                "Correct the model; its traceback is in the log.",
+                "Correct the model, or the arguments that are given for it.",
             ) from error
         if not isinstance(module, nn.Module):
             raise FactoryFailed(

@@ -168,7 +168,15 @@ def test_a_users_own_bug_is_told_with_its_traceback(tmp_path):
     path = write_model(tmp_path, "def helper():\n    raise KeyError('lost')\n\n\nhelper()\n")
     (_, failed) = serve(json.dumps({**CHECK, "options": {"model": f"{path}:Net"}}))
     assert (failed["error"]["class"], failed["error"]["exit_code"]) == ("FactoryFailed", 62)
-    assert "in helper" in failed["error"]["traceback"]
+    assert failed["error"]["traceback"] is None
+    assert failed["error"]["user_traceback"] == [
+        "Traceback (most recent call last):",
+        f'  File "{path}", line 5, in <module>',
+        "    helper()",
+        f'  File "{path}", line 2, in helper',
+        "    raise KeyError('lost')",
+        "KeyError: 'lost'",
+    ]
 
 
 def test_progress_comes_ten_times_a_second_at_most_and_at_the_end():

@@ -132,3 +132,20 @@ def test_paths_below_the_current_folder_are_shown_short(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "here")
     assert shown_path(tmp_path / "here" / "a" / "b") == "a/b"
     assert shown_path(tmp_path / "there") == str(tmp_path / "there")
+
+
+def test_the_traceback_of_a_users_code_follows_the_error():
+    texts = {"happened": "It raised.", "expected": "A module.", "remedy": "Correct it."}
+    lines = ["Traceback (most recent call last):", '  File "/a/net.py", line 3', "Odd: \x1b[2J"]
+    failure = {"class": "FactoryFailed", "exit_code": 62, **texts, "user_traceback": lines}
+    assert error_lines(StageFailed(failure))[3:] == [
+        "  Correct it.",
+        "    Traceback (most recent call last):",
+        '      File "/a/net.py", line 3',
+        r"    Odd: \x1b[2J",
+    ]
+
+
+def test_a_model_that_raised_shows_its_traceback():
+    shown = lines_of(verdict="failed", traceback=["Traceback:", "  in net.py"])
+    assert shown[4:6] == ["  traceback   Traceback:", "                in net.py"]
