@@ -8,7 +8,7 @@ from typing import Any
 from stage_load.export_view import ExportView, Variable
 from stage_load.layouts.folded import Folded
 from stage_load.layouts.registry import FAMILIES
-from stage_load.layouts.rule import AS_IS, Constant, Kept, Rule, RuleError, Skip
+from stage_load.layouts.rule import AS_IS, WHOLE, Constant, Kept, Rule, RuleError, Skip, part_of
 from stage_load.layouts.rule_text import AnyRule
 from stage_load.mapping import (
     DECIDED,
@@ -30,8 +30,8 @@ class Draft:
     """Rows being collected.
 
     Attributes:
-        filled: torch name -> its row.
-        skipped: variable that stays out on somebody's word -> its row.
+        filled: torch name -> its row, or the first of those that fill parts of it.
+        skipped: variables that stay out on somebody's word, or parts of them.
         conflicts: rows that would fill a tensor which another variable fills already.
         refusals: variable -> why there is no rule for it.
         without_gamma: paths of batch norms whose weight is a constant.
@@ -48,15 +48,21 @@ class Draft:
         self._named: set[str] = set()
         self._placed: set[str] = set()
         self.filled: dict[str, Row] = {}
-        self.skipped: dict[str, Row] = {}
+        self._more: dict[str, list[Row]] = {}
+        self.skipped: list[Row] = []
         self.conflicts: list[Row] = []
         self.refusals: dict[str, str] = {}
         self.without_gamma: list[str] = []
 
     def rows(self) -> tuple[Row, ...]:
         """Return all rows in the order of the state dict, what stays out last."""
-        filled = (self.filled[name] for name in self._model.tensors if name in self.filled)
-        return (*filled, *(row for _, row in sorted(self.skipped.items())))
+        filled = (
+            row
+            for name in self._model.tensors
+            if name in self.filled
+            for row in (self.filled[name], *self._more.get(name, ()))
+        )
+        return (*filled, *sorted(self.skipped, key=lambda row: (row.tf_name or "", str(row.rule))))
 
     def unread(self) -> tuple[str, ...]:
         """Return the variables without a row that no operation of the graph reads."""
@@ -120,6 +126,7 @@ class Draft:
         """Fill a tensor with something else than planned: a neighbour taken into it."""
         if tensor.name not in self.filled or self.filled[tensor.name].how not in DECIDED:
             self.filled.pop(tensor.name, None)
+            self._more.pop(tensor.name, None)
             self._fill(tf_name, tensor, rule, FROM_FOLD)
 
     def add_constant(self, tensor: TorchTensor, number: Constant) -> None:
@@ -136,7 +143,8 @@ class Draft:
         if entry.tf_name is not None:
             shape = self._export.variables[entry.tf_name].shape
             self._placed.add(entry.tf_name)
-            self.skipped[entry.tf_name] = Row(entry.tf_name, None, Skip(), shape, None, entry.how)
+            rule = entry.rule if isinstance(entry.rule, Skip) else Skip()
+            self.skipped.append(Row(entry.tf_name, None, rule, shape, None, entry.how))
 
     def _add_given_tensor(self, tf_name: str, torch_name: str, entry: Given) -> None:
         tensor = self._model.tensors[torch_name]
@@ -182,9 +190,14 @@ class Draft:
         shape = None if tf_name is None else self._export.variables[tf_name].shape
         row = Row(tf_name, tensor.name, rule, shape, tensor.shape, how, confidence)
         known = self.filled.setdefault(tensor.name, row)
-        if tf_name is None:
+        others = [known, *self._more.get(tensor.name, ())]
+        is_new = all((other.tf_name, str(other.rule)) != (tf_name, str(rule)) for other in others)
+        if is_new and all(part_of(other.rule) not in (WHOLE, part_of(rule)) for other in others):
+            self._more.setdefault(tensor.name, []).append(row)
+            self._placed.update(row.variables)
+        elif tf_name is None:
             return
-        if known.tf_name == tf_name:
+        elif any(other.tf_name == tf_name for other in others):
             self._placed.update(row.variables)
         else:
             self.conflicts.append(row)

@@ -52,7 +52,7 @@ def load_plan(
     """
     targets = state_tensors(model)
     names = _Names(aliases)
-    total = sum(row.torch_name is not None for row in plan.rows)
+    total = len({row.torch_name for row in plan.rows if row.torch_name is not None})
     filled = 0
 
     def fill(row: Row, tensor: Tensor) -> None:
@@ -87,10 +87,14 @@ def _layout(
     plan: Plan, names: _Names, targets: Mapping[str, Tensor], reader: SafetensorsReader
 ) -> list[tuple[str, str, tuple[int, ...]]]:
     """Return name, dtype and shape of every tensor of the file, tied ones under each name."""
+    rows: dict[str, Row] = {}
+    for row in plan.rows:
+        # Of several parts, one that a variable fills: it decides the dtype.
+        if row.torch_name is not None and (row.torch_name not in rows or row.tf_name is not None):
+            rows[row.torch_name] = row
     return [
         (name, _dtype(row, targets, reader), row.torch_shape or ())
-        for row in plan.rows
-        if row.torch_name is not None
+        for row in rows.values()
         for name in names.of(row)
     ]
 

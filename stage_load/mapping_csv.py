@@ -9,13 +9,13 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from stage_load.errors import MappingInvalid
 from stage_load.layouts.folded import Folded
-from stage_load.layouts.rule import Constant, Kept, RuleError, Skip
+from stage_load.layouts.rule import WHOLE, Constant, Kept, RuleError, Skip, part_of
 from stage_load.layouts.rule_text import AnyRule, parse_rule
 from stage_load.mapping import FROM_MAP, Given, Row
 from stage_load.names import NameIndex
@@ -70,14 +70,21 @@ def read_mapping(path: Path) -> tuple[MapLine, ...]:
             lines.append(_parse_line(number, cells))
         except RuleError as error:
             problems.append(f"line {number}: {error}")
-    first: dict[str, int] = {}
-    for line in lines:
-        name = line.given.torch_name
-        if name is not None and first.setdefault(name, line.number) != line.number:
-            problems.append(f"line {line.number}: {name!r} is filled by line {first[name]} already")
+    problems += _filled_twice(lines)
     if problems:
         raise _invalid(path, problems)
     return tuple(lines)
+
+
+def _filled_twice(lines: Iterable[MapLine]) -> Iterator[str]:
+    """Name lines that fill what an earlier one fills; parts of one tensor are checked later."""
+    first: dict[str, MapLine] = {}
+    for line in lines:
+        name = line.given.torch_name
+        before = line if name is None else first.setdefault(name, line)
+        parts = (part_of(line.given.rule), part_of(before.given.rule))
+        if before is not line and (WHOLE in parts or parts[0] == parts[1]):
+            yield f"line {line.number}: {name!r} is filled by line {before.number} already"
 
 
 def check_mapping(

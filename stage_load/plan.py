@@ -193,7 +193,9 @@ def _places(pairs: Sequence[UnitPair], rows: Sequence[Row], folds: Folds) -> tup
     somebody else's, returns another tensor than the layer. Of an operation of no known kind, what
     the module computes beside it is not known.
     """
-    sources = {row.torch_name: row.tf_name for row in rows}
+    sources: dict[str | None, set[str]] = {}
+    for row in rows:
+        sources.setdefault(row.torch_name, set()).update(filter(None, [row.tf_name]))
     places = [
         LayerPlace(layer, pair.torch.path, call)
         for pair in pairs
@@ -205,6 +207,5 @@ def _places(pairs: Sequence[UnitPair], rows: Sequence[Row], folds: Folds) -> tup
     return tuple(sorted(places, key=lambda place: place.layer))
 
 
-def _variables_in(unit: TorchUnit, sources: Mapping[str | None, str | None]) -> set[str]:
-    found = (sources.get(tensor.name) for tensor in unit.tensors.values())
-    return {name for name in found if name is not None}
+def _variables_in(unit: TorchUnit, sources: Mapping[str | None, set[str]]) -> set[str]:
+    return {name for tensor in unit.tensors.values() for name in sources.get(tensor.name, ())}

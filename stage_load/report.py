@@ -140,7 +140,7 @@ def _coverage(report: ReportInput) -> dict[str, Any]:
     return {
         "variables": len(report.export.variables),
         "variables_loaded": len({v for row in rows if row.torch_name for v in row.variables}),
-        "torch_tensors": sum(row.torch_name is not None for row in rows),
+        "torch_tensors": len({row.torch_name for row in rows if row.torch_name is not None}),
         "parameters": report.parameters,
         "by": dict(sorted(Counter(row.how for row in rows).items())),
         "layers": len(report.export.layers),

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from stage_load.errors import LayoutUnknown, TensorsDoNotFit
 from stage_load.export_view import ExportView, Variable
-from stage_load.layouts.rule import Constant, Rule, RuleError
+from stage_load.layouts.rule import RuleError
 from stage_load.mapping import Row
 from stage_load.names import NameIndex
+from stage_load.part_check import part_misfit, partly_filled, partly_used
 from stage_load.plan import Plan
 from stage_load.tf_units import rule_of
 from stage_load.torch_units import TorchModel
@@ -43,6 +44,8 @@ def check_plan(export: ExportView, model: TorchModel, plan: Plan) -> None:
         "unexpected in the checkpoint": _unexpected(export, model, plan),
         "misshapen": [m for row in plan.rows if (m := _misshapen(row)) is not None],
         "claimed twice": [_conflict(row) for row in plan.conflicts],
+        "filled in parts that do not add up": [Misfit(*f) for f in partly_filled(plan.rows)],
+        "used in part": [Misfit(*found) for found in partly_used(plan.rows)],
     }
     if any(groups.values()):
         raise _error(groups)
@@ -133,26 +136,9 @@ def _torch_shape(export: ExportView, name: str) -> Shape | None:
 
 
 def _misshapen(row: Row) -> Misfit | None:
-    """Compare the shape that a row's rule gives with the tensor's."""
-    if row.torch_name is None or row.torch_shape is None:
-        return None
-    if isinstance(row.rule, Constant):
-        count = 1 if isinstance(row.rule.value, float) else len(row.rule.value)
-        if count == 1 or row.torch_shape == (count,):
-            return None
-        return Misfit(row.torch_name, f"{list(row.torch_shape)} from {count} constants")
-    if not isinstance(row.rule, Rule) or row.tf_shape is None:
-        return None
-    source = f"from {row.tf_name} {list(row.tf_shape)}"
-    try:
-        shape = row.rule.target_shape(row.tf_shape)
-    except RuleError as error:
-        return Misfit(row.torch_name, f"{list(row.torch_shape)} {source}: {error}")
-    if shape == row.torch_shape:
-        return None
-    return Misfit(
-        row.torch_name, f"{list(row.torch_shape)} {source}, which {row.rule} makes {list(shape)}"
-    )
+    """Compare the shape that a row's rule gives with the tensor's, or with that of its part."""
+    text = None if row.torch_name is None else part_misfit(row)
+    return None if text is None else Misfit(str(row.torch_name), text)
 
 
 def _conflict(row: Row) -> Misfit:

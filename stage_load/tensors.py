@@ -48,12 +48,14 @@ def fill_tensors(
         targets: state dict name -> tensor.
         rows: what goes where; rows without a torch tensor are passed over.
         reader: the file of the variables.
-        filled: called after each tensor with its row.
+        filled: called after each tensor with its last row.
     """
     # Asked for, not touched: what is never staged takes no memory.
     staging = _Staging(reader.largest_bytes)
+    ordered = _in_file_order(rows, reader)
+    last = {row.torch_name: row for row in ordered}
     with torch.inference_mode(False), torch.no_grad():
-        for row in _in_file_order(rows, reader):
+        for row in ordered:
             target = targets[row.torch_name or ""]
             if row.tf_name is not None and isinstance(row.rule, Rule):
                 entry = reader.entries[row.tf_name]
@@ -63,8 +65,9 @@ def fill_tensors(
                 value = row.rule.apply(reader.read(row.tf_name), reader.read)
                 target.copy_(torch.from_numpy(value))
             elif isinstance(row.rule, Constant):
-                target.copy_(torch.tensor(row.rule.value).to(target))
-            filled(row, target)
+                target[row.rule.part.index] = torch.tensor(row.rule.value).to(target)
+            if last[row.torch_name] is row:
+                filled(row, target)
 
 
 def tensor_bytes(tensor: Tensor) -> memoryview:
@@ -117,8 +120,11 @@ class _Staging:
 
 
 def _in_file_order(rows: Iterable[Row], reader: SafetensorsReader) -> list[Row]:
+    # A constant may be a part of a tensor whose dtype a variable decides.
+    behind = max((entry.begin for entry in reader.entries.values()), default=0) + 1
+
     def position(row: Row) -> int:
-        return -1 if row.tf_name is None else reader.entries[row.tf_name].begin
+        return behind if row.tf_name is None else reader.entries[row.tf_name].begin
 
     return sorted((row for row in rows if row.torch_name is not None), key=position)
 
@@ -148,11 +154,13 @@ def _fill_from_file(
     staged = staging.bytes(entry.size_bytes)
     reader.read_into(entry, staged.numpy().data)
     source = staged.view(target.dtype).view(recipe.source_view).to(target.device)
-    source = source.permute(recipe.permutation)
-    if target.is_contiguous():
-        target.view(recipe.target_view).copy_(source)
-    else:
-        target.copy_(source.reshape(recipe.target_shape))
+    source = source[recipe.source_index].permute(recipe.permutation)
+    # Splitting axes is always a view, also of a part or of a tensor that is not contiguous.
+    part = target[rule.part.index].view(recipe.target_view)
+    for to, of, number in recipe.steps:
+        part[to] = source[of]
+        if number:
+            part[to] += number
 
 
 def _pieces(flat: Tensor) -> Iterator[Tensor]:

@@ -15,8 +15,11 @@ from stage_load.layouts.rule import (
     CONSTANT_TEXT,
     KEPT_TEXT,
     SKIP_TEXT,
+    WHOLE,
     Constant,
     Kept,
+    Part,
+    Range,
     Rule,
     RuleError,
     Skip,
@@ -26,6 +29,10 @@ from stage_load.layouts.rule import (
 
 _PATTERN = re.compile(r"(?:[A-Z]|1|\((?:[A-Z])+\))+")
 _SIZE = re.compile(r"([A-Z])=([1-9][0-9]*)")
+_RANGE = re.compile(r"([A-Z])=([0-9]+):([0-9]+)")
+_ORDER = re.compile(r"([A-Z])=([0-9]+(?:,[0-9]+)+)")
+_ADDED = re.compile(r"([A-Z])\+=([-+.e0-9]+(?:,[-+.e0-9]+)*)")
+_PART = re.compile(r"@((?::|[0-9]+:[0-9]+)(?:,(?::|[0-9]+:[0-9]+))*)")
 
 AnyRule = Rule | Constant | Folded | Kept | Skip | Undecided
 
@@ -38,18 +45,19 @@ def parse_rule(text: str) -> AnyRule:
         RuleError: the text is no rule; the message says what is wrong with it.
     """
     words = text.split()
-    if words == AS_IS_TEXT.split():
-        return AS_IS
-    if words == [SKIP_TEXT]:
-        return Skip()
-    if words == [KEPT_TEXT]:
-        return Kept()
-    if words and words[0] == CONSTANT_TEXT:
-        return _parse_constant(text.strip()[len(CONSTANT_TEXT) :])
     if words and words[0] == FOLDED_TEXT:
-        return parse_folded(text, lambda axes: parse_axes(axes.split()))
+        return parse_folded(text, _parse_whole)
     if words and ARROW in words[0]:
         return parse_axes(words)
+    part = _parse_part(words.pop()) if words and words[-1].startswith("@") else WHOLE
+    if words == AS_IS_TEXT.split():
+        return Rule("", "", part=part) if part.ranges else AS_IS
+    if words == [SKIP_TEXT]:
+        return Skip(part)
+    if words == [KEPT_TEXT] and part == WHOLE:
+        return Kept()
+    if words and words[0] == CONSTANT_TEXT:
+        return _parse_constant(" ".join(words[1:]), part)
     raise RuleError(
         f"{text!r} is no rule; known are 'AXES->AXES' such as 'HWIO->OIHW', "
         f"'{AS_IS_TEXT}', '{CONSTANT_TEXT} NUMBER', '{KEPT_TEXT}', '{SKIP_TEXT}' "
@@ -57,14 +65,21 @@ def parse_rule(text: str) -> AnyRule:
     )
 
 
-def _parse_constant(text: str) -> Constant:
+def _parse_constant(text: str, part: Part) -> Constant:
     try:
         value = json.loads(text)
         if isinstance(value, list):
-            return Constant(tuple(float(number) for number in value))
-        return Constant(float(value))
+            return Constant(tuple(float(number) for number in value), part)
+        return Constant(float(value), part)
     except (ValueError, TypeError) as error:
         raise RuleError(f"{text.strip()!r} is neither a number nor a list of numbers") from error
+
+
+def _parse_whole(text: str) -> Rule:
+    rule = parse_axes(text.split())
+    if rule.ranges or rule.added or rule.part.ranges:
+        raise RuleError(f"{text!r}: what is folded is taken whole")
+    return rule
 
 
 def parse_axes(words: Sequence[str]) -> Rule:
@@ -75,14 +90,103 @@ def parse_axes(words: Sequence[str]) -> Rule:
     for pattern in (source, target):
         if not _PATTERN.fullmatch(pattern):
             raise RuleError(f"{pattern!r} does not name axes by capital letters, 1 and brackets")
-    sizes = []
-    for word in words[1:]:
-        match = _SIZE.fullmatch(word)
-        if match is None:
-            raise RuleError(f"{word!r} is no size of an axis such as 'H=7'")
-        sizes.append((match[1], int(match[2])))
     if sorted(letters_of(source)) != sorted(letters_of(target)):
         raise RuleError(f"{source!r} and {target!r} do not have the same axes")
     if len(set(letters_of(source))) != len(letters_of(source)):
         raise RuleError(f"{source!r} names an axis twice")
-    return Rule(source, target, tuple(sizes))
+    found = _Words()
+    for word in words[1:]:
+        found.read(word)
+    found.check(letters_of(source))
+    return Rule(
+        source,
+        target,
+        tuple(found.sizes.items()),
+        tuple(found.ranges.items()),
+        tuple(found.orders.items()),
+        tuple(found.added.items()),
+        found.part,
+    )
+
+
+class _Words:
+    """What the words behind the patterns say."""
+
+    def __init__(self) -> None:
+        self.sizes: dict[str, int] = {}
+        self.ranges: dict[str, Range] = {}
+        self.orders: dict[str, tuple[int, ...]] = {}
+        self.added: dict[str, tuple[float, ...]] = {}
+        self.part = WHOLE
+
+    def read(self, word: str) -> None:
+        """Take one word up. Raises RuleError where it is none, or says again what is said."""
+        if word.startswith("@"):
+            _refuse_again(word, known=self.part != WHOLE)
+            self.part = _parse_part(word)
+        elif match := _SIZE.fullmatch(word):
+            _refuse_again(word, known=match[1] in self.sizes)
+            self.sizes[match[1]] = int(match[2])
+        elif match := _RANGE.fullmatch(word):
+            _refuse_again(word, known=match[1] in self.ranges)
+            self.ranges[match[1]] = _range(word, match[2], match[3])
+        elif match := _ORDER.fullmatch(word):
+            _refuse_again(word, known=match[1] in self.orders)
+            self.orders[match[1]] = _order(word, match[2])
+        elif match := _ADDED.fullmatch(word):
+            _refuse_again(word, known=match[1] in self.added)
+            self.added[match[1]] = _numbers(word, match[2])
+        else:
+            raise RuleError(
+                f"{word!r} is no size of an axis such as 'H=7', no range 'I=0:7', no order "
+                "'G=0,2,1,3', no numbers to add 'G+=0,1,0,0' and no part of the torch tensor "
+                "'@16:32'"
+            )
+
+    def check(self, letters: Sequence[str]) -> None:
+        """Refuse words that speak of no axis, or of one in two ways that do not go together."""
+        for letter in (*self.sizes, *self.ranges, *self.orders, *self.added):
+            if letter not in letters:
+                raise RuleError(f"there is no axis {letter}")
+        for letter in self.orders.keys() & self.added.keys():
+            if len(self.orders[letter]) != len(self.added[letter]):
+                raise RuleError(f"order and numbers to add of {letter} differ in length")
+
+
+def _refuse_again(word: str, *, known: bool) -> None:
+    if known:
+        raise RuleError(f"{word!r} says again what is said before")
+
+
+def _range(word: str, begin: str, end: str) -> Range:
+    if int(begin) >= int(end):
+        raise RuleError(f"{word!r}: the range is empty")
+    return int(begin), int(end)
+
+
+def _order(word: str, text: str) -> tuple[int, ...]:
+    order = tuple(map(int, text.split(",")))
+    if sorted(order) != list(range(len(order))):
+        raise RuleError(f"{word!r} does not name every index from 0 once")
+    return order
+
+
+def _numbers(word: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, text.split(",")))
+    except ValueError as error:
+        raise RuleError(f"{word!r} holds something else than numbers") from error
+
+
+def _parse_part(word: str) -> Part:
+    """Read ``"@16:32,:"``."""
+    match = _PART.fullmatch(word)
+    if match is None:
+        raise RuleError(f"{word!r} is no part of a tensor such as '@16:32' or '@:,3:6'")
+    ranges: list[Range | None] = []
+    for text in match[1].split(","):
+        begin, _, end = text.partition(":")
+        ranges.append(_range(word, begin, end) if begin else None)
+    while ranges and ranges[-1] is None:
+        ranges.pop()
+    return Part(tuple(ranges))
