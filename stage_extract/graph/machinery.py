@@ -23,6 +23,7 @@ SHAPE_OPS = frozenset(("OnesLike", "Rank", "Shape", "ShapeN", "Size", "ZerosLike
 _SHAPE_OPERANDS = {
     "BroadcastTo": (1,),
     "Conv2DBackpropInput": (0,),
+    "Conv3DBackpropInputV2": (0,),
     "ExpandDims": (1,),
     "Fill": (0,),
     "Max": (1,),
@@ -49,7 +50,8 @@ def is_gradient(node: Node) -> bool:
     if _GRADIENT_SCOPE.search(node.name):
         return True
     # A transposed convolution of the forward pass is a Conv2DBackpropInput as well.
-    return bool(_GRADIENT_OP.search(node.op)) and not node.op.endswith("BackpropInput")
+    is_transposed = node.op.endswith(("BackpropInput", "BackpropInputV2"))
+    return bool(_GRADIENT_OP.search(node.op)) and not is_transposed
 
 
 def is_update(node: Node) -> bool:

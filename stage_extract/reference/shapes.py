@@ -29,7 +29,12 @@ CHANNEL_COUNT = 3
 BAKED_BATCH_COUNT = 3
 
 # Operand that holds the sizes of a tensor with the batch in front.
-_SHAPE_OPERANDS: Mapping[str, int] = {"Conv2DBackpropInput": 0, "Fill": 0, "Reshape": 1}
+_SHAPE_OPERANDS: Mapping[str, int] = {
+    "Conv2DBackpropInput": 0,
+    "Conv3DBackpropInputV2": 0,
+    "Fill": 0,
+    "Reshape": 1,
+}
 
 BATCH, HEIGHT, WIDTH, SEQUENCE = "batch", "height", "width", "sequence"
 
@@ -173,7 +178,7 @@ def _batch_sizes(facts: GraphFacts, inputs: Sequence[DataInput]) -> List[int]:
         sizes = facts.constant(node, operand) if operand is not None else None
         if sizes is not None and sizes.ndim == 1 and sizes.size > 1 and sizes[0] > 1:
             baked[int(sizes[0])] += 1
-            is_transposed = is_transposed or node.op == "Conv2DBackpropInput"
+            is_transposed = is_transposed or node.op.startswith("Conv")
     common = [size for size, _ in sorted(baked.items(), key=lambda item: (-item[1], item[0]))]
     common = common[:BAKED_BATCH_COUNT]
     # The output shape of a transposed convolution is binding; that of a reshape may mean anything.

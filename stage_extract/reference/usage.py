@@ -41,6 +41,7 @@ _WINDOW_OPS: Mapping[Tuple[str, int], Tuple[Optional[int], int]] = {
     ("DepthwiseConv2dNative", 0): (1, -2),
     ("Conv3D", 0): (1, -2),
     ("Conv2DBackpropInput", 2): (1, -1),
+    ("Conv3DBackpropInputV2", 2): (1, -1),
     ("MaxPool", 0): (None, 0),
     ("MaxPoolV2", 0): (None, 0),
     ("AvgPool", 0): (None, 0),
@@ -133,7 +134,7 @@ def input_use(facts: GraphFacts, tensor: str, shape: Shape) -> InputUse:
 def _window_use(
     facts: GraphFacts, node: Node, operand: int, axes: Optional[Axes]
 ) -> List[WindowUse]:
-    rank = 5 if node.op == "Conv3D" else 4
+    rank = 5 if node.op.startswith("Conv3D") else 4
     axes = tuple(range(rank)) if axes is None else axes
     if len(axes) != rank:
         return []

@@ -6,7 +6,7 @@ from typing import List, NamedTuple, Optional, Set, Tuple
 
 from stage_extract.graph.graphdef import Node, node_name
 from stage_extract.graph.layers.batch_norm import Parameters, batch_norm_layer, read_parameter
-from stage_extract.graph.layers.layer import Forward, Layer, vector_axes
+from stage_extract.graph.layers.layer import Forward, Layer, is_channels_first, vector_axes
 from stage_extract.graph.layers.moving_averages import MovingAverages
 from stage_extract.graph.traverse import behind
 
@@ -43,7 +43,7 @@ def match_decomposed(forward: Forward, root: Node, moving: MovingAverages) -> Op
     is_training = not _is_read(forward, root, parameters)
     attributes = {
         "epsilon": epsilon,
-        "data_format": _data_format(forward, form, parameters),
+        "data_format": _data_format(forward, root),
         "fused": False,
         "is_training": is_training,
     }
@@ -212,9 +212,15 @@ def _scale_and_shift(forward: Forward, tensor: str, parameters: Parameters, node
     return tensor
 
 
-def _data_format(forward: Forward, form: _Form, parameters: Parameters) -> str:
-    axes = parameters.axes[parameters.variables["moving_variance"]]
-    return "NCHW" if axes == "1C11" else "NHWC"
+def _data_format(forward: Forward, root: Node) -> str:
+    """Tell by the shape in which the variance arrives, [1, C, 1 ...] where the channels are first.
+
+    It is that of the variable, or the one that a reshape gives it.
+    """
+    total = forward.graph.producer(forward.operand(root, 0))
+    shapes = [forward.shapes.of(tensor) or () for tensor in total.inputs] if total else []
+    first = any(is_channels_first(vector_axes(shape) or "") for shape in shapes)
+    return "NCHW" if first else "NHWC"
 
 
 def _behind(forward: Forward, tensor: str) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Dict, Mapping, Optional, Tuple
 
 from stage_extract.graph.graphdef import Node
-from stage_extract.graph.layers.layer import Forward, Layer
+from stage_extract.graph.layers.layer import Forward, Layer, is_channels_first
 
 BIAS_OPS = frozenset(("Add", "AddV2", "BiasAdd", "BiasAddV1"))
-_KINDS_WITH_BIAS = frozenset(("conv2d", "conv2d_transpose", "dense", "depthwise_conv2d"))
+_KINDS_WITH_BIAS = frozenset(
+    ("conv1d", "conv1d_transpose", "conv2d", "conv2d_transpose", "conv3d", "conv3d_transpose",
+     "dense", "depthwise_conv1d", "depthwise_conv2d")
+)  # fmt: skip
 
 
 def attach_or_make(forward: Forward, node: Node, by_output: Mapping[str, Layer]) -> Optional[Layer]:
@@ -52,10 +55,11 @@ def _fits(forward: Forward, node: Node, layer: Layer, variable: str, axes: str) 
     letters, sizes = layer.axes[kernel], forward.table.info[kernel].shape
     by_letter: Dict[str, int] = dict(zip(letters, sizes))
     outputs = by_letter.get("O") or by_letter["C"] * by_letter["M"]
-    if layer.attributes.get("data_format") == "NCHW" and not node.op.startswith("BiasAdd"):
+    channels_first = str(layer.attributes.get("data_format")).startswith("NC")
+    if channels_first and not node.op.startswith("BiasAdd"):
         # A plain vector would be added along the width.
         rearranged = any(forward.table.is_rearranged(tensor) for tensor in node.inputs)
-        return size == outputs and (axes == "1C11" or rearranged)
+        return size == outputs and (is_channels_first(axes) or rearranged)
     return size == outputs and _is_along_channels(forward, node, axes)
 
 
@@ -64,8 +68,8 @@ def _is_along_channels(forward: Forward, node: Node, axes: str) -> bool:
     if node.op.startswith("BiasAdd"):
         return True
     rank = forward.shapes.rank(f"{node.name}:0")
-    if axes == "1C11":
-        return rank in (4, None)
+    if is_channels_first(axes):
+        return rank in (len(axes), None)
     return rank is None or rank >= len(axes)
 
 
@@ -79,7 +83,7 @@ def _with_bias(layer: Layer, node: Node, variable: str, axes: str) -> Layer:
 
 
 def _bias_add(node: Node, variable: str, axes: str, data: str) -> Layer:
-    default = "NCHW" if axes == "1C11" else "NHWC"
+    default = "NCHW" if is_channels_first(axes) else "NHWC"
     return Layer(
         kind="bias_add",
         op=node.name,

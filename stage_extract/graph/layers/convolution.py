@@ -1,85 +1,117 @@
-"""Convolutions: plain, atrous, depthwise and transposed."""
+"""Convolutions over two and three axes, and over one: plain, atrous, depthwise and transposed."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Union
+from types import MappingProxyType
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from stage_extract.graph.graphdef import Node
-from stage_extract.graph.layers.layer import Forward, Layer, NoMatch, spatial_pair
-from stage_extract.graph.traverse import PASS_THROUGH, behind
-
-_KERNEL_AXES = {
-    "conv2d": "HWIO",
-    "depthwise_conv2d": "HWCM",
-    "conv2d_transpose": "HWOI",
-}
-_TO_BATCH = frozenset(("SpaceToBatch", "SpaceToBatchND"))
-_TO_SPACE = frozenset(("BatchToSpace", "BatchToSpaceND"))
-
-
-def match_conv2d(forward: Forward, node: Node) -> Union[Layer, NoMatch]:
-    """Match Conv2D; its kernel has the axes [kernel_h, kernel_w, in, out]."""
-    return _match(forward, node, "conv2d")
+from stage_extract.graph.layers.atrous import with_holes
+from stage_extract.graph.layers.conv1d import one_dimensional, unit_axis
+from stage_extract.graph.layers.layer import (
+    Forward,
+    Layer,
+    NoMatch,
+    spatial_places,
+    spatial_sizes,
+)
 
 
-def match_depthwise(forward: Forward, node: Node) -> Union[Layer, NoMatch]:
-    """Match DepthwiseConv2dNative; its kernel has the axes [kernel_h, kernel_w, in, multiplier]."""
-    return _match(forward, node, "depthwise_conv2d")
+class _Form(NamedTuple):
+    """What an op type says of its operands.
+
+    Attributes:
+        kind: op kind of the contract.
+        axes: of the kernel.
+        data_operand: which operand is convolved.
+        data_format: the default.
+    """
+
+    kind: str
+    axes: str
+    data_operand: int
+    data_format: str
 
 
-def match_transpose(forward: Forward, node: Node) -> Union[Layer, NoMatch]:
-    """Match Conv2DBackpropInput of a forward pass; its kernel has the axes [h, w, out, in]."""
-    layer = _match(forward, node, "conv2d_transpose", data_operand=2)
-    if isinstance(layer, NoMatch):
-        return layer
-    output_size = _output_size(forward, node, layer.attributes["data_format"])
-    attributes = {**layer.attributes, "output_size": output_size}
-    return layer._replace(attributes=attributes)
+_FORMS: Mapping[str, _Form] = MappingProxyType(
+    {
+        "Conv2D": _Form("conv2d", "HWIO", 0, "NHWC"),
+        "Conv2DBackpropInput": _Form("conv2d_transpose", "HWOI", 2, "NHWC"),
+        "Conv3D": _Form("conv3d", "DHWIO", 0, "NDHWC"),
+        "Conv3DBackpropInputV2": _Form("conv3d_transpose", "DHWOI", 2, "NDHWC"),
+        "DepthwiseConv2dNative": _Form("depthwise_conv2d", "HWCM", 0, "NHWC"),
+    }
+)
+CONVOLUTION_OPS = frozenset(_FORMS)
 
 
-def _match(forward: Forward, node: Node, kind: str, data_operand: int = 0) -> Union[Layer, NoMatch]:
-    if len(node.inputs) <= max(1, data_operand):
+class _Kernel(NamedTuple):
+    """A variable as a convolution reads it.
+
+    Attributes:
+        variable: its name.
+        shape: as the op sees it.
+        unit_axis: the spatial axis of size one that the variable lacks; None if it lacks none.
+    """
+
+    variable: str
+    shape: Tuple[int, ...]
+    unit_axis: Optional[int]
+
+
+def match_convolution(forward: Forward, node: Node) -> Union[Layer, NoMatch]:
+    """Match a convolution of a forward pass with a variable.
+
+    A kernel [width, in, out] that is given an axis of size one makes it one over a single axis:
+    TensorFlow 1 has no kernel of its own for those.
+    """
+    form = _FORMS[node.op]
+    if len(node.inputs) <= max(1, form.data_operand):
         return NoMatch(f"{node.op} lacks an operand")
-    kernel = forward.plain_variable(node.inputs[1])
-    if kernel.variable is None:
-        return NoMatch(kernel.reason or "")
-    shape = forward.table.info[kernel.variable].shape
-    if len(shape) != 4:
-        return NoMatch(f"its kernel has {len(shape)} axes instead of 4")
-    attributes = _attributes(node, list(shape[:2]))
+    kernel = _read_kernel(forward, node.inputs[1], len(form.axes))
+    if isinstance(kernel, NoMatch):
+        return kernel
+    attributes = window_attributes(forward, node, list(kernel.shape[:-2]))
     if isinstance(attributes, NoMatch):
         return attributes
     layer = Layer(
-        kind=kind,
+        kind=form.kind,
         op=node.name,
         variables={"kernel": kernel.variable},
-        axes={kernel.variable: _KERNEL_AXES[kind]},
-        input=forward.operand(node, data_operand),
+        axes={kernel.variable: form.axes},
+        input=forward.operand(node, form.data_operand),
         op_output=f"{node.name}:0",
         output=f"{node.name}:0",
         attributes=attributes,
         nodes=frozenset((node.name,)),
     )
-    return _with_atrous(forward, node, layer)
+    joined = with_holes(forward, layer)
+    if isinstance(joined, Layer) and kernel.unit_axis is not None:
+        joined = one_dimensional(forward, joined, kernel.unit_axis)
+    return _with_groups(forward, joined) if isinstance(joined, Layer) else joined
 
 
-def _attributes(node: Node, kernel_size: List[int]) -> Union[Dict[str, Any], NoMatch]:
-    data_format = node.attribute("data_format") or "NHWC"
-    strides = spatial_pair(node.attribute("strides"), data_format)
-    dilations = spatial_pair(node.attribute("dilations") or [1, 1, 1, 1], data_format)
+def window_attributes(
+    forward: Forward, node: Node, kernel_size: List[int]
+) -> Union[Dict[str, Any], NoMatch]:
+    """Give the attributes of a convolution, lists with one entry a spatial axis."""
+    form = _FORMS[node.op]
+    data_format = node.attribute("data_format") or form.data_format
+    strides = spatial_sizes(node.attribute("strides"), data_format)
+    dilations = node.attribute("dilations") or [1] * len(data_format)
+    dilations = spatial_sizes(dilations, data_format)
     padding = node.attribute("padding")
     explicit = None
     if strides is None or dilations is None:
-        return NoMatch("its strides or dilations are no four sizes")
+        return NoMatch(f"its strides or dilations are no {len(form.axes)} sizes")
     if padding == "EXPLICIT":
         flat = node.attribute("explicit_paddings")
-        first = 4 if data_format == "NCHW" else 2
-        if not isinstance(flat, list) or len(flat) != 8:
-            return NoMatch("its explicit paddings are no eight sizes")
-        explicit = [flat[first : first + 2], flat[first + 2 : first + 4]]
+        if not isinstance(flat, list) or len(flat) != 2 * len(data_format):
+            return NoMatch(f"its explicit paddings are no {2 * len(data_format)} sizes")
+        explicit = [flat[2 * place : 2 * place + 2] for place in spatial_places(data_format)]
     elif padding not in ("SAME", "VALID"):
         return NoMatch(f"its padding {padding!r} is unknown")
-    return {
+    attributes = {
         "strides": strides,
         "padding": padding,
         "explicit_padding": explicit,
@@ -87,79 +119,44 @@ def _attributes(node: Node, kernel_size: List[int]) -> Union[Dict[str, Any], NoM
         "data_format": data_format,
         "kernel_size": kernel_size,
     }
+    if form.kind.endswith("transpose"):
+        attributes["output_size"] = _output_size(forward, node, data_format)
+    return attributes
 
 
-def _with_atrous(forward: Forward, node: Node, layer: Layer) -> Union[Layer, NoMatch]:
-    """Join SpaceToBatch, convolution and BatchToSpace to one convolution with holes.
+def _read_kernel(forward: Forward, tensor: str, rank: int) -> Union[_Kernel, NoMatch]:
+    """Read a kernel that arrives as it is stored, or with one spatial axis of size one added."""
+    origin = forward.table.origin(tensor)
+    place = None if origin is None or rank != 4 else unit_axis(forward, origin)
+    if origin is not None and place is not None:
+        shape = list(forward.table.info[origin.variable].shape)
+        shape.insert(place, 1)
+        return _Kernel(origin.variable, tuple(shape), place)
+    plain = forward.plain_variable(tensor)
+    if plain.variable is None:
+        return NoMatch(plain.reason or "")
+    shape = list(forward.table.info[plain.variable].shape)
+    if len(shape) != rank:
+        return NoMatch(f"its kernel has {len(shape)} axes instead of {rank}")
+    return _Kernel(plain.variable, tuple(shape), None)
 
-    tf.nn.convolution with a dilation rate and tf.nn.atrous_conv2d are built so in TensorFlow 1.
-    """
-    before = forward.graph.producer(layer.input or "")
-    if before is None or before.op not in _TO_BATCH:
+
+def _with_groups(forward: Forward, layer: Layer) -> Layer:
+    """Tell a grouped convolution: its kernel has fewer input channels than its input."""
+    [(variable, axes)] = layer.axes.items()
+    images = forward.shapes.of(layer.input or "")
+    if not axes.endswith("IO") or not images:
         return layer
-    after = forward.sole_reader(layer.op_output)
-    if after is None or after.node.op not in _TO_SPACE:
-        return NoMatch("SpaceToBatch before it has no BatchToSpace behind it")
-    rates = _block_sizes(forward, before)
-    padding = _atrous_padding(forward, before, after.node, layer)
-    if rates is None or padding is None:
-        return NoMatch("the sizes of SpaceToBatch before it are not known before the run")
-    output = f"{after.node.name}:0"
-    return layer._replace(
-        input=forward.operand(before, 0),
-        op_output=output,
-        output=output,
-        attributes={**layer.attributes, "dilations": rates, "padding": padding},
-        nodes=frozenset((before.name, node.name, after.node.name)),
-    )
-
-
-def _block_sizes(forward: Forward, node: Node) -> Optional[List[int]]:
-    if node.op == "SpaceToBatch":
-        size = node.attribute("block_size")
-        return [size, size]
-    value = forward.evaluator.vector(node.inputs[1])
-    if value is None or len(value) != 2:
-        return None
-    return [size for size in value if size is not None]
-
-
-def _atrous_padding(forward: Forward, before: Node, after: Node, layer: Layer) -> Optional[str]:
-    """Give the padding of the whole: only SAME pads before the first pixel."""
-    paddings = forward.evaluator.value(before.inputs[-1])
-    if layer.attributes["kernel_size"] == [1, 1]:
-        return "SAME"
-    if paddings is not None and paddings.shape == (2, 2):
-        return "SAME" if (paddings[:, 0] > 0).any() else "VALID"
-    sizes_before = forward.shapes.of(before.inputs[0])
-    sizes_after = forward.shapes.of(f"{after.name}:0")
-    if sizes_before and sizes_after and None not in (*sizes_before[1:3], *sizes_after[1:3]):
-        return "SAME" if sizes_before[1:3] == sizes_after[1:3] else "VALID"
-    starts = _padding_starts(forward, before)
-    return None if starts is None else ("SAME" if any(starts) else "VALID")
-
-
-def _padding_starts(forward: Forward, before: Node) -> Optional[List[int]]:
-    """Read the first column of paddings that are put together for an image of unknown size."""
-    # with_space_to_batch cuts the spatial rows out of the table.
-    tensor = forward.operand(before, len(before.inputs) - 1)
-    table = forward.graph.producer(behind(forward.graph, tensor, PASS_THROUGH | {"StridedSlice"}))
-    if table is None or table.op != "Pack":
-        return None
-    starts = []
-    for row in table.inputs:
-        pair = forward.evaluator.vector(row)
-        if not pair or pair[0] is None:
-            return None
-        starts.append(pair[0])
-    return starts
+    channels = images[1 if layer.attributes["data_format"].startswith("NC") else -1]
+    wanted = forward.table.info[variable].shape[-2]
+    if not channels or not wanted or channels == wanted or channels % wanted:
+        return layer
+    return layer._replace(attributes={**layer.attributes, "groups": channels // wanted})
 
 
 def _output_size(forward: Forward, node: Node, data_format: str) -> Optional[List[int]]:
-    sizes = forward.evaluator.vector(node.inputs[0])
-    if sizes is None or len(sizes) != 4:
-        sizes = list(forward.shapes.of(f"{node.name}:0") or ())
-    pair = spatial_pair(sizes, data_format)
-    if pair is None:
-        pair = spatial_pair(list(forward.shapes.of(f"{node.name}:0") or ()), data_format)
-    return pair
+    stated = forward.evaluator.vector(node.inputs[0])
+    sizes = None if stated is None else spatial_sizes(stated, data_format)
+    if sizes is None:
+        sizes = spatial_sizes(list(forward.shapes.of(f"{node.name}:0") or ()), data_format)
+    return sizes

@@ -1,21 +1,13 @@
-"""Matrix products with a variable, and the flattened image that one may read."""
+"""Matrix products with a variable."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, FrozenSet, List, Optional, Tuple, Union
+from typing import FrozenSet, Optional, Tuple, Union
 
 from stage_extract.graph.graphdef import Node
+from stage_extract.graph.layers.flatten import flatten_before
 from stage_extract.graph.layers.layer import Forward, Layer, NoMatch, why_not_plain
 from stage_extract.graph.variables import Origin
-
-# Ops between a flatten and a matrix product that keep every feature in its place.
-_POINTWISE_OPS = frozenset(
-    ("Add", "AddV2", "BiasAdd", "Elu", "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3",
-     "Identity", "LeakyRelu", "Maximum", "Minimum", "Mul", "RealDiv", "Relu", "Relu6", "Selu",
-     "Sigmoid", "Softplus", "Softsign", "Sub", "Tanh")
-)  # fmt: skip
-_FLATTENING_OPS = frozenset(("Reshape", "Squeeze"))
-_MAX_STEPS = 32
 
 
 def match_dense(forward: Forward, node: Node) -> Union[Layer, NoMatch]:
@@ -33,6 +25,7 @@ def match_dense(forward: Forward, node: Node) -> Union[Layer, NoMatch]:
         return NoMatch("its variable is rearranged first")
     transposed = bool(node.attribute("transpose_b")) != swapped
     ends = _ends(forward, node, origin)
+    rows = forward.table.info[origin.variable].shape[1 if transposed else 0]
     return Layer(
         kind="dense",
         op=node.name,
@@ -41,7 +34,7 @@ def match_dense(forward: Forward, node: Node) -> Union[Layer, NoMatch]:
         input=ends[0],
         op_output=ends[1],
         output=ends[1],
-        attributes={"transpose_b": transposed, "flatten": _flatten(forward, ends[0])},
+        attributes={"transpose_b": transposed, "flatten": flatten_before(forward, ends[0], rows)},
         nodes=ends[2],
     )
 
@@ -92,62 +85,3 @@ def _ends(forward: Forward, node: Node, origin: Origin) -> Tuple[str, str, Froze
         source = forward.operand(moved, 0)
     nodes = frozenset((before.name, node.name, after.node.name))
     return source, f"{after.node.name}:0", nodes
-
-
-def _flatten(forward: Forward, tensor: str) -> Optional[Dict[str, Any]]:
-    """Give the reshape of an image to rows that lies before a product, None if there is none."""
-    for _ in range(_MAX_STEPS):
-        node = forward.graph.producer(tensor)
-        if node is None or not node.inputs:
-            return None
-        if node.op in _FLATTENING_OPS:
-            before, after = forward.shapes.of(node.inputs[0]), forward.shapes.of(tensor)
-            if before is not None and len(before) == 4 and (after is None or len(after) == 2):
-                return {
-                    "node": node.name,
-                    "shape": list(before),
-                    "data_format": _image_format(forward, node.inputs[0]),
-                }
-            if node.op != "Reshape" or before is None or len(before) != 2:
-                return None
-        elif node.op not in _POINTWISE_OPS:
-            return None
-        tensor = _data_operand(forward, node)
-    return None
-
-
-def _data_operand(forward: Forward, node: Node) -> str:
-    """Give the operand of a pointwise op that is neither a variable nor a constant."""
-    for tensor in node.inputs:
-        if forward.table.origin(tensor) is None and forward.evaluator.value(tensor) is None:
-            return tensor
-    return node.inputs[0]
-
-
-def _image_format(forward: Forward, tensor: str) -> str:
-    """Give the order of the axes of an image: as the nearest op above it that says it."""
-    permutations: List[List[Optional[int]]] = []
-    for _ in range(_MAX_STEPS):
-        node = forward.graph.producer(tensor)
-        if node is None or not node.inputs:
-            break
-        if node.op == "Transpose":
-            permutations.append(forward.evaluator.vector(node.inputs[1]) or [])
-            tensor = node.inputs[0]
-            continue
-        data_format = node.attribute("data_format")
-        if data_format in ("NCHW", "NHWC"):
-            for permutation in reversed(permutations):
-                data_format = _permuted(data_format, permutation)
-            return str(data_format)
-        operand = 2 if node.op == "Conv2DBackpropInput" else 0
-        tensor = node.inputs[min(operand, len(node.inputs) - 1)]
-    return "NHWC"
-
-
-def _permuted(data_format: str, permutation: List[Optional[int]]) -> str:
-    if permutation == [0, 2, 3, 1] and data_format == "NCHW":
-        return "NHWC"
-    if permutation == [0, 3, 1, 2] and data_format == "NHWC":
-        return "NCHW"
-    return data_format

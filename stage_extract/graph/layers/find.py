@@ -10,6 +10,7 @@ from stage_extract.graph.layers import (
     batch_norm,
     batch_norm_formula,
     bias,
+    conv1d,
     convolution,
     dense,
     embedding,
@@ -24,9 +25,7 @@ _Matched = Union[Layer, NoMatch]
 
 _READERS: Mapping[str, Callable[[Forward, Node], _Matched]] = MappingProxyType(
     {
-        "Conv2D": convolution.match_conv2d,
-        "Conv2DBackpropInput": convolution.match_transpose,
-        "DepthwiseConv2dNative": convolution.match_depthwise,
+        **dict.fromkeys(convolution.CONVOLUTION_OPS, convolution.match_convolution),
         "Gather": embedding.match_embedding,
         "GatherV2": embedding.match_embedding,
         "MatMul": dense.match_dense,
@@ -75,7 +74,7 @@ class _LayerFinder:
         met = [(place[one.meets], one.layer) for one in recurrent]
         met += [(place[node_name(one.op_output)], one) for one in self._layers.values()]
         ordered = sorted(met, key=lambda pair: pair[0])
-        return [self._with_activation(layer) for _, layer in ordered]
+        return [self._completed(layer) for _, layer in ordered]
 
     def _match_composed(self, node: Node) -> None:
         """Match what consists of several nodes, before its parts are looked at one by one."""
@@ -146,7 +145,8 @@ class _LayerFinder:
             reason=reason,
         )
 
-    def _with_activation(self, layer: Layer) -> Layer:
+    def _completed(self, layer: Layer) -> Layer:
+        layer = conv1d.with_squeeze(self._forward, layer)
         use = self._forward.sole_reader(layer.output)
         if use is None or use.node.op not in _ACTIVATIONS:
             return layer

@@ -22,7 +22,8 @@ from stage_extract.graph.traverse import behind
 from stage_extract.graph.variables import Origin, VariableTable
 
 # Shapes of a vector of channels that broadcasts over images or rows; 1 is an axis of size one.
-_VECTOR_AXES = {1: "C", 2: "1C", 3: "11C", 4: "111C"}
+_VECTOR_AXES = {1: "C", 2: "1C", 3: "11C", 4: "111C", 5: "1111C"}
+_CHANNELS_FIRST_AXES = {3: "1C1", 4: "1C11", 5: "1C111"}
 
 # Scopes that TensorFlow opens inside a layer: tf.cond, tf.nn.batch_normalization, tf.tensordot.
 _OWN_SCOPES = re.compile(r"(/(cond|batchnorm|Tensordot)(_\d+)?)+$")
@@ -162,18 +163,28 @@ def why_not_plain(origin: Origin) -> Optional[str]:
 
 def vector_axes(shape: Sequence[Optional[int]]) -> Optional[str]:
     """Give the axes of a vector of channels, None if the shape is not one."""
-    if len(shape) == 4 and shape[0] == shape[2] == shape[3] == 1 and shape[1] != 1:
-        return "1C11"
+    if len(shape) >= 3 and shape[1] != 1 and all(size == 1 for size in (shape[0], *shape[2:])):
+        return _CHANNELS_FIRST_AXES.get(len(shape))
     if len(shape) not in _VECTOR_AXES or any(size != 1 for size in shape[:-1]):
         return None
     return _VECTOR_AXES[len(shape)]
 
 
-def spatial_pair(values: Any, data_format: str) -> Optional[List[int]]:
-    """Give the two spatial entries of a list of four, None if it is not such a list."""
-    if not isinstance(values, list) or len(values) != 4:
+def is_channels_first(vector: str) -> bool:
+    """Tell whether a vector with these axes broadcasts over images [N, C, ...]."""
+    return vector in _CHANNELS_FIRST_AXES.values()
+
+
+def spatial_places(data_format: str) -> List[int]:
+    """Give the numbers of the spatial axes: [1, 2] for NHWC."""
+    return [place for place, letter in enumerate(data_format) if letter not in "NC"]
+
+
+def spatial_sizes(values: Any, data_format: str) -> Optional[List[int]]:
+    """Give the spatial entries of a list with one entry an axis, None if it is not such a list."""
+    if not isinstance(values, list) or len(values) != len(data_format):
         return None
-    pair = values[2:] if data_format == "NCHW" else values[1:3]
-    if any(not isinstance(value, int) or value < 1 for value in pair):
+    sizes = [values[place] for place in spatial_places(data_format)]
+    if any(not isinstance(size, int) or size < 1 for size in sizes):
         return None
-    return pair
+    return sizes

@@ -396,14 +396,14 @@ def test_inside_a_loop_is_recorded_with_the_reason() -> None:
     ("build", "word"),
     [
         pytest.param(
-            lambda: tf.nn.conv1d(
-                v1.placeholder(tf.float32, [None, 9, 3], name="x"),
-                v1.get_variable("w", [5, 3, 4]),
-                stride=1,
+            lambda: tf.nn.conv2d(
+                images(),
+                tf.transpose(v1.get_variable("w", [5, 4, 3, 4]), [1, 0, 2, 3]),
+                strides=[1, 1, 1, 1],
                 padding="SAME",
             ),
             "rearranged",
-            id="conv1d",
+            id="transposed-kernel",
         ),
         pytest.param(
             lambda: tf.nn.conv2d(
