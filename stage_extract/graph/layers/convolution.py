@@ -24,22 +24,26 @@ class _Form(NamedTuple):
         kind: op kind of the contract.
         axes: of the kernel.
         data_operand: which operand is convolved.
-        data_format: the default.
+        data_formats: the known ones, the default first.
     """
 
     kind: str
     axes: str
     data_operand: int
-    data_format: str
+    data_formats: Tuple[str, str]
+
+
+_IMAGES = ("NHWC", "NCHW")
+_VOLUMES = ("NDHWC", "NCDHW")
 
 
 _FORMS: Mapping[str, _Form] = MappingProxyType(
     {
-        "Conv2D": _Form("conv2d", "HWIO", 0, "NHWC"),
-        "Conv2DBackpropInput": _Form("conv2d_transpose", "HWOI", 2, "NHWC"),
-        "Conv3D": _Form("conv3d", "DHWIO", 0, "NDHWC"),
-        "Conv3DBackpropInputV2": _Form("conv3d_transpose", "DHWOI", 2, "NDHWC"),
-        "DepthwiseConv2dNative": _Form("depthwise_conv2d", "HWCM", 0, "NHWC"),
+        "Conv2D": _Form("conv2d", "HWIO", 0, _IMAGES),
+        "Conv2DBackpropInput": _Form("conv2d_transpose", "HWOI", 2, _IMAGES),
+        "Conv3D": _Form("conv3d", "DHWIO", 0, _VOLUMES),
+        "Conv3DBackpropInputV2": _Form("conv3d_transpose", "DHWOI", 2, _VOLUMES),
+        "DepthwiseConv2dNative": _Form("depthwise_conv2d", "HWCM", 0, _IMAGES),
     }
 )
 CONVOLUTION_OPS = frozenset(_FORMS)
@@ -96,7 +100,9 @@ def window_attributes(
 ) -> Union[Dict[str, Any], NoMatch]:
     """Give the attributes of a convolution, lists with one entry a spatial axis."""
     form = _FORMS[node.op]
-    data_format = node.attribute("data_format") or form.data_format
+    data_format = node.attribute("data_format") or form.data_formats[0]
+    if data_format not in form.data_formats:
+        return NoMatch(f"its data format {data_format!r} is unknown")
     strides = spatial_sizes(node.attribute("strides"), data_format)
     dilations = node.attribute("dilations") or [1] * len(data_format)
     dilations = spatial_sizes(dilations, data_format)

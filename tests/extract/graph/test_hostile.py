@@ -120,14 +120,17 @@ def test_broken_edges_are_survived(make: Callable[[], Maker]) -> None:
 @pytest.mark.parametrize(
     ("attributes", "reason"),
     [
-        pytest.param({}, "no four sizes", id="no-strides"),
-        pytest.param({"strides": [1]}, "no four sizes", id="one-stride"),
-        pytest.param({"strides": [1, 0, -3, 1]}, "no four sizes", id="stride-of-zero"),
+        pytest.param({}, "no 4 sizes", id="no-strides"),
+        pytest.param({"strides": [1]}, "no 4 sizes", id="one-stride"),
+        pytest.param({"strides": [1, 0, -3, 1]}, "no 4 sizes", id="stride-of-zero"),
         pytest.param({"strides": [1, 1, 1, 1], "padding": b"BOTH"}, "'BOTH'", id="padding"),
         pytest.param(
             {"strides": [1, 1, 1, 1], "padding": b"EXPLICIT", "explicit_paddings": [1]},
-            "eight sizes",
+            "8 sizes",
             id="explicit-padding",
+        ),
+        pytest.param(
+            {"strides": [1, 1, 1, 1], "data_format": b"NCHW_VECT_C"}, "NCHW_VECT_C", id="format"
         ),
     ],
 )
