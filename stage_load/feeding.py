@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stage_load.axes import graph_is_channels_first, image_to_torch
+from stage_load.axes import to_torch
+from stage_load.channels import moves_channels
 from stage_load.export_reader import Export
 from stage_load.export_view import Endpoint
 
@@ -20,7 +21,8 @@ class Feed:
 
     Attributes:
         device: where the model is.
-        keeps_axes: images go in as TensorFlow has them, [N, H, W, C]; the model turns them itself.
+        keeps_axes: images (and what else would be moved) go in as TensorFlow has them,
+            [N, H, W, C]; the model turns them itself.
     """
 
     device: torch.device
@@ -35,20 +37,23 @@ class Feed:
             return None
         names = getattr(model, "tf1_inputs", None) or [e.tensor for e in export.view.inputs]
         feeds = {feed["tensor"] for feed in export.view.reference["feeds"]}
-        values = [export.reference.read(name) for name in names if name in feeds]
-        return tuple(self._carried(_to_torch(value), export) for value in values)
+        return tuple(
+            self._carried(_to_torch(export.reference.read(name)), name, export)
+            for name in names
+            if name in feeds
+        )
 
     def zeros(self, export: Export) -> tuple[Tensor, ...] | None:
         """Return zeros for every input, or ``None`` if a size other than the batch is unknown."""
-        values = [_zero(endpoint) for endpoint in export.view.inputs]
-        known = [value for value in values if value is not None]
+        values = {endpoint.tensor: _zero(endpoint) for endpoint in export.view.inputs}
+        known = {name: value for name, value in values.items() if value is not None}
         if not known or len(known) < len(values):
             return None
-        return tuple(self._carried(value, export) for value in known)
+        return tuple(self._carried(value, name, export) for name, value in known.items())
 
-    def _carried(self, value: Tensor, export: Export) -> Tensor:
-        stays = self.keeps_axes or graph_is_channels_first(export.view)
-        return image_to_torch(_widened(value), channels_first=stays).to(self.device)
+    def _carried(self, value: Tensor, name: str, export: Export) -> Tensor:
+        moves = not self.keeps_axes and moves_channels(export.view, name, value.dim())
+        return to_torch(_widened(value), moves=moves).to(self.device)
 
 
 def _zero(endpoint: Endpoint) -> Tensor | None:

@@ -8,22 +8,32 @@ from types import MappingProxyType
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+# TensorFlow has no depthwise convolution over three.
+_MOST_DEPTHWISE_AXES = 2
 
-def _conv2d(module: nn.Conv2d) -> str | None:
-    if module.groups == 1:
-        return "conv2d"
-    # TensorFlow 1 has no other grouped convolution.
-    return "depthwise_conv2d" if module.groups == module.in_channels else None
+# torch's classes for convolutions over one to three axes.
+Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
+Transposed = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 
 
-def _conv_transpose2d(module: nn.ConvTranspose2d) -> str | None:
-    return "conv2d_transpose" if module.groups == 1 else None
+def _convolution(module: Convolution) -> str:
+    kind = f"conv{len(module.kernel_size)}d"
+    return f"depthwise_{kind}" if _is_depthwise(module) else kind
+
+
+def _is_depthwise(module: Convolution) -> bool:
+    has_kind = len(module.kernel_size) <= _MOST_DEPTHWISE_AXES
+    return has_kind and 1 < module.groups == module.in_channels
+
+
+def _transposed(module: Transposed) -> str | None:
+    return f"conv{len(module.kernel_size)}d_transpose" if module.groups == 1 else None
 
 
 KINDS: Mapping[type[nn.Module], Callable[..., str | None]] = MappingProxyType(
     {
-        nn.Conv2d: _conv2d,
-        nn.ConvTranspose2d: _conv_transpose2d,
+        **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), _convolution),
+        **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), _transposed),
         nn.Linear: lambda module: "dense",
         nn.Embedding: lambda module: "embedding",
         _BatchNorm: lambda module: "batch_norm",
@@ -43,3 +53,13 @@ def module_kind(module: nn.Module, tensor_names: Collection[str]) -> str | None:
             found: str | None = kind(module)
             return found
     return "bias_add" if set(tensor_names) == {"bias"} else None
+
+
+def module_groups(module: nn.Module) -> int:
+    """Return how many groups a convolution has; 1 for any other module, and where its kind says it.
+
+    A depthwise convolution has as many as input channels.
+    """
+    if not isinstance(module, Convolution) or _is_depthwise(module):
+        return 1
+    return module.groups

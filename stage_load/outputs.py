@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from stage_load.align import Element, align
-from stage_load.axes import graph_is_channels_first, image_to_tf
+from stage_load.axes import to_tf
+from stage_load.channels import graph_is_channels_first, moves_channels
 from stage_load.comparison import Comparison, compare
 from stage_load.export_reader import Export, reference_layers
 from stage_load.export_view import ExportView, split_tensor
@@ -103,10 +104,11 @@ class _Compared:
 
     def _with(self, name: str, position: int) -> Comparison:
         expected = self.reference.read(name)
-        channels_first = graph_is_channels_first(self.export.view)
         value = self.values[position]
-        moved = image_to_tf(value, expected.shape, channels_first=channels_first)
+        moves = moves_channels(self.export.view, name, value.dim())
+        moved = to_tf(value, expected.shape, moves=moves)
         actual = to_numpy(_with_ones(moved, expected.shape))
+        channels_first = graph_is_channels_first(self.export.view)
         sample = take_sample(expected, actual, channels_first=channels_first)
         return replace(compare(expected, actual, self.tolerance), sample=sample)
 

@@ -209,7 +209,7 @@ def coarse_key(unit: TfUnit) -> Hashable:
     if unit.refusals:
         shapes = {role: unit.layer.variables[role] for role in unit.refusals}
         return "without a rule", tuple(sorted(shapes.items()))
-    return unit_key(unit.kind, unit.shapes)
+    return unit_key(unit.kind, unit.shapes, unit.groups)
 
 
 def coarse_torch_key(unit: TorchUnit) -> Hashable:
@@ -217,7 +217,7 @@ def coarse_torch_key(unit: TorchUnit) -> Hashable:
     shapes = {name: tensor.shape for name, tensor in unit.tensors.items()}
     if unit.kind == "batch_norm":
         shapes.pop("num_batches_tracked", None)
-    return unit_key(unit.kind or OTHER, shapes)
+    return unit_key(unit.kind or OTHER, shapes, unit.groups)
 
 
 def _exact_key(unit: TfUnit) -> Hashable:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from stage_load.axes import IMAGE_RANK
+from stage_load.axes import tf_axes, torch_axes
+from stage_load.channels import IMAGE_RANK, moves_channels
 from stage_load.export_view import Endpoint, ExportView
 
 FORMAT = "tf1-to-torch"
@@ -49,17 +50,30 @@ def config_document(
         "version": VERSION,
         "model": {"name": name, "config": config, "source": source},
         "modules": {path: dict(values) for path, values in settings.items()},
-        "inputs": [_endpoint(e, "NHWC" if keeps_axes else "NCHW") for e in export.inputs],
-        "outputs": [_endpoint(e, None if keeps_axes else "NCHW") for e in export.outputs],
+        "inputs": [
+            _endpoint(e, _axes(export, e, tf_axes if keeps_axes else torch_axes))
+            for e in export.inputs
+        ],
+        "outputs": [
+            _endpoint(e, None if keeps_axes else _axes(export, e, torch_axes))
+            for e in export.outputs
+        ],
         "verdict": verdict,
     }
 
 
-def _endpoint(endpoint: Endpoint, image_axes: str | None) -> dict[str, Any]:
+def _axes(export: ExportView, endpoint: Endpoint, letters: Callable[[int], str]) -> str | None:
+    """Return the axes of an image, and of what is moved as images are; None of anything else."""
+    rank = len(endpoint.shape or ())
+    has_channels = rank == IMAGE_RANK or moves_channels(export, endpoint.tensor, rank)
+    return letters(rank) if has_channels else None
+
+
+def _endpoint(endpoint: Endpoint, axes: str | None) -> dict[str, Any]:
     shape = endpoint.shape
     return {
         "tensor": endpoint.tensor,
         "dtype": endpoint.dtype,
         "tf_shape": None if shape is None else list(shape),
-        "torch_axes": image_axes if shape is not None and len(shape) == IMAGE_RANK else None,
+        "torch_axes": axes,
     }

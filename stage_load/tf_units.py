@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from stage_load.export_view import ExportView, Layer, Variable
 from stage_load.layouts.registry import FAMILIES, find_rule
@@ -13,6 +14,8 @@ OTHER = "other"
 
 # What a kernel of four axes may belong to when there is no graph to tell.
 _FOUR_AXIS_KINDS = ("conv2d", "conv2d_transpose", "depthwise_conv2d")
+
+_PLAIN_OF_DEPTHWISE = MappingProxyType({"depthwise_conv1d": "conv1d", "depthwise_conv2d": "conv2d"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,12 @@ class TfUnit:
     def is_guessed(self) -> bool:
         """Whether kind and order come from names and shapes, not from a graph."""
         return self.layer.evidence == "guessed"
+
+    @property
+    def groups(self) -> int:
+        """How many groups a convolution has; of a depthwise one its kind says it."""
+        stated: int = self.layer.attributes.get("groups", 1)
+        return stated if self.kind == self.layer.kind else 1
 
 
 def parameter_name(kind: str, role: str) -> str:
@@ -101,13 +110,19 @@ def rule_of(export: ExportView, variable: Variable, module_kind: str | None = No
 
 
 def _kind(export: ExportView, layer: Layer) -> str:
-    """Return the layer's kind; depthwise over a single channel is torch's plain convolution."""
+    """Return the kind of the torch module: where each group has one channel, it is depthwise.
+
+    Depthwise over a single channel is a plain convolution, and a grouped one whose groups have one
+    input channel each is depthwise. The kernels have the same elements in the same order.
+    """
     kernel = layer.variables.get("kernel")
-    if layer.kind == "depthwise_conv2d" and kernel is not None:
-        shape = export.variables[kernel].shape
-        if len(shape) == 4 and shape[2] == 1:
-            return "conv2d"
-    return layer.kind
+    axes = None if kernel is None else export.variables[kernel].source_axes
+    sizes = dict(zip(axes or "", export.variables[kernel].shape if kernel else (), strict=False))
+    if layer.kind in _PLAIN_OF_DEPTHWISE and sizes.get("C") == 1:
+        return _PLAIN_OF_DEPTHWISE[layer.kind]
+    depthwise = f"depthwise_{layer.kind}"
+    is_grouped = layer.attributes.get("groups", 1) > 1
+    return depthwise if is_grouped and sizes.get("I") == 1 and depthwise in FAMILIES else layer.kind
 
 
 def _unit(export: ExportView, layers: list[Layer], kind: str) -> TfUnit:

@@ -28,6 +28,7 @@ class TorchUnit:
         tensors: own name (``"weight"``) -> tensor; a tied one under its first name in the model.
         calls: how often it ran; 0 when it did not, or the model was not run.
         epsilon: the module's own ``eps``, if it has one.
+        groups: of a convolution.
     """
 
     path: str
@@ -35,6 +36,7 @@ class TorchUnit:
     tensors: Mapping[str, TorchTensor]
     calls: int
     epsilon: float | None = None
+    groups: int = 1
 
 
 @dataclass(frozen=True)
@@ -57,16 +59,17 @@ class TorchModel:
     flow: Dataflow | None = None
 
 
-def unit_key(kind: str, shapes: Mapping[str, tuple[int, ...]]) -> Hashable:
+def unit_key(kind: str, shapes: Mapping[str, tuple[int, ...]], groups: int) -> Hashable:
     """Return what two counterparts have in common: kind, and the shape of what weighs most.
 
     Args:
         kind: op kind.
         shapes: own name of the torch tensor -> its shape in torch's axes.
+        groups: of a convolution; two of one kernel's shape may differ in them.
     """
     if kind == "batch_norm":
         # gamma, beta and statistics have one shape, and either of them may be absent.
         return kind, next(iter(shapes.values()), None)
     if kind == "other":
         return kind, tuple(sorted(shapes.values()))
-    return kind, shapes.get("weight", shapes.get("bias"))
+    return kind, shapes.get("weight", shapes.get("bias")), groups

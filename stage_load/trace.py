@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stage_load.module_kinds import module_kind
+from stage_load.module_kinds import Convolution, Transposed, module_groups, module_kind
 from stage_load.modules import SamePadConv2d
 from stage_load.running import ModelRaised, foreign_code
 from stage_load.safetensors_header import shared_shape
@@ -47,6 +47,7 @@ def trace_model(model: nn.Module, inputs: Sequence[Tensor] | None) -> TorchModel
             tensors=MappingProxyType(owned[path]),
             calls=calls.get(path, 0),
             epsilon=_epsilon(modules[path]),
+            groups=module_groups(modules[path]),
         )
         for path in ran
     )
@@ -176,53 +177,60 @@ def _linear_shape(module: nn.Linear, shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*shape[:-1], module.out_features)
 
 
-def _conv2d_shape(module: nn.Conv2d, shape: tuple[int, ...]) -> tuple[int, ...]:
-    _check_channels(shape, module.in_channels)
+def _conv_shape(module: Convolution, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape after a convolution of any number of axes."""
+    before, spatial = _split_shape(module, shape)
     if module.padding == "same":
-        return (*shape[:-3], module.out_channels, *shape[-2:])
-    padding = (0, 0) if isinstance(module.padding, str) else module.padding
+        return (*before, module.out_channels, *spatial)
+    padding = [0] * len(spatial) if isinstance(module.padding, str) else module.padding
     sizes = [
         (size + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
         for size, pad, dilation, kernel, stride in zip(
-            shape[-2:], padding, module.dilation, module.kernel_size, module.stride, strict=True
+            spatial, padding, module.dilation, module.kernel_size, module.stride, strict=True
         )
     ]
-    return (*shape[:-3], module.out_channels, *sizes)
+    return (*before, module.out_channels, *sizes)
 
 
-def _same_conv_shape(module: SamePadConv2d, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape after a convolution of any rank."""
-    channels = -1 - len(module.stride)
-    if len(shape) < -channels or shape[channels] != module.in_channels:
-        raise ValueError(
-            f"the input has the shape {list(shape)}, the layer {module.in_channels} channels"
-        )
-    sizes = (-(-n // step) for n, step in zip(shape[channels + 1 :], module.stride, strict=True))
-    return (*shape[:channels], module.out_channels, *sizes)
+def _same_conv_shape(module: Convolution, shape: tuple[int, ...]) -> tuple[int, ...]:
+    before, spatial = _split_shape(module, shape)
+    sizes = (-(-size // stride) for size, stride in zip(spatial, module.stride, strict=True))
+    return (*before, module.out_channels, *sizes)
 
 
-def _conv_transpose2d_shape(module: nn.ConvTranspose2d, shape: tuple[int, ...]) -> tuple[int, ...]:
-    _check_channels(shape, module.in_channels)
-    padding = (0, 0) if isinstance(module.padding, str) else module.padding
+def _conv_transpose_shape(module: Transposed, shape: tuple[int, ...]) -> tuple[int, ...]:
+    before, spatial = _split_shape(module, shape)
+    padding = (0,) * len(spatial) if isinstance(module.padding, str) else module.padding
     sizes = [
-        (shape[axis - 2] - 1) * module.stride[axis]
+        (size - 1) * module.stride[axis]
         - 2 * padding[axis]
         + module.dilation[axis] * (module.kernel_size[axis] - 1)
         + module.output_padding[axis]
         + 1
-        for axis in (0, 1)
+        for axis, size in enumerate(spatial)
     ]
-    return (*shape[:-3], module.out_channels, *sizes)
+    return (*before, module.out_channels, *sizes)
 
 
-def _check_channels(shape: tuple[int, ...], channels: int) -> None:
-    if len(shape) not in (3, 4) or shape[-3] != channels:
-        raise ValueError(f"the input has the shape {list(shape)}, the layer {channels} channels")
+def _split_shape(
+    module: Convolution | Transposed, shape: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the batch, if there is one, and the spatial sizes of what a convolution is given."""
+    channels = len(shape) - len(module.kernel_size) - 1
+    if channels not in (0, 1) or shape[channels] != module.in_channels:
+        raise ValueError(
+            f"the input has the shape {list(shape)}, the layer {module.in_channels} channels"
+        )
+    return shape[:channels], shape[channels + 1 :]
 
 
 _OUTPUT_SHAPES: Mapping[Any, Callable[[Any, tuple[int, ...]], tuple[int, ...]]] = {
     nn.Linear.forward: _linear_shape,
-    nn.Conv2d.forward: _conv2d_shape,
+    nn.Conv1d.forward: _conv_shape,
+    nn.Conv2d.forward: _conv_shape,
+    nn.Conv3d.forward: _conv_shape,
     SamePadConv2d.forward: _same_conv_shape,
-    nn.ConvTranspose2d.forward: _conv_transpose2d_shape,
+    nn.ConvTranspose1d.forward: _conv_transpose_shape,
+    nn.ConvTranspose2d.forward: _conv_transpose_shape,
+    nn.ConvTranspose3d.forward: _conv_transpose_shape,
 }

@@ -12,9 +12,9 @@ from typing import Any
 from stage_load.layouts.family import Family, Layout, vector_layouts
 from stage_load.layouts.rule import Rule
 
-# The spatial axes and channels of a flattened tensor, by its rank with the batch. Rank 3 is not
-# here: its torch counterpart is as often a sequence (N, T, D), which keeps its axes.
-_FLATTENED_AXES = {4: "HWC", 5: "DHWC"}
+# What a flattened tensor may be; with channels first the rows are in torch's order already. A
+# sequence (N, T, D) keeps its axes in torch: only what a convolution has made is called NWC.
+_CHANNELS_LAST = frozenset({"NWC", "NHWC", "NDHWC"})
 
 
 def refine(role: str, rule: Rule, attributes: Mapping[str, Any]) -> Rule:
@@ -23,15 +23,17 @@ def refine(role: str, rule: Rule, attributes: Mapping[str, Any]) -> Rule:
     Args:
         role: only ``"kernel"`` is touched.
         rule: ``IO->OI`` or ``OI->OI``.
-        attributes: the layer's; ``flatten`` holds the shape ``[batch, H, W, C]`` before it.
+        attributes: the layer's; ``flatten`` holds the shape ``[batch, H, W, C]`` before it,
+            of rank 3 to 5.
     """
     flatten = attributes.get("flatten")
-    if role != "kernel" or not flatten or str(flatten.get("data_format")).startswith("NC"):
+    if role != "kernel" or not flatten or flatten.get("data_format") not in _CHANNELS_LAST:
         return rule
+    data_format: str = flatten["data_format"]
     shape = flatten.get("shape") or []
-    letters = _FLATTENED_AXES.get(len(shape))
-    if letters is None:
+    if len(shape) != len(data_format):
         return rule
+    letters = data_format[1:]
     sizes = tuple(
         (letter, size) for letter, size in zip(letters, shape[1:], strict=True) if size is not None
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from stage_load.layouts.rule import Rule
 
-VECTOR_AXES = ("C", "1C", "11C", "111C", "1C11")
+VECTOR_AXES = ("C", "1C", "11C", "111C", "1111C", "1C1", "1C11", "1C111")
 """How graphs hold one value a channel: plain, or shaped so that it broadcasts."""
 
 

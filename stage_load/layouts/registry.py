@@ -8,9 +8,14 @@ from typing import Any
 
 from stage_load.layouts.batch_norm import BATCH_NORM
 from stage_load.layouts.bias_add import BIAS_ADD
+from stage_load.layouts.conv1d import CONV1D
+from stage_load.layouts.conv1d_transpose import CONV1D_TRANSPOSE
 from stage_load.layouts.conv2d import CONV2D
 from stage_load.layouts.conv2d_transpose import CONV2D_TRANSPOSE
+from stage_load.layouts.conv3d import CONV3D
+from stage_load.layouts.conv3d_transpose import CONV3D_TRANSPOSE
 from stage_load.layouts.dense import DENSE
+from stage_load.layouts.depthwise_conv1d import DEPTHWISE_CONV1D
 from stage_load.layouts.depthwise_conv2d import DEPTHWISE_CONV2D
 from stage_load.layouts.embedding import EMBEDDING
 from stage_load.layouts.family import Family, Refusal
@@ -20,9 +25,14 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         "batch_norm": BATCH_NORM,
         "bias_add": BIAS_ADD,
+        "conv1d": CONV1D,
+        "conv1d_transpose": CONV1D_TRANSPOSE,
         "conv2d": CONV2D,
         "conv2d_transpose": CONV2D_TRANSPOSE,
+        "conv3d": CONV3D,
+        "conv3d_transpose": CONV3D_TRANSPOSE,
         "dense": DENSE,
+        "depthwise_conv1d": DEPTHWISE_CONV1D,
         "depthwise_conv2d": DEPTHWISE_CONV2D,
         "embedding": EMBEDDING,
     }
@@ -35,8 +45,6 @@ REFUSALS: Mapping[str, Refusal] = MappingProxyType(
         refusal.op_kind: refusal
         for refusal in (
             Refusal("other", _UNKNOWN_AXES),
-            Refusal("conv1d", "one-dimensional convolutions have no layout rule yet"),
-            Refusal("conv3d", "three-dimensional convolutions have no layout rule yet"),
             Refusal(
                 "lstm", "TensorFlow orders the gates i, j, f, o and adds forget_bias at run time"
             ),

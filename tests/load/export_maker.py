@@ -26,6 +26,9 @@ FORMAT_NAMES = {
 METADATA = {"tf1_export": '{"format":"tf1-export","version":1}'}
 
 DEFAULT_AXES = {
+    ("conv1d", "kernel"): "WIO",
+    ("conv3d", "kernel"): "DHWIO",
+    ("depthwise_conv1d", "kernel"): "WCM",
     ("conv2d", "kernel"): "HWIO",
     ("conv2d_transpose", "kernel"): "HWOI",
     ("depthwise_conv2d", "kernel"): "HWCM",

@@ -30,11 +30,12 @@ def golden() -> dict[str, dict[str, Any]]:
 
 
 def image(array: Any) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array.transpose(0, 3, 1, 2)))
+    """[N, H, W, C] -> [N, C, H, W], and other ranks likewise."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(array, -1, 1)))
 
 
 def from_image(tensor: torch.Tensor) -> Any:
-    return tensor.numpy().transpose(0, 2, 3, 1)
+    return np.moveaxis(tensor.numpy(), 1, -1)
 
 
 def converted(
@@ -45,19 +46,33 @@ def converted(
     return torch.from_numpy(rule.apply(array))
 
 
-def conv2d(arrays: Arrays) -> Any:
-    return from_image(F.conv2d(image(arrays["x"]), converted(arrays, "conv2d", "kernel", "HWIO")))
+def convolution(kind: str, axes: str, module: Callable[..., Any], **options: Any) -> Any:
+    def compute(arrays: Arrays) -> Any:
+        return from_image(
+            module(image(arrays["x"]), converted(arrays, kind, "kernel", axes), **options)
+        )
+
+    return compute
 
 
-def depthwise(arrays: Arrays) -> Any:
-    x = image(arrays["x"])
-    kernel = converted(arrays, "depthwise_conv2d", "kernel", "HWCM")
-    return from_image(F.conv2d(x, kernel, groups=x.shape[1]))
+def depthwise(kind: str, axes: str, module: Callable[..., Any]) -> Any:
+    def compute(arrays: Arrays) -> Any:
+        x = image(arrays["x"])
+        return from_image(module(x, converted(arrays, kind, "kernel", axes), groups=x.shape[1]))
+
+    return compute
 
 
-def transpose(arrays: Arrays) -> Any:
-    kernel = converted(arrays, "conv2d_transpose", "kernel", "HWOI")
-    return from_image(F.conv_transpose2d(image(arrays["x"]), kernel, stride=2))
+CONVOLUTIONS = {
+    "conv1d": convolution("conv1d", "WIO", F.conv1d),
+    "conv2d": convolution("conv2d", "HWIO", F.conv2d),
+    "conv3d": convolution("conv3d", "DHWIO", F.conv3d),
+    "depthwise_conv1d": depthwise("depthwise_conv1d", "WCM", F.conv1d),
+    "depthwise_conv2d": depthwise("depthwise_conv2d", "HWCM", F.conv2d),
+    "conv1d_transpose": convolution("conv1d_transpose", "WOI", F.conv_transpose1d, stride=2),
+    "conv2d_transpose": convolution("conv2d_transpose", "HWOI", F.conv_transpose2d, stride=2),
+    "conv3d_transpose": convolution("conv3d_transpose", "DHWOI", F.conv_transpose3d, stride=2),
+}
 
 
 def dense(arrays: Arrays) -> Any:
@@ -69,7 +84,9 @@ def dense_transpose_b(arrays: Arrays) -> Any:
 
 
 def dense_after_flatten(arrays: Arrays) -> Any:
-    flatten = {"node": "flatten", "shape": [None, *arrays["x"].shape[1:]], "data_format": "NHWC"}
+    shape = arrays["x"].shape
+    data_format = {3: "NWC", 4: "NHWC", 5: "NDHWC"}[len(shape)]
+    flatten = {"node": "flatten", "shape": [None, *shape[1:]], "data_format": data_format}
     kernel = converted(arrays, "dense", "kernel", "IO", {"flatten": flatten})
     return F.linear(image(arrays["x"]).flatten(1), kernel)
 
@@ -97,17 +114,22 @@ def embedding(arrays: Arrays) -> Any:
 @pytest.mark.parametrize(
     ("case", "compute"),
     [
-        pytest.param("conv2d", conv2d, id="conv2d"),
+        *(pytest.param(kind, compute, id=kind) for kind, compute in CONVOLUTIONS.items()),
         # From here on "square" means: a wrong transpose would keep the shape.
-        pytest.param("conv2d_square", conv2d, id="conv2d-square"),
-        pytest.param("depthwise_conv2d", depthwise, id="depthwise"),
-        pytest.param("depthwise_conv2d_square", depthwise, id="depthwise-square"),
-        pytest.param("conv2d_transpose", transpose, id="conv2d-transpose"),
-        pytest.param("conv2d_transpose_square", transpose, id="conv2d-transpose-square"),
+        *(
+            pytest.param(f"{kind}_square", compute, id=f"{kind}-square")
+            for kind, compute in CONVOLUTIONS.items()
+        ),
         pytest.param("dense", dense, id="dense"),
         pytest.param("dense_square", dense, id="dense-square"),
         pytest.param("dense_transpose_b", dense_transpose_b, id="dense-transpose-b"),
         pytest.param("dense_after_flatten", dense_after_flatten, id="dense-after-nhwc-flatten"),
+        pytest.param(
+            "dense_after_flatten_of_conv1d", dense_after_flatten, id="dense-after-nwc-flatten"
+        ),
+        pytest.param(
+            "dense_after_flatten_of_conv3d", dense_after_flatten, id="dense-after-ndhwc-flatten"
+        ),
         pytest.param("bias_add", bias_add, id="bias"),
         pytest.param("batch_norm", batch_norm_with(1e-3, 1e-3), id="batch-norm"),
         # TensorFlow's fused kernel never goes below 1.001e-5.

@@ -111,9 +111,7 @@ def test_rule(kind, role, axes, attributes, shape, expected, text):
     ("kind", "role", "axes", "attributes", "shape", "message"),
     [
         pytest.param("other", None, None, {}, (3, 4), "not known", id="other-matrix"),
-        pytest.param(
-            "conv3d", "kernel", "DHWIO", {}, (2, 3, 4, 5, 6), "no layout rule", id="conv3d"
-        ),
+        pytest.param("conv3d", "kernel", "HWIO", {}, (2, 3, 4, 5), "no row", id="axes-of-others"),
         pytest.param("gru", "kernel", None, {}, (3, 4), "resets the state", id="gru"),
         pytest.param("lstm", "kernel", None, {}, (3, 4), "forget_bias", id="lstm"),
         pytest.param("mystery", None, None, {}, (3, 4), "'mystery' is not known", id="unheard-of"),

@@ -90,6 +90,14 @@ SHORTCUTS = [
     pytest.param(
         nn.ConvTranspose2d(3, 5, (2, 4), dilation=2), (2, 3, 4, 7), id="transposed-dilated"
     ),
+    pytest.param(nn.Conv2d(6, 8, 3, groups=2), (1, 6, 9, 8), id="grouped"),
+    pytest.param(nn.Conv1d(3, 5, 3, 2, dilation=2), (2, 3, 9), id="conv1d"),
+    pytest.param(nn.Conv1d(3, 5, 3, padding="same"), (3, 9), id="conv1d-same-no-batch"),
+    pytest.param(nn.Conv3d(3, 5, (2, 3, 4), 2, (1, 0, 2)), (2, 3, 9, 8, 7), id="conv3d"),
+    pytest.param(nn.ConvTranspose1d(3, 5, 3, 2, 1, 1), (2, 3, 4), id="transposed-1d"),
+    pytest.param(
+        nn.ConvTranspose3d(3, 5, (2, 3, 4), 2, (0, 1, 1)), (2, 3, 4, 5, 6), id="transposed-3d"
+    ),
     pytest.param(SamePadConv2d(3, 5, 3, 2), (1, 3, 9, 8), id="conv-same-pad"),
     pytest.param(SamePadConv1d(3, 5, 2, 3), (3, 8), id="conv1d-same-pad-no-batch"),
     pytest.param(nn.Linear(7, 5), (2, 3, 7), id="linear"),

@@ -26,6 +26,11 @@ def dense_after_flatten(x, kernel):
     return tf.matmul(tf.reshape(x, [-1, int(np.prod(x.shape[1:]))]), kernel)
 
 
+def depthwise_conv1d(x, kernel):
+    image, filters = tf.expand_dims(x, 1), tf.expand_dims(kernel, 0)
+    return tf.squeeze(tf.nn.depthwise_conv2d(image, filters, [1, 1, 1, 1], "VALID"), [1])
+
+
 def fused_batch_norm(epsilon):
     def operation(x, gamma, beta, moving_mean, moving_variance):
         return tf.nn.fused_batch_norm(
@@ -102,6 +107,67 @@ CASES = (
         "embedding",
         {"x": np.array([[3, 0, 10], [7, 7, 1]], np.int32), "embedding": normal(11, 5)},
         lambda x, embedding: tf.nn.embedding_lookup(embedding, x),
+    ),
+    # New cases stand at the end: what is drawn for the others stays the same.
+    (
+        "conv1d",
+        {"x": normal(2, 9, 3), "kernel": normal(4, 3, 5)},
+        lambda x, kernel: tf.nn.conv1d(x, kernel, stride=1, padding="VALID"),
+    ),
+    (
+        "conv1d_square",
+        {"x": normal(2, 9, 4), "kernel": normal(4, 4, 4)},
+        lambda x, kernel: tf.nn.conv1d(x, kernel, stride=1, padding="VALID"),
+    ),
+    (
+        "conv1d_transpose",
+        {"x": normal(2, 6, 3), "kernel": normal(4, 5, 3)},
+        lambda x, kernel: tf.nn.conv1d_transpose(x, kernel, [2, 14, 5], 2, "VALID"),
+    ),
+    (
+        "conv1d_transpose_square",
+        {"x": normal(2, 6, 4), "kernel": normal(4, 4, 4)},
+        lambda x, kernel: tf.nn.conv1d_transpose(x, kernel, [2, 14, 4], 2, "VALID"),
+    ),
+    ("depthwise_conv1d", {"x": normal(2, 9, 3), "kernel": normal(4, 3, 2)}, depthwise_conv1d),
+    (
+        "depthwise_conv1d_square",
+        {"x": normal(2, 9, 4), "kernel": normal(4, 4, 4)},
+        depthwise_conv1d,
+    ),
+    (
+        "conv3d",
+        {"x": normal(1, 5, 6, 7, 3), "kernel": normal(4, 2, 5, 3, 6)},
+        lambda x, kernel: tf.nn.conv3d(x, kernel, [1, 1, 1, 1, 1], "VALID"),
+    ),
+    (
+        "conv3d_square",
+        {"x": normal(1, 5, 6, 7, 3), "kernel": normal(3, 3, 3, 3, 3)},
+        lambda x, kernel: tf.nn.conv3d(x, kernel, [1, 1, 1, 1, 1], "VALID"),
+    ),
+    (
+        "conv3d_transpose",
+        {"x": normal(1, 3, 4, 5, 2), "kernel": normal(4, 2, 3, 6, 2)},
+        lambda x, kernel: tf.nn.conv3d_transpose(
+            x, kernel, [1, 8, 8, 11, 6], [1, 2, 2, 2, 1], "VALID"
+        ),
+    ),
+    (
+        "conv3d_transpose_square",
+        {"x": normal(1, 3, 4, 5, 3), "kernel": normal(3, 3, 3, 3, 3)},
+        lambda x, kernel: tf.nn.conv3d_transpose(
+            x, kernel, [1, 7, 9, 11, 3], [1, 2, 2, 2, 1], "VALID"
+        ),
+    ),
+    (
+        "dense_after_flatten_of_conv1d",
+        {"x": normal(2, 3, 4), "kernel": normal(12, 7)},
+        dense_after_flatten,
+    ),
+    (
+        "dense_after_flatten_of_conv3d",
+        {"x": normal(2, 2, 3, 4, 5), "kernel": normal(120, 7)},
+        dense_after_flatten,
     ),
 )
 
