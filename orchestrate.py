@@ -31,6 +31,7 @@ from orchestration.command_options import (
     load_options,
     model_options,
     output_options,
+    package_options,
     reference_options,
     runtime_options,
     runtime_settings,
@@ -76,6 +77,7 @@ def cli() -> None:
 @graph_options
 @reference_options
 @runtime_options
+@package_options
 @speech_options
 def convert(checkpoint: Path, **given: Any) -> int:
     """Export, load and prove in one go (the default command)."""
@@ -121,6 +123,7 @@ def extract(checkpoint: Path, **given: Any) -> int:
 @model_options
 @output_options
 @runtime_options
+@package_options
 @speech_options
 def load(export: Path, **given: Any) -> int:
     """Stage 2 alone, from an export made here or elsewhere."""
@@ -174,6 +177,7 @@ def build(**given: Any) -> int:
         wheelhouse=given["wheelhouse"],
         torch_variant=given["torch_variant"],
         no_cache=given["no_cache"],
+        requirements=given["requirements"],
     )
     with session.ending_on_signals():
         session.build(settings, display.notify)

@@ -11,6 +11,7 @@ import click
 from orchestration import option_types
 from orchestration import settings as s
 from orchestration.model_arguments import merged, model_argument, model_arguments_file
+from orchestration.own_packages import requirements_file
 
 Command = Callable[..., int]
 DEFAULT_COMMAND = "convert"
@@ -173,6 +174,19 @@ runtime_options = with_options(
         help="Which build of torch the local runtime installs.",
     ),
 )
+package_options = with_options(
+    click.option(
+        "--requirements",
+        type=requirements_file,
+        metavar="FILE",
+        help="Packages that your model imports, beside those of stage 2.",
+    ),
+    click.option(
+        "--load-image",
+        metavar="IMAGE",
+        help="Image of your own for stage 2, made FROM the load image.",
+    ),
+)
 speech_options = with_options(
     click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
     click.option("-v", "--verbose", is_flag=True, help="Show what the stages write, too."),
@@ -212,6 +226,12 @@ build_options = with_options(
         help="Which build of torch the load image gets.",
     ),
     click.option("--no-cache", is_flag=True, help="Build every layer anew."),
+    click.option(
+        "--requirements",
+        type=requirements_file,
+        metavar="FILE",
+        help="Build a load image with these packages of yours, too.",
+    ),
 )
 
 
@@ -251,4 +271,6 @@ def runtime_settings(given: Mapping[str, Any]) -> s.RuntimeOptions:
         load_python=given["load_python"],
         wheelhouse=given["wheelhouse"],
         torch_variant=given["torch_variant"],
+        requirements=given.get("requirements"),
+        load_image=given.get("load_image"),
     )

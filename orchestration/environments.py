@@ -6,20 +6,20 @@ temporary folder that is renamed when it is complete: it exists whole or not at 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orchestration.environment_folders import exclusive, make_folder, reap_partial_folders
 from orchestration.errors import EnvironmentBuildFailed
 from orchestration.interpreters import find_legacy_python, find_load_python, find_uv
+from orchestration.own_packages import constraints, requirements_sha256
 from orchestration.pip_settings import PipSettings
 from orchestration.run_paths import cache_folder, repository_folder
 from orchestration.runtimes.base import Notify, Stage
@@ -40,11 +40,15 @@ class Recipe:
         stage: the stage that runs in it.
         lock: requirements file with versions and hashes.
         extra_index: index that holds what the public one lacks, or None.
+        requirements: packages of the user's own on top, or None.
+        wheelhouse: folder of wheels that those come from, or None.
     """
 
     stage: Stage
     lock: Path
     extra_index: str | None
+    requirements: Path | None = None
+    wheelhouse: Path | None = None
 
     def lock_sha256(self) -> str:
         """Hash of the lock, in hexadecimal digits."""
@@ -52,11 +56,27 @@ class Recipe:
 
     def folder_name(self) -> str:
         """Name of the environment's folder, such as "extract-0123456789abcdef"."""
-        return f"{self.stage}-{self.lock_sha256()[:_HASH_DIGITS]}"
+        name = f"{self.stage}-{self.lock_sha256()[:_HASH_DIGITS]}"
+        own = self.requirements_sha256()
+        return name if own is None else f"{name}-{own[:_HASH_DIGITS]}"
+
+    def requirements_sha256(self) -> str | None:
+        """Hash of the user's own packages, or None without any."""
+        if self.requirements is None:
+            return None
+        return requirements_sha256(self.requirements, self.wheelhouse)
+
+
+def recipe_of(stage: Stage, options: RuntimeOptions) -> Recipe:
+    """The recipe of a stage's environment, with the user's own packages for stage 2."""
+    recipe = recipe_for(stage, options.torch_variant)
+    if stage == "extract" or options.requirements is None:
+        return recipe
+    return replace(recipe, requirements=options.requirements, wheelhouse=options.wheelhouse)
 
 
 def recipe_for(stage: Stage, torch_variant: TorchVariant) -> Recipe:
-    """The recipe of a stage's environment."""
+    """The recipe of a stage's environment as it is locked."""
     folder = repository_folder() / "docker"
     if stage == "extract":
         return Recipe(stage, folder / "requirements-extract.txt", None)
@@ -114,14 +134,14 @@ def make_environment(
         EnvironmentBuildFailed: uv is missing or failed.
     """
     folder = environments_folder(environment)
-    _make_folder(folder)
+    make_folder(folder)
     target = environment_folder(recipe, options, environment)
-    with _exclusive(folder / f"{target.name}.lock", notify):
+    with exclusive(folder / f"{target.name}.lock", notify):
         python = target / "bin" / "python"
         if python.exists():
             return python
         notify(f"Making the {recipe.stage} environment in {target} (once; later runs find it)")
-        _reap_partial_folders(target)
+        reap_partial_folders(target)
         with tempfile.TemporaryDirectory(prefix=f"{target.name}.partial-", dir=folder) as partial:
             build = Path(partial) / "environment"
             _install(recipe, options, environment, build, notify)
@@ -162,6 +182,12 @@ def _install(
         lines = _run(install + more, uv_environment, notify)
     if lines is not None:
         raise _failure(recipe, install, lines)
+    if recipe.requirements is not None:
+        kept = build.with_name("constraints.txt")
+        kept.write_text(constraints(recipe.lock.read_text(encoding="utf-8")), encoding="utf-8")
+        own = [*install[:5], "--requirement", os.fspath(recipe.requirements)]
+        own += ["--constraint", os.fspath(kept), *sources[-1]]
+        _run_or_fail(recipe, own, uv_environment, notify)
 
 
 def source_arguments(recipe: Recipe, wheelhouse: Path | None, pip: PipSettings) -> list[list[str]]:
@@ -226,9 +252,10 @@ def _run(command: list[str], environment: Mapping[str, str], notify: Notify) -> 
 
 def _failure(recipe: Recipe, command: list[str], lines: list[str]) -> EnvironmentBuildFailed:
     said = " / ".join([line for line in lines if line][-_SHOWN_LINES:]) or "nothing"
+    files = [file.name for file in (recipe.lock, recipe.requirements) if file is not None]
     return EnvironmentBuildFailed(
         f"uv could not make the {recipe.stage} environment; it said: {said}",
-        f"Every package of {recipe.lock.name} was to be installed, with its hash.",
+        f"Every package of {' and '.join(files)} was to be installed.",
         "Check the network and the index settings (UV_*, PIP_*, pip.conf), or give a folder of"
         f" wheels with --wheelhouse. The command was: {' '.join(command)}",
     )
@@ -242,35 +269,3 @@ def _base_folder(environment_folder: Path) -> Path | None:
         return None
     settings = dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
     return Path(os.path.realpath(settings["home"])) if "home" in settings else None
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EnvironmentBuildFailed(
-            f"The folder {folder} cannot be made: {error.strerror}.",
-            "Environments are kept in the user's cache folder.",
-            "Set XDG_CACHE_HOME to a folder that you may write to.",
-        ) from error
-
-
-@contextmanager
-def _exclusive(lock_file: Path, notify: Notify) -> Iterator[None]:
-    """Hold the lock of one environment; waits for another run that holds it."""
-    descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            notify("Waiting for another run that is making this environment")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _reap_partial_folders(target: Path) -> None:
-    """Remove what killed runs left of this environment; the lock is held, so none is in use."""
-    for leftover in target.parent.glob(f"{target.name}.partial-*"):
-        shutil.rmtree(leftover, ignore_errors=True)

@@ -136,6 +136,12 @@ class EngineRefused(OrchestrationError):
     exit_code = 26
 
 
+class LoadImageUnusable(OrchestrationError):
+    """The image named with --load-image is not there, or stage 2 does not start in it."""
+
+    exit_code = 27
+
+
 class StageFailed(OrchestrationError):
     """A stage reported a failure of its own; class name and exit code are the stage's.
 

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 from orchestration.engine_access import open_engine
 from orchestration.errors import ImageBuildFailed, ImageMissing
 from orchestration.image_sources import REPOSITORIES, ImageSources
-from orchestration.package_sources import PackageSources, from_pip_settings, from_wheelhouse
+from orchestration.own_images import ExtendedSources
+from orchestration.package_sources import (
+    PackageSources,
+    from_pip_settings,
+    from_wheelhouse,
+    sources_of_own,
+)
 from orchestration.pip_settings import PipSettings
 from orchestration.run_paths import cache_folder
 from orchestration.runtimes.base import Stage
@@ -89,7 +95,10 @@ def build_images(settings: BuildSettings, notify: Callable[[str], None]) -> list
     """
     engine = open_engine()
     try:
-        return [_build_one(engine, stage, settings, notify) for stage in settings.stages]
+        built = [_build_one(engine, stage, settings, notify) for stage in settings.stages]
+        if settings.requirements is not None:
+            built.append(_build_extended(engine, settings.requirements, settings, notify))
+        return built
     finally:
         engine.close()
 
@@ -140,11 +149,36 @@ def _build_one(
     base = _base_image(engine, base_image, settings, notify)
     details = engine.find_image(sources.reference)
     if details is None or settings.no_cache or not _is_built(details, sources, base):
-        details = _run_build(engine, sources, base_image, base, settings, notify)
+        packages = _packages(sources, settings.wheelhouse)
+        details = _run_build(engine, sources, base_image, base, packages, settings, notify)
     else:
         notify(f"{sources.reference} is there already, made from the same sources")
     _record(sources.reference, details, base_image, base, engine)
     return BuiltImage(stage, sources.reference, details.image_id, details.size_bytes)
+
+
+def _build_extended(
+    engine: Engine, requirements: Path, settings: BuildSettings, notify: Callable[[str], None]
+) -> BuiltImage:
+    """Build the load image with a user's packages.
+
+    With a wheelhouse the engine decides, by its own cache, whether anything in it has changed.
+    """
+    base_sources, base = find_image(engine, "load", (settings.torch_variant,))
+    sources = ExtendedSources.of(base_sources, base.image_id, requirements)
+    details = engine.find_image(sources.reference)
+    anew = settings.no_cache or settings.wheelhouse is not None
+    if details is None or anew or not _is_built(details, sources, base):
+        lock = base_sources.files[base_sources.lock].decode()
+        pip = PipSettings.read(os.environ, Path.home())
+        packages = sources_of_own(lock, settings.wheelhouse, pip, os.environ)
+        details = _run_build(
+            engine, sources, base_sources.reference, base, packages, settings, notify
+        )
+    else:
+        notify(f"{sources.reference} is there already, with the packages of {requirements}")
+    _record(sources.reference, details, base_sources.reference, base, engine)
+    return BuiltImage("load", sources.reference, details.image_id, details.size_bytes)
 
 
 def _run_build(
@@ -152,10 +186,10 @@ def _run_build(
     sources: ImageSources,
     base_image: str,
     base: ImageDetails,
+    packages: PackageSources,
     settings: BuildSettings,
     notify: Callable[[str], None],
 ) -> ImageDetails:
-    packages = _packages(sources, settings.wheelhouse)
     arguments = build_arguments(sources, base_image, base.image_id, packages, settings.no_cache)
     notify(f"Building {sources.reference} from {base_image}")
     for line in engine.build_image(sources.context(packages.files), arguments):

@@ -14,7 +14,13 @@ from pathlib import Path
 from orchestration.environments import CPU_TORCH_INDEX
 from orchestration.pip_settings import PipSettings
 from orchestration.settings import TorchVariant
-from orchestration.wheelhouse import find_files, select_files
+from orchestration.wheelhouse import (
+    find_files,
+    normalised_name,
+    package_files,
+    read_lock,
+    select_files,
+)
 
 # In the context; the Dockerfiles copy what is in this folder to BUILD_FOLDER.
 CONTEXT_FOLDER = "wheelhouse"
@@ -77,8 +83,38 @@ def from_pip_settings(
     return PackageSources(files, arguments, offline=False)
 
 
+def sources_of_own(
+    lock: str, wheelhouse: Path | None, pip: PipSettings, environment: Mapping[str, str]
+) -> PackageSources:
+    """Where an image's further packages come from; files of packages that it has stay out.
+
+    Args:
+        lock: text of what the image was made from.
+        wheelhouse: a folder in place of every index, or None.
+        pip: this machine's settings.
+        environment: the caller's, which may name a bundle of certificates.
+    """
+    known = {normalised_name(package.name) for package in read_lock(lock)}
+    if wheelhouse is not None:
+        return PackageSources(_unknown_files(wheelhouse, known), {"PIP_NO_INDEX": "1"}, True)
+    online = from_pip_settings("", None, pip, environment)
+    folders = [Path(link.removeprefix("file://")) for link in pip.find_links]
+    files = dict(online.files)
+    for folder in folders:
+        files |= _unknown_files(folder, known)
+    return PackageSources(files, online.arguments, offline=False)
+
+
 def _in_context(paths: list[Path]) -> dict[str, Path]:
     return {f"{CONTEXT_FOLDER}/{path.name}": path for path in paths}
+
+
+def _unknown_files(folder: Path, known: set[str]) -> dict[str, Path]:
+    return {
+        f"{CONTEXT_FOLDER}/{path.name}": path
+        for path in package_files(folder)
+        if normalised_name(path.name.split("-")[0]) not in known
+    }
 
 
 def _is_remote(url: str) -> bool:

@@ -77,7 +77,12 @@ def run_command(
                 display.close()
                 if not _wants_build(error):
                     raise
-                build(BuildSettings(torch_variant=options.torch_variant), display.notify)
+                build(
+                    BuildSettings(
+                        torch_variant=options.torch_variant, requirements=options.requirements
+                    ),
+                    display.notify,
+                )
                 return action(context)
         finally:
             display.close()

@@ -35,6 +35,8 @@ class RuntimeOptions:
         load_python: interpreter of an environment that already has torch, used as it is.
         wheelhouse: folder of wheels; with it nothing is fetched from a network.
         torch_variant: which lock the load environment or image is made from.
+        requirements: packages of the user's own for the load stage, or None.
+        load_image: image of the user's own that runs the load stage, or None.
     """
 
     name: RuntimeName = "auto"
@@ -44,6 +46,8 @@ class RuntimeOptions:
     load_python: Path | None = None
     wheelhouse: Path | None = None
     torch_variant: TorchVariant = "cpu"
+    requirements: Path | None = None
+    load_image: str | None = None
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,7 @@ class BuildSettings:
         wheelhouse: folder of wheels; with it the build needs no network.
         torch_variant: CPU or CUDA torch in the load image.
         no_cache: build every layer anew.
+        requirements: packages of the user's own; a further load image gets them.
     """
 
     stages: tuple[Stage, ...] = ("extract", "load")
@@ -182,3 +187,4 @@ class BuildSettings:
     wheelhouse: Path | None = None
     torch_variant: TorchVariant = "cpu"
     no_cache: bool = False
+    requirements: Path | None = None

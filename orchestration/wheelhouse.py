@@ -18,6 +18,7 @@ NAMES_LISTED = 10
 _REQUIREMENT = re.compile(
     r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)\s*(?P<marker>;[^\\]*)?"
 )
+_SEPARATORS = re.compile(r"[-_.]+")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 
@@ -84,12 +85,22 @@ def find_files(lock: str, folder: Path) -> list[Path]:
     return _by_name(_find(lock, folder))
 
 
+def package_files(folder: Path) -> list[Path]:
+    """All files of packages in a folder and below it, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.name.endswith(PACKAGE_SUFFIXES))
+
+
+def normalised_name(name: str) -> str:
+    """A package's name as indexes compare it (PEP 503)."""
+    return _SEPARATORS.sub("-", name).lower()
+
+
 def _find(lock: str, folder: Path) -> dict[str, Path]:
     """SHA-256 -> file, for each hash of the lock that some file in the folder has."""
     wanted = frozenset().union(*(package.sha256 for package in read_lock(lock)))
     found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.name.endswith(PACKAGE_SUFFIXES) and (digest := _sha256(path)) in wanted:
+    for path in package_files(folder):
+        if (digest := _sha256(path)) in wanted:
             found[digest] = path
     return found
 

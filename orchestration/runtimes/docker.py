@@ -15,6 +15,7 @@ from orchestration.errors import (
     FeatureUnavailable,
 )
 from orchestration.images import find_image
+from orchestration.own_images import check_own_image, find_extended_image, find_own_image
 from orchestration.runtimes.base import (
     Availability,
     ExitStatus,
@@ -80,6 +81,7 @@ class DockerRuntime:
             EngineNotInstalled, EngineNotRunning, EngineForbidden: the engine is not usable.
             FeatureUnavailable: a memory limit was asked for, which this engine cannot keep.
             ImageMissing: an image has not been built from the present sources.
+            LoadImageUnusable: stage 2 does not start in the user's own image.
         """
         engine = open_engine()
         try:
@@ -91,13 +93,24 @@ class DockerRuntime:
                 variants = torch_variants(
                     self._options.device, self._gpu, self._options.torch_variant
                 )
+                if stage == "load" and self._options.load_image is not None:
+                    self._images[stage] = find_own_image(engine, self._options.load_image)
+                    continue
                 sources, details = find_image(engine, stage, variants)
                 self._images[stage] = (sources.reference, details)
+                if stage == "load" and self._options.requirements is not None:
+                    self._images[stage] = find_extended_image(
+                        engine, sources, details, self._options.requirements
+                    )
                 if stage == "load" and self._gpu and sources.torch_variant == "cpu":
                     notify("There is a GPU, but only the image with CPU torch has been built")
                     self._gpu = False
         finally:
             engine.close()
+        if "load" in stages and self._options.load_image is not None:
+            ready = check_own_image(self._options.load_image, self.start)
+            torch = ready.get("versions", {}).get("torch")
+            notify(f"Stage 2 runs in {self._options.load_image}, with torch {torch}")
 
     def identity(self, stage: Stage) -> dict[str, Any]:
         """Name and digest of the stage's image."""

@@ -19,7 +19,7 @@ from typing import IO, Any
 from orchestration.environments import (
     existing_python,
     make_environment,
-    recipe_for,
+    recipe_of,
 )
 from orchestration.errors import FeatureUnavailable, OrchestrationError
 from orchestration.event_check import MOST_LINE_BYTES, decode_event, line_too_long
@@ -119,8 +119,10 @@ class LocalRuntime:
         }
         if stage == "load" and self._options.load_python is not None:
             return {**identity, "packages": self._load_packages}
-        recipe = recipe_for(stage, self._options.torch_variant)
-        return {**identity, "lock": recipe.lock.name, "lock_sha256": recipe.lock_sha256()}
+        recipe = recipe_of(stage, self._options)
+        identity |= {"lock": recipe.lock.name, "lock_sha256": recipe.lock_sha256()}
+        own = recipe.requirements_sha256()
+        return identity if own is None else {**identity, "requirements_sha256": own}
 
     def start(self, spec: StageSpec, on_text: Notify) -> StageProcess:
         """Start a stage in a session of its own, with a clean environment."""
@@ -133,7 +135,7 @@ class LocalRuntime:
         return ("extract",) if self._options.load_python is not None else ("extract", "load")
 
     def _made_python(self, stage: Stage) -> Path | None:
-        recipe = recipe_for(stage, self._options.torch_variant)
+        recipe = recipe_of(stage, self._options)
         return existing_python(recipe, self._options, self._environment)
 
     def _python(self, stage: Stage, notify: Notify) -> Path:
@@ -145,7 +147,7 @@ class LocalRuntime:
         made = self._made_python(stage)
         if made is not None:
             return made
-        recipe = recipe_for(stage, self._options.torch_variant)
+        recipe = recipe_of(stage, self._options)
         return make_environment(recipe, self._options, self._environment, notify)
 
 

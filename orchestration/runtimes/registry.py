@@ -35,8 +35,10 @@ def choose_runtime(
     """The runtime that was asked for, or the first one that works; which and why is said.
 
     Raises:
-        FeatureUnavailable: an option of the local runtime was combined with another runtime.
+        FeatureUnavailable: an option of one runtime was combined with another runtime, or with
+            one that contradicts it.
     """
+    _check_packages(options)
     local_options = _local_options(options)
     if options.name != "auto":
         if local_options and options.name != "local":
@@ -46,6 +48,9 @@ def choose_runtime(
                 "Use --runtime local, or leave the option out.",
             )
         return RUNTIMES[options.name](options, environment)
+    if options.load_image is not None:
+        notify("Runtime: docker (--load-image was given)")
+        return RUNTIMES["docker"](options, environment)
     if local_options:
         notify(f"Runtime: local ({' and '.join(local_options)} was given)")
         return RUNTIMES["local"](options, environment)
@@ -78,3 +83,30 @@ def _local_options(options: RuntimeOptions) -> list[str]:
         "--wheelhouse": options.wheelhouse,
     }
     return [name for name, value in given.items() if value is not None]
+
+
+def _check_packages(options: RuntimeOptions) -> None:
+    """Refuse two answers to the question of where stage 2 finds its packages.
+
+    Raises:
+        FeatureUnavailable: options contradict each other.
+    """
+    given = {
+        "--load-image": options.load_image,
+        "--load-python": options.load_python,
+        "--requirements": options.requirements,
+    }
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise FeatureUnavailable(
+            f"{' and '.join(names)} were given together.",
+            "Each of them says where stage 2 finds its packages.",
+            "Pass one of them; install what else is needed into that image or environment.",
+        )
+    others = _local_options(options) or (["--runtime local"] if options.name == "local" else [])
+    if options.load_image is not None and others:
+        raise FeatureUnavailable(
+            f"--load-image was given together with {' and '.join(others)}.",
+            "An image serves a container engine.",
+            "Use --runtime docker, or name an environment with --load-python.",
+        )

@@ -262,3 +262,25 @@ def test_the_index_of_cpu_torch_is_asked_when_the_machines_own_lacks_it(tmp_path
     pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": own.as_uri(), "PIP_FIND_LINKS": ""}
     python = make_environment(recipe, RuntimeOptions(), {**environment, **pip}, lambda line: None)
     assert subprocess.check_output([python, "-c", "import torch; print(torch)"])
+
+
+def test_packages_of_the_users_own_come_on_top_and_change_nothing(recipe, options, environment):
+    """Once for each requirements file; the locked packages keep their versions."""
+    folder = recipe.lock.parent
+    make_wheel(folder / "wheels", "ownpackage")
+    requirements = folder / "own.txt"
+    requirements.write_text("ownpackage\ntinypackage\n")
+    own = replace(recipe, requirements=requirements, wheelhouse=options.wheelhouse)
+    assert own.folder_name().startswith(f"{recipe.folder_name()}-")
+    python = make_environment(own, options, environment, lambda _: None)
+    subprocess.run([python, "-c", "import ownpackage, tinypackage"], check=True)
+    assert existing_python(own, options, environment) == python
+    assert existing_python(recipe, options, environment) is None
+    requirements.write_text("tinypackage==2.0\n")
+    assert existing_python(own, options, environment) is None
+    with pytest.raises(EnvironmentBuildFailed, match="uv could not make") as caught:
+        make_environment(own, options, environment, lambda _: None)
+    assert "requirements.txt and own.txt" in caught.value.expected
+    assert [path.name for path in environments_folder(environment).iterdir() if path.is_dir()] == [
+        python.parents[1].name
+    ]

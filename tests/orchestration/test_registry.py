@@ -57,6 +57,13 @@ def choose(monkeypatch):
             ["Runtime: local (--load-python was given)"],
             id="an-option-of-local",
         ),
+        pytest.param(
+            RuntimeOptions(load_image="mine"),
+            False,
+            "docker",
+            ["Runtime: docker (--load-image was given)"],
+            id="an-option-of-docker",
+        ),
     ],
 )
 def test_choice(choose, options, docker_works, name, said):
@@ -74,6 +81,36 @@ def test_choice(choose, options, docker_works, name, said):
 )
 def test_options_of_another_runtime_are_refused(choose, options):
     with pytest.raises(FeatureUnavailable, match="together with --runtime docker"):
+        choose(options)
+
+
+@pytest.mark.parametrize(
+    ("options", "happened"),
+    [
+        pytest.param(
+            RuntimeOptions(load_python=Path("/p"), requirements=Path("/r")),
+            "--load-python and --requirements were given together",
+            id="environment-and-packages",
+        ),
+        pytest.param(
+            RuntimeOptions(load_image="mine", requirements=Path("/r")),
+            "--load-image and --requirements were given together",
+            id="image-and-packages",
+        ),
+        pytest.param(
+            RuntimeOptions(load_image="mine", name="local"),
+            "together with --runtime local",
+            id="local",
+        ),
+        pytest.param(
+            RuntimeOptions(load_image="mine", wheelhouse=Path("/w")),
+            "together with --wheelhouse",
+            id="wheels",
+        ),
+    ],
+)
+def test_two_sources_of_packages_are_refused(choose, options, happened):
+    with pytest.raises(FeatureUnavailable, match=happened):
         choose(options)
 
 
