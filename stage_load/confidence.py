@@ -16,8 +16,9 @@ from stage_load.align import CERTAIN
 from stage_load.branches import Dependencies
 from stage_load.export_view import ExportView
 from stage_load.name_similarity import NameSimilarity
-from stage_load.pairing import MOST_UNITS, UnitPair, coarse_torch_key
-from stage_load.torch_units import TorchUnit
+from stage_load.pairing import MOST_UNITS, UnitPair, coarse_key, coarse_torch_key
+from stage_load.tf_units import TfUnit
+from stage_load.torch_units import TorchModel, TorchUnit
 
 LEAST = 0.6
 """Below it a pair must be confirmed by the reference run, or by somebody."""
@@ -43,15 +44,26 @@ SURE = Confidence(1.0, None)
 
 
 def confidences(
-    export: ExportView, right: Sequence[TorchUnit], pairs: Sequence[UnitPair]
+    export: ExportView,
+    left: Sequence[TfUnit],
+    model: TorchModel,
+    pairs: Sequence[UnitPair],
 ) -> list[Confidence]:
     """Return how sure each pair is.
 
+    The order in which a model defines its modules is only worth something where it is the order of
+    the graph's layers throughout.
+
     Args:
         export: the graph.
-        right: all of torch's units.
+        left: all of TensorFlow's units.
+        model: the torch side.
         pairs: the counterparts.
     """
+    right = model.units
+    has_order = model.order_note is None or (
+        [coarse_key(unit) for unit in left] == [coarse_torch_key(unit) for unit in right]
+    )
     paired = {pair.torch.path for pair in pairs}
     free: dict[Hashable, list[TorchUnit]] = {}
     for unit in right:
@@ -68,14 +80,16 @@ def confidences(
         return found
     dependencies = Dependencies(export, members)
     for key, group in groups.items():
-        own = _of_group([pairs[i] for i in group], free.get(key, []), dependencies)
+        own = _of_group(
+            [pairs[i] for i in group], free.get(key, []), dependencies if has_order else None
+        )
         for index, confidence in own.items():
             found[group[index]] = confidence
     return found
 
 
 def _of_group(
-    pairs: Sequence[UnitPair], free: Sequence[TorchUnit], dependencies: Dependencies
+    pairs: Sequence[UnitPair], free: Sequence[TorchUnit], dependencies: Dependencies | None
 ) -> dict[int, Confidence]:
     """Compare pairs of equal kind and shape with each other, and with modules that are left."""
     paths = [pair.torch.path for pair in pairs] + [unit.path for unit in free]
@@ -89,7 +103,7 @@ def _of_group(
                 continue
             gain = names.of(a, a) + names.of(b, b) - names.of(a, b) - names.of(b, a)
             worst = min(worst, _of_gain(gain, other.torch.path), key=lambda c: c.value)
-        if pair.moved:
+        if pair.moved or dependencies is None:
             for place in range(len(pairs), len(paths)):
                 gain = names.of(a, a) - names.of(a, place)
                 worst = min(worst, _of_gain(gain, paths[place]), key=lambda c: c.value)
@@ -97,9 +111,9 @@ def _of_group(
     return found
 
 
-def _may_exchange(pair: UnitPair, other: UnitPair, dependencies: Dependencies) -> bool:
+def _may_exchange(pair: UnitPair, other: UnitPair, dependencies: Dependencies | None) -> bool:
     """Whether the order does not tell the two apart."""
-    if pair.moved or other.moved:
+    if pair.moved or other.moved or dependencies is None:
         return True
     return dependencies.are_apart(pair.tf.layer, other.tf.layer)
 
@@ -111,5 +125,5 @@ def _of_margin(pair: UnitPair) -> Confidence:
 
 
 def _of_gain(gain: float, rival: str) -> Confidence:
-    value = 0.5 + 0.5 * max(-1.0, min(1.0, 2 * gain))
+    value = 0.5 + 0.5 * max(-1.0, min(1.0, gain))
     return SURE if value >= 1.0 else Confidence(value, rival)

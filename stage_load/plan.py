@@ -101,7 +101,7 @@ def make_plan(
     fixed = _fixed(left, model.units, draft.rows())
     by_reference = _decided(left, model.units, decided, fixed)
     pairs = pair_units(export, left, model, {**fixed, **by_reference})
-    sure = confidences(export, model.units, pairs)
+    sure = confidences(export, left, model, pairs)
     for pair, confidence in zip(pairs, sure, strict=True):
         how = FROM_REFERENCE if pair.tf.layer.index in moved else None
         draft.add_pair(pair, how, confidence.value)
