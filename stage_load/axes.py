@@ -17,7 +17,16 @@ from stage_load.export_view import Layer
 _LETTERS = {3: "W", 4: "HW", 5: "DHW"}
 
 # Their modules take [N, C, ...] of any rank.
-_CHANNEL_KINDS = frozenset({"batch_norm", "conv1d", "conv1d_transpose", "depthwise_conv1d"})
+_CHANNEL_KINDS = frozenset(
+    {
+        "batch_norm",
+        "conv1d",
+        "conv1d_transpose",
+        "depthwise_conv1d",
+        "group_norm",
+        "instance_norm",
+    }
+)
 
 
 def torch_axes(rank: int) -> str:
@@ -67,8 +76,10 @@ def layer_to_tf(value: Tensor, layer: Layer, expected: Sequence[int]) -> Tensor:
     TensorFlow 1 convolves sequences as images of height one, whose axis of size one may still be
     there behind the layer.
     """
-    if layer.kind in LAST_AXIS_KINDS:
-        return value
+    if layer.kind in LAST_AXIS_KINDS and len(layer.attributes.get("axes", ())) < 2:
+        # A projection into heads: [..., heads, units] is torch's [..., heads * units].
+        is_split = value.dim() > 1 and value.shape[:-1] == tuple(expected[:-2])
+        return value.reshape(*expected) if is_split else value
     shape = tuple(expected)
     channels_first = is_channels_first(layer.attributes.get("data_format"))
     if value.dim() == 3 and len(shape) == 4:

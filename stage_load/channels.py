@@ -14,7 +14,7 @@ IMAGE_RANK = 4
 _RANKS = {3: "1d", 5: "3d"}
 
 # Their torch counterparts work on the last axis as well, whatever the rank.
-LAST_AXIS_KINDS = frozenset({"dense", "embedding", "gru", "lstm"})
+LAST_AXIS_KINDS = frozenset({"dense", "embedding", "gru", "layer_norm", "lstm"})
 # Ops behind which an axis is no longer where it was.
 _MOVING_OPS = frozenset({"BatchMatMul", "BatchMatMulV2", "Gather", "GatherV2", "MatMul", "Reshape"})
 _MOVING_OPS |= {"Transpose"}

@@ -173,7 +173,7 @@ class Draft:
             if role not in pair.tf.layer.variables and tensor is not None:
                 value = pair.tf.layer.constants.get(role, {}).get("value", default)
                 self._fill(None, tensor, _constant(value), FROM_CONSTANT)
-                if role == "gamma":
+                if role == "gamma" and pair.tf.kind == "batch_norm":
                     self.without_gamma.append(pair.torch.path)
         for name, number in family.buffers.items():
             if name in pair.torch.tensors:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 # TensorFlow has no depthwise convolution over three.
 _MOST_DEPTHWISE_AXES = 2
@@ -30,13 +31,22 @@ def _transposed(module: Transposed) -> str | None:
     return f"conv{len(module.kernel_size)}d_transpose" if module.groups == 1 else None
 
 
+def _group_norm(module: nn.GroupNorm) -> str | None:
+    """A group of one channel is an instance norm."""
+    return "instance_norm" if module.num_groups == module.num_channels else "group_norm"
+
+
 KINDS: Mapping[type[nn.Module], Callable[..., str | None]] = MappingProxyType(
     {
         **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), _convolution),
         **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), _transposed),
         nn.Linear: lambda module: "dense",
         nn.Embedding: lambda module: "embedding",
+        nn.GroupNorm: _group_norm,
+        nn.LayerNorm: lambda module: "layer_norm",
+        nn.PReLU: lambda module: "prelu",
         _BatchNorm: lambda module: "batch_norm",
+        _InstanceNorm: lambda module: "instance_norm",
     }
 )
 

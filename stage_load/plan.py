@@ -15,7 +15,7 @@ from stage_load.confidence import LEAST, Confidence, confidences
 from stage_load.draft import Draft
 from stage_load.export_view import ExportView
 from stage_load.folding import Folds, fold
-from stage_load.layouts import batch_norm
+from stage_load.layouts.registry import FAMILIES
 from stage_load.mapping import FROM_REFERENCE, Given, Row
 from stage_load.pairing import UnitPair, pair_units
 from stage_load.plan_warnings import plan_warnings
@@ -181,9 +181,8 @@ def _settings(pairs: Sequence[UnitPair]) -> dict[str, dict[str, float]]:
 
 def settings_of(pair: UnitPair) -> Mapping[str, float]:
     """Return the numbers that a layer's attributes set on its module, by attribute."""
-    if pair.tf.kind == "batch_norm":
-        return batch_norm.settings(pair.tf.layer.attributes)
-    return {}
+    family = FAMILIES.get(pair.tf.kind)
+    return {} if family is None else family.settings(pair.tf.layer.attributes)
 
 
 def _places(pairs: Sequence[UnitPair], rows: Sequence[Row], folds: Folds) -> tuple[LayerPlace, ...]:

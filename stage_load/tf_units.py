@@ -113,8 +113,12 @@ def _kind(export: ExportView, layer: Layer) -> str:
     """Return the kind of the torch module: where each group has one channel, it is depthwise.
 
     Depthwise over a single channel is a plain convolution, and a grouped one whose groups have one
-    input channel each is depthwise. The kernels have the same elements in the same order.
+    input channel each is depthwise. The kernels have the same elements in the same order. A group
+    norm with as many groups as channels is an instance norm.
     """
+    if layer.kind == "group_norm":
+        channels = max(max(export.variables[name].shape) for name in layer.variables.values())
+        return "instance_norm" if layer.attributes.get("groups") == channels else "group_norm"
     kernel = layer.variables.get("kernel")
     axes = None if kernel is None else export.variables[kernel].source_axes
     sizes = dict(zip(axes or "", export.variables[kernel].shape if kernel else (), strict=False))

@@ -15,7 +15,7 @@ ROLES = (
     "embedding", "gate_kernel", "gate_bias", "candidate_kernel", "candidate_bias",
     "candidate_input_kernel", "candidate_input_bias", "candidate_recurrent_kernel",
     "candidate_recurrent_bias", "peephole_input", "peephole_forget", "peephole_output",
-    "projection",
+    "projection", "alpha",
 )  # fmt: skip
 
 

@@ -12,18 +12,6 @@ from typing import Any
 
 from stage_load.layouts.family import Family, vector_layouts
 
-BATCH_NORM = Family(
-    op_kind="batch_norm",
-    layouts=(
-        *vector_layouts("gamma", "weight"),
-        *vector_layouts("beta", "bias"),
-        *vector_layouts("moving_mean", "running_mean"),
-        *vector_layouts("moving_variance", "running_var"),
-    ),
-    defaults=MappingProxyType({"gamma": 1.0, "beta": 0.0}),
-    buffers=MappingProxyType({"num_batches_tracked": 0.0}),
-)
-
 _DECIMALS = 7
 
 
@@ -43,3 +31,17 @@ def settings(attributes: Mapping[str, Any]) -> dict[str, float]:
     if decay is not None:
         found["momentum"] = round(1.0 - float(decay), _DECIMALS)
     return found
+
+
+BATCH_NORM = Family(
+    op_kind="batch_norm",
+    layouts=(
+        *vector_layouts("gamma", "weight"),
+        *vector_layouts("beta", "bias"),
+        *vector_layouts("moving_mean", "running_mean"),
+        *vector_layouts("moving_variance", "running_var"),
+    ),
+    defaults=MappingProxyType({"gamma": 1.0, "beta": 0.0}),
+    buffers=MappingProxyType({"num_batches_tracked": 0.0}),
+    settings=settings,
+)

@@ -2,6 +2,9 @@
 
 After a flatten of an NHWC tensor the rows of the kernel run over H, W, C. A torch model flattens
 NCHW, so its columns must run over C, H, W.
+
+Projections into and out of the heads of an attention have heads N and units K as axes of their own;
+torch joins them, units fastest.
 """
 
 from __future__ import annotations
@@ -50,7 +53,11 @@ DENSE = Family(
     layouts=(
         Layout("kernel", "weight", source_axes="IO", target_axes="OI"),
         Layout("kernel", "weight", source_axes="OI", target_axes="OI"),
+        Layout("kernel", "weight", source_axes="INK", target_axes="(NK)I"),
+        Layout("kernel", "weight", source_axes="NIK", target_axes="(NK)I"),
+        Layout("kernel", "weight", source_axes="NKO", target_axes="O(NK)"),
         *vector_layouts("bias", "bias"),
+        Layout("bias", "bias", source_axes="NK", target_axes="(NK)"),
     ),
     refine=refine,
 )

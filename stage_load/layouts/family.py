@@ -41,6 +41,18 @@ def no_refinement(role: str, rule: Rule, attributes: Mapping[str, Any]) -> Rule:
     return rule
 
 
+def no_settings(attributes: Mapping[str, Any]) -> dict[str, float]:
+    """Set nothing on the module."""
+    del attributes
+    return {}
+
+
+def epsilon_setting(attributes: Mapping[str, Any]) -> dict[str, float]:
+    """Return ``eps`` for a module that adds it to a variance, as far as the graph tells it."""
+    epsilon = attributes.get("epsilon")
+    return {} if epsilon is None else {"eps": float(epsilon)}
+
+
 @dataclass(frozen=True)
 class Family:
     """One kind of operation: the rows of its roles.
@@ -51,6 +63,7 @@ class Family:
         defaults: role -> the number that stands for an absent variable.
         buffers: torch tensors of the module that no variable fills -> their starting value.
         refine: makes a rule of a row's axes more precise from the layer's attributes.
+        settings: numbers to set on the module, by its own names, from the layer's attributes.
     """
 
     op_kind: str
@@ -58,6 +71,7 @@ class Family:
     defaults: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     buffers: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     refine: Callable[[str, Rule, Mapping[str, Any]], Rule] = no_refinement
+    settings: Callable[[Mapping[str, Any]], dict[str, float]] = no_settings
 
     @property
     def parameters(self) -> Mapping[str, str]:

@@ -19,6 +19,10 @@ from stage_load.layouts.depthwise_conv1d import DEPTHWISE_CONV1D
 from stage_load.layouts.depthwise_conv2d import DEPTHWISE_CONV2D
 from stage_load.layouts.embedding import EMBEDDING
 from stage_load.layouts.family import Family, Refusal
+from stage_load.layouts.group_norm import GROUP_NORM
+from stage_load.layouts.instance_norm import INSTANCE_NORM
+from stage_load.layouts.layer_norm import LAYER_NORM
+from stage_load.layouts.prelu import PRELU
 from stage_load.layouts.rule import AS_IS, Rule, RuleError
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
@@ -35,6 +39,10 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "depthwise_conv1d": DEPTHWISE_CONV1D,
         "depthwise_conv2d": DEPTHWISE_CONV2D,
         "embedding": EMBEDDING,
+        "group_norm": GROUP_NORM,
+        "instance_norm": INSTANCE_NORM,
+        "layer_norm": LAYER_NORM,
+        "prelu": PRELU,
     }
 )
 

@@ -26,7 +26,7 @@ def attach_or_make(forward: Forward, node: Node, by_output: Mapping[str, Layer])
     """
     found = _bias_and_data(forward, node)
     if found is None:
-        return None
+        return _of_heads(forward, node, by_output)
     variable, axes, data = found
     layer = by_output.get(data)
     if layer is not None and _fits(forward, node, layer, variable, axes):
@@ -34,6 +34,23 @@ def attach_or_make(forward: Forward, node: Node, by_output: Mapping[str, Layer])
     if not _is_along_channels(forward, node, axes):
         return None
     return _bias_add(node, variable, axes, data)
+
+
+def _of_heads(forward: Forward, node: Node, by_output: Mapping[str, Layer]) -> Optional[Layer]:
+    """Match the addition of [heads, units] to a projection into the heads of an attention."""
+    if node.op not in BIAS_OPS or len(node.inputs) != 2:
+        return None
+    for operand in (1, 0):
+        plain = forward.plain_variable(node.inputs[operand])
+        layer = by_output.get(forward.operand(node, 1 - operand))
+        if plain.variable is None or layer is None or layer.kind != "dense":
+            continue
+        kernel = layer.variables["kernel"]
+        by_letter = dict(zip(layer.axes[kernel], forward.table.info[kernel].shape))
+        heads = (by_letter.get("N"), by_letter.get("K"))
+        if "I" in by_letter and forward.table.info[plain.variable].shape == heads:
+            return _with_bias(layer, node, plain.variable, "NK")
+    return None
 
 
 def _bias_and_data(forward: Forward, node: Node) -> Optional[Tuple[str, str, str]]:
@@ -54,6 +71,8 @@ def _fits(forward: Forward, node: Node, layer: Layer, variable: str, axes: str) 
     kernel = layer.variables["kernel"]
     letters, sizes = layer.axes[kernel], forward.table.info[kernel].shape
     by_letter: Dict[str, int] = dict(zip(letters, sizes))
+    if "K" in by_letter and "I" in by_letter:
+        return False
     outputs = by_letter.get("O") or by_letter["C"] * by_letter["M"]
     channels_first = str(layer.attributes.get("data_format")).startswith("NC")
     if channels_first and not node.op.startswith("BiasAdd"):

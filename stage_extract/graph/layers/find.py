@@ -14,9 +14,12 @@ from stage_extract.graph.layers import (
     convolution,
     dense,
     embedding,
+    prelu,
 )
 from stage_extract.graph.layers.layer import Forward, Layer, NoMatch, why_not_plain
 from stage_extract.graph.layers.moving_averages import MovingAverages
+from stage_extract.graph.layers.normalisation.find import match_normalisation
+from stage_extract.graph.layers.normalisation.statistics import ROOT_OPS
 from stage_extract.graph.layers.recurrent.find import find_recurrent
 from stage_extract.graph.machinery import SHAPE_OPS
 from stage_extract.graph.variables import CONCATENATIONS
@@ -79,7 +82,11 @@ class _LayerFinder:
     def _match_composed(self, node: Node) -> None:
         """Match what consists of several nodes, before its parts are looked at one by one."""
         layer: Optional[_Matched] = None
-        if node.op in batch_norm_formula.INVERSE_ROOT_OPS:
+        if node.op in ROOT_OPS:
+            layer = match_normalisation(self._forward, node)
+        elif node.op in prelu.RECTIFYING_OPS and node.name not in self._claimed:
+            layer = prelu.match_prelu(self._forward, node)
+        if layer is None and node.op in batch_norm_formula.INVERSE_ROOT_OPS:
             layer = batch_norm_formula.match_decomposed(self._forward, node, self._moving)
         elif node.op in embedding.STITCH_OPS:
             layer = embedding.match_partitioned_embedding(self._forward, node)

@@ -24,7 +24,7 @@ _CHANNEL_KEEPING_OPS = _POINTWISE_OPS | frozenset(
      "Pad", "PadV2", "SpaceToBatchND", "Squeeze", "Transpose")
 )  # fmt: skip
 # Rank -> with channels last, with channels first.
-_FORMATS: Mapping[int, Tuple[str, str]] = MappingProxyType(
+FORMATS: Mapping[int, Tuple[str, str]] = MappingProxyType(
     {3: ("NWC", "NCW"), 4: ("NHWC", "NCHW"), 5: ("NDHWC", "NCDHW")}
 )
 _IMAGE_RANK = 4
@@ -48,9 +48,9 @@ def flatten_before(forward: Forward, tensor: str, features: int) -> Optional[Dic
         if node.op in _FLATTENING_OPS:
             before = forward.shapes.of(node.inputs[0])
             makes_rows = forward.shapes.rank(tensor) in (2, None)
-            if before is not None and len(before) in _FORMATS and makes_rows:
+            if before is not None and len(before) in FORMATS and makes_rows:
                 is_whole = _is_flattened_to(before, features)
-                order = _format(forward, node.inputs[0], len(before)) if is_whole else None
+                order = axes_format(forward, node.inputs[0], len(before)) if is_whole else None
                 shape = {"node": node.name, "shape": list(before), "data_format": order}
                 return None if order is None else shape
             if node.op != "Reshape" or before is None or len(before) != 2:
@@ -80,7 +80,7 @@ def _data_operand(forward: Forward, node: Node) -> str:
     return node.inputs[0]
 
 
-def _format(forward: Forward, tensor: str, rank: int) -> Optional[str]:
+def axes_format(forward: Forward, tensor: str, rank: int) -> Optional[str]:
     """Give the order of the axes: as the nearest op above says it that works on the channels."""
     permutations: List[List[Optional[int]]] = []
     first: Optional[bool] = False if rank == _IMAGE_RANK else None
@@ -102,7 +102,7 @@ def _format(forward: Forward, tensor: str, rank: int) -> Optional[str]:
         if rank != _IMAGE_RANK and node.op not in _CHANNEL_KEEPING_OPS:
             break
         tensor = _transformed(forward, node, rank)
-    return None if first is None else _FORMATS[rank][first]
+    return None if first is None else FORMATS[rank][first]
 
 
 def _transformed(forward: Forward, node: Node, rank: int) -> str:

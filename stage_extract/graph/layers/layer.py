@@ -25,8 +25,9 @@ from stage_extract.graph.variables import Origin, VariableTable
 _VECTOR_AXES = {1: "C", 2: "1C", 3: "11C", 4: "111C", 5: "1111C"}
 _CHANNELS_FIRST_AXES = {3: "1C1", 4: "1C11", 5: "1C111"}
 
-# Scopes that TensorFlow opens inside a layer: tf.cond, tf.nn.batch_normalization, tf.tensordot.
-_OWN_SCOPES = re.compile(r"(/(cond|batchnorm|Tensordot)(_\d+)?)+$")
+# Scopes that TensorFlow opens inside a layer: tf.cond, tf.nn.batch_normalization, tf.tensordot,
+# tf.contrib.layers.instance_norm.
+_OWN_SCOPES = re.compile(r"(/(cond|batchnorm|instancenorm|Tensordot)(_\d+)?)+$")
 
 # One for all layers, so that tens of thousands of them do not hold an empty dict each.
 NO_CONSTANTS: Mapping[str, Any] = MappingProxyType({})
