@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Set, Union
 
 import numpy
@@ -10,10 +11,14 @@ from stage_extract.graph.attributes import json_number, shortest_float
 from stage_extract.graph.graphdef import Node
 from stage_extract.graph.layers.layer import Forward, Layer, NoMatch
 from stage_extract.graph.layers.moving_averages import MovingAverages
+from stage_extract.graph.layers.neutral import without_neutral
+from stage_extract.graph.variables import Origin
 
 _FUSED_ROLES = ("gamma", "beta", "moving_mean", "moving_variance")
 # BatchNormWithGlobalNormalization: t, m, v, beta, gamma.
 _GLOBAL_ROLES = ("moving_mean", "moving_variance", "beta", "gamma")
+# tf.layers' and Keras' own names.
+_RENORM_STATISTICS = re.compile(r"(^|/)renorm_(mean|stddev)(_weight)?$")
 
 
 class Parameters(NamedTuple):
@@ -69,6 +74,7 @@ def match_global(forward: Forward, node: Node, moving: MovingAverages) -> Union[
 
 def read_parameter(forward: Forward, role: str, tensor: str, parameters: Parameters) -> bool:
     """Read one parameter, a variable or a constant; gives False if it is neither."""
+    tensor = without_neutral(forward, tensor)
     vector = forward.vector(tensor)
     if vector is not None:
         parameters.variables[role] = vector[0]
@@ -79,6 +85,16 @@ def read_parameter(forward: Forward, role: str, tensor: str, parameters: Paramet
         return False
     parameters.constants[role] = {"value": constant_value(value)}
     return True
+
+
+def why_renormalised(origin: Origin) -> Optional[str]:
+    """Give why a statistic of batch renormalisation makes no layer, None for other variables."""
+    if not _RENORM_STATISTICS.search(origin.variable):
+        return None
+    return (
+        "batch renormalisation in training mode corrects the batch's statistics, which no torch "
+        "module does: save the graph with training=False"
+    )
 
 
 def constant_value(value: Any) -> Any:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import List, NamedTuple, Optional, Set, Tuple
 
 from stage_extract.graph.graphdef import Node, node_name
+from stage_extract.graph.layers.arithmetic import nodes_between
 from stage_extract.graph.layers.batch_norm import Parameters, batch_norm_layer, read_parameter
 from stage_extract.graph.layers.layer import Forward, Layer, is_channels_first, vector_axes
 from stage_extract.graph.layers.moving_averages import MovingAverages
+from stage_extract.graph.layers.neutral import without_neutral
 from stage_extract.graph.traverse import behind
 
 _ADD_OPS = frozenset(("Add", "AddV2"))
@@ -20,7 +22,6 @@ class _Form(NamedTuple):
 
     data: str
     output: str
-    nodes: Set[str]
 
 
 def match_decomposed(forward: Forward, root: Node, moving: MovingAverages) -> Optional[Layer]:
@@ -47,8 +48,10 @@ def match_decomposed(forward: Forward, root: Node, moving: MovingAverages) -> Op
         "fused": False,
         "is_training": is_training,
     }
+    # What multiplies by one or adds zero reads gamma and beta as well.
+    nodes.update(nodes_between(forward, form.output, {form.data, f"{root.name}:0"}))
     return batch_norm_layer(
-        forward, root, form.output, parameters, attributes, moving, form.nodes, form.data
+        forward, root, form.output, parameters, attributes, moving, nodes, form.data
     )
 
 
@@ -128,7 +131,7 @@ def _shifted(
     if beta is None:
         return None
     nodes.update((scaled[0][0].name, shift.name, result.node.name), beta)
-    return _Form(_behind(forward, scaled[0][1]), f"{result.node.name}:0", nodes)
+    return _Form(_behind(forward, scaled[0][1]), f"{result.node.name}:0")
 
 
 def _scaling(forward: Forward, tensor: str) -> Optional[Node]:
@@ -136,7 +139,7 @@ def _scaling(forward: Forward, tensor: str) -> Optional[Node]:
     use = forward.sole_reader(tensor)
     if use is None or use.node.op != "Mul":
         return None
-    other = use.node.inputs[1 - use.operand]
+    other = without_neutral(forward, use.node.inputs[1 - use.operand])
     known = forward.vector(other) is not None or forward.evaluator.value(other) is not None
     return use.node if known else None
 
@@ -194,7 +197,7 @@ def _centred(
         return None
     nodes.update((use.node.name, difference.name))
     output = _scale_and_shift(forward, f"{use.node.name}:0", parameters, nodes)
-    return _Form(_behind(forward, difference.inputs[0]), output, nodes)
+    return _Form(_behind(forward, difference.inputs[0]), output)
 
 
 def _scale_and_shift(forward: Forward, tensor: str, parameters: Parameters, nodes: Set[str]) -> str:

@@ -43,7 +43,18 @@ def match_partitioned_embedding(forward: Forward, node: Node) -> Union[Layer, No
         return NoMatch(
             f"its rows are dealt out to {len(parts)} parts in turn (partition_strategy='mod')"
         )
-    return _layer(forward, lookups, node, names.pop())
+    layer = _layer(forward, lookups, node, names.pop())
+    return _as_indexed(forward, layer)
+
+
+def _as_indexed(forward: Forward, layer: Layer) -> Layer:
+    """Take the reshape of the stitched rows to the axes of the indices for the result."""
+    use = forward.sole_reader(layer.output)
+    if use is None or use.node.op != "Reshape" or use.operand != 0:
+        return layer
+    output = f"{use.node.name}:0"
+    nodes = layer.nodes | {use.node.name}
+    return layer._replace(op_output=output, output=output, nodes=nodes)
 
 
 def _layer(forward: Forward, lookups: List[Node], result: Node, variable: str) -> Layer:

@@ -138,7 +138,7 @@ class _LayerFinder:
                 data = self._forward.operand(node, index) if data is None else data
             else:
                 variables[f"operand_{index}"] = origin.variable
-                reason = why_not_plain(origin) or reason
+                reason = why_not_plain(origin) or batch_norm.why_renormalised(origin) or reason
         return Layer(
             kind="other",
             op=node.name,

@@ -52,6 +52,10 @@ def without_beta() -> None:
     with_updates(layers.batch_normalization(rows(), center=False, training=flag()))
 
 
+def renormalised() -> None:
+    layers.batch_normalization(images(), renorm=True, training=flag())
+
+
 def contrib_fused() -> None:
     with_updates(contrib_layers.batch_norm(images(), decay=0.9, is_training=flag()))
 
@@ -164,6 +168,8 @@ FORMULA = {"gamma": "g", "beta": "b", "moving_mean": "m", "moving_variance": "v"
         pytest.param(tf_layers_not_fused, variables(), 1e-3, 0.97, False, id="tf.layers-images"),
         pytest.param(without_gamma, variables(gamma=None), 1e-3, 0.99, False, id="no-gamma"),
         pytest.param(without_beta, variables(beta=None), 1e-3, 0.99, False, id="no-beta"),
+        # Its correction is one and zero at inference.
+        pytest.param(renormalised, variables(), 1e-3, 0.99, False, id="renorm"),
         pytest.param(
             contrib_fused, variables("BatchNorm", gamma=None), 1e-3, 0.9, True, id="contrib-fused"
         ),
@@ -253,6 +259,16 @@ def test_layer_norm_is_no_batch_norm() -> None:
         contrib_layers.layer_norm(rows())
 
     assert "batch_norm" not in kinds(describe_built(build))
+
+
+def test_renormalisation_in_training_mode_is_told() -> None:
+    def build() -> None:
+        with_updates(layers.batch_normalization(images(), renorm=True, training=True))
+
+    document = describe_built(build)
+    reasons = {layer["reason"] for layer in document["layers"] if layer["kind"] == "other"}
+    assert any("training=False" in (reason or "") for reason in reasons)
+    assert "batch_norm" not in kinds(document)
 
 
 def test_old_global_normalization_op() -> None:
