@@ -55,8 +55,9 @@ def match_normalisation(forward: Forward, root: Node) -> Optional[Layer]:
         return _other(layer, reason)
     data_format = axes_format(forward, layer.input or "", 4) if statistics.rank == 4 else None
     attributes = {"data_format": data_format, "epsilon": statistics.epsilon, **known[0][1]}
-    axes = {variable: _axes(forward, variable, attributes) for variable in layer.variables.values()}
-    if None in axes.values():
+    letters = {one: _axes(forward, one, attributes) for one in layer.variables.values()}
+    axes = {variable: one for variable, one in letters.items() if one is not None}
+    if len(axes) < len(letters):
         return _other(layer, _unknown(statistics, form))
     return layer._replace(kind=known[0][0], axes=axes, attributes=attributes)
 
