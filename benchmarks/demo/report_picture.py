@@ -18,6 +18,8 @@ from playwright.sync_api import Browser, sync_playwright
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Without a sandbox of its own it runs as root too, as in continuous integration; the page is ours.
 CHROMIUM_ARGUMENTS = ("--no-sandbox",)
+# On a busy machine with two cores.
+START_TIMEOUT_MS = 120_000
 WIDTH = 1120
 MOST_HEIGHT = 2000
 COLORS = 200
@@ -32,7 +34,11 @@ def find_chromium() -> str | None:
 def open_browser(program: str) -> Iterator[Browser]:
     """A headless browser, ended with the block."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(CHROMIUM_ARGUMENTS))
+        browser = playwright.chromium.launch(
+            executable_path=program,
+            args=list(CHROMIUM_ARGUMENTS),
+            timeout=START_TIMEOUT_MS,
+        )
         try:
             yield browser
         finally:
