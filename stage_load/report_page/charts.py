@@ -86,11 +86,8 @@ def layers_chart(parity: Mapping[str, Any], label: str) -> Markup:
     places = np.array([layer["layer"] for layer in layers])
     errors = np.array([error_of(layer) for layer in layers])
     agrees = np.array([layer["verdict"] == "agrees" for layer in layers])
-    tolerance = parity["tolerance"]
-    finite = errors[np.isfinite(errors)]
-    top = max(1.0 if len(finite) < len(errors) else 0.0, finite.max(initial=0.0), tolerance)
-    bottom = min(np.clip(finite, LOWEST, None).min(initial=tolerance), tolerance)
-    top, bottom = top * _HEADROOM, max(bottom / _HEADROOM, LOWEST)
+    allowed = max(parity["tolerance"], LOWEST)
+    bottom, top = _range(errors, allowed)
     heights = np.clip(errors, bottom, top)
 
     def draw(axes: Axes) -> None:
@@ -100,16 +97,7 @@ def layers_chart(parity: Mapping[str, Any], label: str) -> Markup:
         axes.plot(places, heights, color=_LINE, linewidth=1)
         axes.plot(places[agrees], heights[agrees], "o", color=_GOOD, markersize=4)
         axes.plot(places[~agrees], heights[~agrees], "X", color=_BAD, markersize=6)
-        axes.axhline(tolerance, color=_BAD, linewidth=1, linestyle="--")
-        axes.annotate(
-            "allowed",
-            (1, tolerance),
-            (0, 3),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            color=_BAD,
-            horizontalalignment="right",
-        )
+        _mark_allowed(axes, allowed)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
         axes.yaxis.set_minor_locator(NullLocator())
         axes.set_xlim(places[0] - 0.5, places[-1] + 0.5)
@@ -172,6 +160,27 @@ def _thinned(layers: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def _worst(group: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     differing = next((layer for layer in group if layer["verdict"] != "agrees"), None)
     return differing or max(group, key=error_of)
+
+
+def _range(errors: NDArray[np.float64], allowed: float) -> tuple[float, float]:
+    """Return the ends of the axis: round all finite errors, room above for what is no number."""
+    finite = errors[np.isfinite(errors)]
+    top = max(finite.max(initial=allowed), 1.0 if len(finite) < len(errors) else 0.0)
+    bottom = np.clip(finite, LOWEST, None).min(initial=allowed)
+    return max(bottom / _HEADROOM, LOWEST), top * _HEADROOM
+
+
+def _mark_allowed(axes: Axes, allowed: float) -> None:
+    axes.axhline(allowed, color=_BAD, linewidth=1, linestyle="--")
+    axes.annotate(
+        "allowed",
+        (1, allowed),
+        (0, 3),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        color=_BAD,
+        horizontalalignment="right",
+    )
 
 
 def _mark_first(axes: Axes, first: Mapping[str, Any] | None) -> None:

@@ -225,10 +225,11 @@ def layer(index, error, verdict="agrees"):
     return {"layer": index, "name": f"l{index}", "verdict": verdict, "max_rel_to_scale": error}
 
 
-def parity(layers, first=None):
-    return {"layers": layers, "tolerance": 1e-4, "first_differing_layer": first}
+def parity(layers, first=None, tolerance=1e-4):
+    return {"layers": layers, "tolerance": tolerance, "first_differing_layer": first}
 
 
+@pytest.mark.parametrize("tolerance", [1e-4, 0.0, 0.99])
 @pytest.mark.parametrize(
     "layers",
     [
@@ -240,8 +241,8 @@ def parity(layers, first=None):
         pytest.param([layer(0, 1e30, "differs"), layer(1, 1e-7)], id="huge"),
     ],
 )
-def test_charts_of_odd_numbers(layers):
-    svg = layers_chart(parity(layers), "words")
+def test_charts_of_odd_numbers(layers, tolerance):
+    svg = layers_chart(parity(layers, tolerance=tolerance), "words")
     assert svg.startswith('<svg role="img" aria-label="words"')
     assert svg.count("var(--bad)") > 0
     heights = [float(y) for y in re.findall(r'<use xlink:href="#[^"]+" x="[^"]+" y="([^"]+)"', svg)]
