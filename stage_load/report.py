@@ -91,6 +91,7 @@ def parity_document(parity: Parity) -> dict[str, Any]:
             {"layer": left.layer, "name": left.name, "reason": left.reason}
             for left in parity.not_compared
         ],
+        "reason": parity.reason,
         "causes": [asdict(cause) for cause in parity.causes],
         "traceback": list(parity.traceback),
     }

@@ -58,10 +58,12 @@ def coverage_bars(coverage: Mapping[str, Any], rows: Sequence[Row]) -> tuple[Bar
         coverage: as in ``report.json``.
         rows: the mapping.
     """
-    loaded = {row.tf_name: row.how for row in rows if row.tf_name and row.torch_name}
+    loaded = {name: row.how for row in rows if row.torch_name for name in row.variables}
     sources = Counter(_of_how(how) for how in loaded.values())
     sources[UNUSED] = coverage["variables"] - len(loaded)
-    targets = Counter(_of_row(row) for row in rows if row.torch_name)
+    # A tensor that several variables fill has as many rows; what the first says counts.
+    filled = {row.torch_name: row for row in reversed(rows) if row.torch_name}
+    targets = Counter(map(_of_row, filled.values()))
     return (
         _bar("TensorFlow's variables", sources, (MATCHED, GUESSED, UNUSED)),
         _bar("Tensors of the model", targets, (MATCHED, GUESSED, CONSTANT, MISSING)),

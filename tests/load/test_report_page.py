@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html.parser
+import json
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 from stage_load.layouts.rule import AS_IS, Constant, Kept, Skip
 from stage_load.mapping import Row
+from stage_load.report_page import report_page
 from stage_load.report_page.charts import MOST_POINTS, layers_chart, scatter_chart
 from stage_load.report_page.coverage import coverage_bars
 from stage_load.report_page.page import MOST_ROWS
@@ -196,16 +198,18 @@ def test_the_bars_count_both_sides():
         row("a", "x", "graph"),
         row("b", "y", "map"),
         row("c", "z", "guessed"),
+        # Two variables in one tensor.
+        row("e", "x", "graph"),
         row(None, "counter", "constant", Kept()),
         row(None, "ones", "map", Constant(1.0)),
         row(None, "head", "allowed", Kept()),
         row("d", None, "map", Skip()),
     ]
-    variables, tensors = coverage_bars({"variables": 5}, rows)
+    variables, tensors = coverage_bars({"variables": 8}, rows)
     assert [(p.name, p.count, round(p.begin), round(p.share)) for p in variables.parts] == [
-        ("matched", 2, 0, 40),
-        ("guessed", 1, 40, 20),
-        ("unused", 2, 60, 40),
+        ("matched", 3, 0, 38),
+        ("guessed", 1, 38, 12),
+        ("unused", 4, 50, 50),
     ]
     assert {p.name: p.count for p in tensors.parts} == {
         "matched": 2,
@@ -214,7 +218,7 @@ def test_the_bars_count_both_sides():
         "missing": 1,
     }
     assert "1 missing" in tensors.in_words
-    assert (variables.total, tensors.total) == (5, 6)
+    assert (variables.total, tensors.total) == (8, 6)
 
 
 def test_bars_of_nothing():
@@ -293,3 +297,38 @@ def test_scatters_of_odd_numbers(expected, actual):
     svg = scatter_chart(0, np.array(expected), np.array(actual), "words")
     assert "<use" in svg
     assert "nan" not in svg.lower()
+
+
+@pytest.fixture
+def document(load, classifier, tmp_path):
+    """``report.json`` of a small result, as a page is made of it."""
+    maker, model = classifier
+    _, out = load(maker.write(tmp_path / "export"), model)
+    return json.loads((out / "report.json").read_bytes())
+
+
+def test_causes_and_what_to_change_are_told(document):
+    causes = [
+        {"text": f"TensorFlow pads {EVIL}", "remedy": "Use SamePadConv2d", "is_certain": True},
+        {"text": "the channels", "remedy": "Turn them", "is_certain": False},
+    ]
+    document["parity"] |= {"reason": "layer 3 differs", "causes": causes}
+    page = Page(report_page(document, [], []))
+    text = page.all_text()
+    assert f"TensorFlow pads {EVIL}. Use SamePadConv2d" in text
+    assert "Perhaps: the channels. Turn them" in text
+    assert "layer 3 differs" in text
+
+
+def test_wishes_for_transfer_learning_are_told(document):
+    document["transfer"] = {
+        "allow_missing": ["head.*", EVIL],
+        "freeze": [],
+        "initialised": {"seed": 0, "tensors": []},
+        "dtype": {"name": "float16"},
+    }
+    text = Page(report_page(document, [], [])).all_text()
+    assert f"allow missing head.*, {EVIL}" in text
+    assert '"name": "float16"' in text
+    assert "freeze" not in text
+    assert "initialised" not in text
