@@ -14,9 +14,10 @@ from stage_extract.graph.layers import (
     convolution,
     dense,
     embedding,
+    grouped,
     prelu,
 )
-from stage_extract.graph.layers.layer import Forward, Layer, NoMatch, why_not_plain
+from stage_extract.graph.layers.layer import ACTIVATIONS, Forward, Layer, NoMatch, why_not_plain
 from stage_extract.graph.layers.moving_averages import MovingAverages
 from stage_extract.graph.layers.normalisation.find import match_normalisation
 from stage_extract.graph.layers.normalisation.statistics import ROOT_OPS
@@ -43,10 +44,6 @@ _NORMALISERS: Mapping[str, Callable[[Forward, Node, MovingAverages], _Matched]] 
         "FusedBatchNormV3": batch_norm.match_fused,
     }
 )
-_ACTIVATIONS = frozenset(
-    ("Elu", "LeakyRelu", "LogSoftmax", "Relu", "Relu6", "Selu", "Sigmoid", "Softmax", "Softplus",
-     "Softsign", "Tanh")
-)  # fmt: skip
 
 
 def find_layers(forward: Forward, moving: MovingAverages) -> List[Layer]:
@@ -77,7 +74,7 @@ class _LayerFinder:
         met = [(place[one.meets], one.layer) for one in recurrent]
         met += [(place[node_name(one.op_output)], one) for one in self._layers.values()]
         ordered = sorted(met, key=lambda pair: pair[0])
-        return [self._completed(layer) for _, layer in ordered]
+        return grouped.mark_groups(forward, [self._completed(layer) for _, layer in ordered])
 
     def _match_composed(self, node: Node) -> None:
         """Match what consists of several nodes, before its parts are looked at one by one."""
@@ -88,6 +85,8 @@ class _LayerFinder:
             layer = prelu.match_prelu(self._forward, node)
         if layer is None and node.op in batch_norm_formula.INVERSE_ROOT_OPS:
             layer = batch_norm_formula.match_decomposed(self._forward, node, self._moving)
+        elif node.op in CONCATENATIONS:
+            layer = grouped.match_shared_kernel(self._forward, node)
         elif node.op in embedding.STITCH_OPS:
             layer = embedding.match_partitioned_embedding(self._forward, node)
             if isinstance(layer, NoMatch):
@@ -155,6 +154,6 @@ class _LayerFinder:
     def _completed(self, layer: Layer) -> Layer:
         layer = conv1d.with_squeeze(self._forward, layer)
         use = self._forward.sole_reader(layer.output)
-        if use is None or use.node.op not in _ACTIVATIONS:
+        if use is None or use.node.op not in ACTIVATIONS:
             return layer
         return layer._replace(activation=use.node.op)

@@ -25,6 +25,12 @@ from stage_extract.graph.variables import Origin, VariableTable
 _VECTOR_AXES = {1: "C", 2: "1C", 3: "11C", 4: "111C", 5: "1111C"}
 _CHANNELS_FIRST_AXES = {3: "1C1", 4: "1C11", 5: "1C111"}
 
+# Pointwise ops that torch models write behind a layer.
+ACTIVATIONS = frozenset(
+    ("Elu", "LeakyRelu", "LogSoftmax", "Relu", "Relu6", "Selu", "Sigmoid", "Softmax", "Softplus",
+     "Softsign", "Tanh")
+)  # fmt: skip
+
 # Scopes that TensorFlow opens inside a layer: tf.cond, tf.nn.batch_normalization, tf.tensordot,
 # tf.contrib.layers.instance_norm.
 _OWN_SCOPES = re.compile(r"(/(cond|batchnorm|instancenorm|Tensordot)(_\d+)?)+$")

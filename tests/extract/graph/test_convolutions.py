@@ -453,3 +453,70 @@ def test_reshape_to_one_row_a_step_is_no_flatten() -> None:
         layers.dense(tf.reshape(hidden, [-1, 4]), 7)
 
     assert describe_built(build)["layers"][-1]["attributes"]["flatten"] is None
+
+
+def parts_of_images(channels: int, sliced: bool) -> List[Any]:
+    data = v1.placeholder(tf.float32, [None, 9, 11, channels], name="x")
+    half = channels // 2
+    if sliced:
+        return [data[:, :, :, :half], data[..., half:]]
+    return tf.split(data, 2, axis=3)
+
+
+def shared_kernel(sliced: bool = False) -> None:
+    """As in AlexNet: one kernel, cut along its output channels."""
+    whole = kernel(5, 3, 3, 8)
+    kernels = [whole[:, :, :, :4], whole[..., 4:]] if sliced else tf.split(whole, 2, -1)
+    branches = [
+        tf.nn.conv2d(data, one, [1, 2, 1, 1], "SAME")
+        for data, one in zip(parts_of_images(6, sliced), kernels)
+    ]
+    tf.nn.relu(tf.concat(branches, -1) + v1.get_variable("b", [8]))
+
+
+@pytest.mark.parametrize(
+    "sliced", [pytest.param(False, id="split"), pytest.param(True, id="slices")]
+)
+def test_one_kernel_cut_along_its_outputs_is_one_grouped_layer(sliced: bool) -> None:
+    layer = only_layer(lambda: shared_kernel(sliced))
+    assert layer["kind"] == "conv2d"
+    assert layer["variables"] == {"kernel": "w", "bias": "b"}
+    assert (layer["input"], layer["activation"]) == ("x:0", "Relu")
+    assert layer["attributes"] == window(5, 3, strides=[2, 1], padding="SAME", groups=2)
+
+
+def own_kernels(change: str = "", sliced: bool = False) -> None:
+    """As in many ResNeXt: a layer a group; each of the changes makes it something else."""
+    branches = [
+        layers.conv2d(
+            data,
+            4,
+            3,
+            dilation_rate=2 if change == "attributes" and number else 1,
+            padding="same",
+            activation=tf.nn.relu,
+            name=f"g{number}",
+        )
+        for number, data in enumerate(parts_of_images(6, sliced))
+    ]
+    if change == "order":
+        branches.reverse()
+    tf.concat(branches, 2 if change == "axis" else 3, name="joined")
+
+
+@pytest.mark.parametrize(
+    "sliced", [pytest.param(False, id="split"), pytest.param(True, id="slices")]
+)
+def test_kernels_of_their_own_stay_layers_that_say_so(sliced: bool) -> None:
+    document = describe_built(lambda: own_kernels(sliced=sliced))
+    assert [layer["name"] for layer in document["layers"]] == ["g0", "g1"]
+    groups = [layer["attributes"]["group"] for layer in document["layers"]]
+    common = {"count": 2, "input": "x:0", "output": "joined:0"}
+    assert groups == [{"index": 0, **common}, {"index": 1, **common}]
+
+
+@pytest.mark.parametrize("change", ["attributes", "order", "axis"])
+def test_what_is_no_grouped_convolution(change: str) -> None:
+    document = describe_built(lambda: own_kernels(change))
+    assert kinds(document) == ["conv2d", "conv2d"]
+    assert not any("group" in layer["attributes"] for layer in document["layers"])
