@@ -8,13 +8,14 @@ reads, then the alignment of both sides in the order in which they run. The resu
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from stage_load.confidence import LEAST, Confidence, confidences
 from stage_load.draft import Draft
 from stage_load.export_view import ExportView
 from stage_load.folding import Folds, fold
+from stage_load.grouping import grouped_units
 from stage_load.layouts.registry import FAMILIES
 from stage_load.mapping import FROM_REFERENCE, Given, Row
 from stage_load.pairing import UnitPair, pair_units
@@ -97,7 +98,8 @@ def make_plan(
     draft = Draft(export, model)
     draft.add_given(given)
     draft.add_equal_names()
-    left = tf_units(export)
+    grouping = grouped_units(tf_units(export), model.units)
+    left = grouping.units
     fixed = _fixed(left, model.units, draft.rows())
     by_reference = _decided(left, model.units, decided, fixed)
     pairs = pair_units(export, left, model, {**fixed, **by_reference})
@@ -105,6 +107,8 @@ def make_plan(
     for pair, confidence in zip(pairs, sure, strict=True):
         how = FROM_REFERENCE if pair.tf.layer.index in moved else None
         draft.add_pair(pair, how, confidence.value)
+        for unit in grouping.others.get(pair.tf.layer.index, ()):
+            draft.add_pair(replace(pair, tf=unit), how, confidence.value)
     folds = fold(export, left, model, pairs, draft)
     draft.add_kept_buffers()
     rows = draft.rows()

@@ -13,6 +13,7 @@ from torch import nn
 
 from stage_load.axes import layer_to_tf, to_tf, to_torch
 from stage_load.channels import moves_channels
+from stage_load.errors import TensorsDoNotFit
 from stage_load.export_view import ExportView
 from stage_load.module_kinds import module_groups, module_kind
 from tests.load.export_maker import ExportMaker
@@ -75,6 +76,46 @@ def test_borders_between_kinds(kind, shape, attributes, module_kind, weight, rul
     maker.layer(kind, "c", {"kernel": zeros(*shape)}, **attributes)
     plan = planned(maker, torch_model(unit("m", module_kind, weight=weight)))
     assert [(row.tf_name, str(row.rule)) for row in plan.rows] == [("c/kernel", rule)]
+
+
+def branches(*kernels, bias=False):
+    """Make an export of the convolutions of the parts of one tensor."""
+    maker = ExportMaker()
+    for index, kernel in enumerate(kernels):
+        arrays = {"kernel": kernel, **({"bias": zeros(kernel.shape[-1])} if bias else {})}
+        group = {"index": index, "count": len(kernels), "input": "x:0", "output": "joined:0"}
+        maker.layer("conv2d", f"g{index}", arrays, group=group)
+    return maker
+
+
+def grouped_unit(path, groups, **shapes):
+    return dataclasses.replace(unit(path, "conv2d", **shapes), groups=groups)
+
+
+def test_kernels_of_a_group_fill_one_torch_tensor_in_parts():
+    maker = branches(zeros(3, 2, 4, 5), zeros(3, 2, 4, 5), bias=True)
+    model = torch_model(grouped_unit("c", 2, weight=(10, 4, 3, 2), bias=(10,)))
+    rows = [(row.torch_name, row.tf_name, str(row.rule)) for row in planned(maker, model).rows]
+    assert rows == [
+        ("c.weight", "g0/kernel", "HWIO->OIHW @0:5"),
+        ("c.weight", "g1/kernel", "HWIO->OIHW @5:10"),
+        ("c.bias", "g0/bias", "C->C @0:5"),
+        ("c.bias", "g1/bias", "C->C @5:10"),
+    ]
+
+
+def test_modules_of_their_own_keep_the_kernels_of_a_group_apart():
+    maker = branches(zeros(3, 2, 4, 5), zeros(3, 2, 4, 5))
+    model = torch_model(*(unit(path, "conv2d", weight=(5, 4, 3, 2)) for path in ("a", "b")))
+    plan = planned(maker, model)
+    assert pairs(plan) == {"a.weight": "g0/kernel", "b.weight": "g1/kernel"}
+    assert [(place.layer, place.module) for place in plan.places] == [(0, "a"), (1, "b")]
+
+
+def test_a_grouped_module_of_another_shape_takes_no_group():
+    maker = branches(zeros(3, 2, 4, 5), zeros(3, 2, 4, 5))
+    with pytest.raises(TensorsDoNotFit, match="1 unexpected"):
+        planned(maker, torch_model(grouped_unit("c", 2, weight=(12, 4, 3, 2))))
 
 
 def graph(nodes, layers):
