@@ -15,6 +15,7 @@ from orchestration.errors import StageFailed
 from orchestration.export_reuse import ExportIndex, ExportRecord, export_key, take_over
 from orchestration.handoff import check_export
 from orchestration.manifest import BackgroundDescription, sha256_of
+from orchestration.own_code import code_sha256
 from orchestration.previous_result import check_out, up_to_date_manifest
 from orchestration.proposals import keep_proposals
 from orchestration.publishing import EXPORT_FOLDER, publish, publish_result
@@ -31,7 +32,7 @@ from orchestration.settings import (
     LoadSettings,
 )
 from orchestration.stage_runs import Exported, ExtractRun, LoadRun
-from orchestration.stage_specs import extract_job, extract_spec, model_file
+from orchestration.stage_specs import extract_job, extract_spec
 from orchestration.summary import shown_path
 
 EXTRACT: Stage = "extract"
@@ -217,11 +218,10 @@ def _finish_load(
 
 def _load_request(options: LoadOptions, device: str, runtime: Runtime) -> dict[str, Any]:
     """Everything that stage 2's result depends on, apart from the export."""
-    source = model_file(options.model)
     return {
         "model": options.model,
         "model_args": dict(options.model_args),
-        "model_file_sha256": None if source is None else sha256_of(source),
+        "model_file_sha256": code_sha256(options.model),
         "map_sha256": None if options.map is None else sha256_of(options.map),
         "tolerance": options.tolerance,
         "prove": options.prove,

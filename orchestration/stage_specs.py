@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestration.own_code import model_file, package_folder
 from orchestration.run_paths import (
     EXPORT_TARGET,
     MAP_TARGET,
@@ -59,6 +59,8 @@ def load_spec(
         mounts.append(Mount(load.map.parent, MAP_TARGET, read_only=True))
     if (source := model_file(load.model)) is not None:
         mounts.append(Mount(source.parent, MODEL_TARGET, read_only=True))
+    elif (folder := package_folder(load.model)) is not None:
+        mounts.append(Mount(folder, MODEL_TARGET, read_only=True))
     hidden = _HIDE_CARDS if options.device == "cpu" else {}
     return StageSpec(
         stage="load",
@@ -106,22 +108,17 @@ def load_job(
     }
 
 
-def model_file(model: str) -> Path | None:
-    """The file of a model given as "file.py:Factory", or None for a name."""
-    path, _, factory = model.rpartition(":")
-    return Path(os.path.realpath(path)) if factory and path.endswith(".py") else None
-
-
 def _deepest_last(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
     """In the order that `StageSpec` asks for: an output below a mounted folder comes after it."""
     return tuple(sorted(mounts, key=lambda mount: len(mount.source.parts)))
 
 
 def _load_job_options(process: StageProcess, load: LoadOptions, device: str) -> Mapping[str, Any]:
-    source = model_file(load.model)
+    source, folder = model_file(load.model), package_folder(load.model)
     factory = load.model.rpartition(":")[2]
     return {
         "model": load.model if source is None else f"{process.path(source)}:{factory}",
+        "model_folder": None if folder is None else process.path(folder),
         "model_args": dict(load.model_args),
         "device": device,
         "map": None if load.map is None else process.path(load.map),

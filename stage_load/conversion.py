@@ -65,7 +65,7 @@ def look_up(options: LoadOptions) -> Choices:
     """
     map_file = None if options.map is None else (options.map, read_mapping(options.map))
     rules = parse_name_rules(options.rules)
-    device, model = choose_device(options.device), find_model(options.model)
+    device, model = choose_device(options.device), find_model(options.model, options.model_folder)
     model.check_arguments(options.model_args)
     return Choices(device, model, map_file, rules)
 

@@ -22,6 +22,7 @@ class LoadOptions:
 
     Attributes:
         model: name of a model, or file.py:Factory.
+        model_folder: where its package lies, or ``None`` for an installed one.
         model_args: keyword arguments of a user's factory.
         device: auto, cpu, cuda or cuda:N.
         map: the user's mapping file, or ``None``.
@@ -31,6 +32,7 @@ class LoadOptions:
     """
 
     model: str
+    model_folder: Path | None = None
     model_args: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
     map: Path | None = None
@@ -74,6 +76,7 @@ def _is_tolerance(value: Any) -> bool:
 _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
     {
         "model": (_is_text, "the name of a model"),
+        "model_folder": (lambda value: value is None or _is_text(value), "a path or null"),
         "model_args": (lambda value: isinstance(value, dict), "an object"),
         "device": (_is_text, "auto, cpu, cuda or cuda:N"),
         "map": (lambda value: value is None or _is_text(value), "a path or null"),
@@ -135,8 +138,9 @@ def _parse_options(values: Any) -> LoadOptions:
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
     }
-    if given.get("map") is not None:
-        given["map"] = Path(given["map"])
+    for name in ("map", "model_folder"):
+        if given.get(name) is not None:
+            given[name] = Path(given[name])
     return LoadOptions(**given)
 
 

@@ -55,7 +55,7 @@ def load_model(
         folder: the result folder.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ..., or ``"auto"``.
         trust_code: a model of your own (``file.py:Factory``) is Python code, of which the folder
-            holds a copy. It is run only if this is true.
+            holds a copy, or of a package that is installed. It is run only if this is true.
 
     Returns:
         The module on that device, in eval mode.
@@ -128,10 +128,12 @@ def _prepare(root: Path, model: Mapping[str, Any], *, trust_code: bool) -> Prepa
             f"The model {name!r} is its owner's own Python code.",
             "load_model(folder, trust_code=True) if you trust that code",
         )
-    if source is not None:
+    folder = None if source is None else root / SOURCE_FOLDER
+    place, _, factory = name.rpartition(":")
+    if source is not None and folder is not None and (place.endswith(".py") or not place):
         # A name alone: whatever the file says, nothing outside the folder is run.
-        name = f"{root / SOURCE_FOLDER / Path(source).name}:{name.rpartition(':')[2]}"
-    found = find_model(name)
+        name = f"{folder / Path(source).name}:{factory}"
+    found = find_model(name, folder)
     with _reading_configuration(name):
         return found.restore(config)
 

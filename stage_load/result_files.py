@@ -39,7 +39,7 @@ def config_document(
     Args:
         name: the model's name.
         config: its configuration.
-        source: file name of a user's own model, in ``SOURCE_FOLDER``.
+        source: file of a user's own model, below ``SOURCE_FOLDER``.
         settings: module path -> numbers to set on it.
         export: for inputs and outputs.
         keeps_axes: the model takes images as TensorFlow does; how it returns any is its own affair.

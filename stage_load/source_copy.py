@@ -10,21 +10,26 @@ from stage_load.safetensors_writer import WholeFile, write_error
 
 
 def copy_source(prepared: PreparedModel, out: Path) -> str | None:
-    """Copy the model's file and those beside it that it imports; return the former's name.
+    """Copy the model's file and those beside it that it imports; return the former's place.
 
-    ``None`` for a model that was not named by its file.
+    That is its path below the folder of the copies; ``None`` for a model that is installed.
 
     Raises:
         DiskFull, OutputNotWritable: a copy cannot be written.
     """
-    if prepared.source is None:
+    if prepared.source is None or prepared.folder is None:
         return None
-    folder = prepared.source.resolve().parent
-    target = out / SOURCE_FOLDER
-    _copy(prepared.source, target / prepared.source.name)
+    source = prepared.source
+    # A file that was named is kept under that name, also where it is a link to another.
+    place = source.name if source not in prepared.neighbours else _below(source, prepared.folder)
+    _copy(source, out / SOURCE_FOLDER / place)
     for path in sorted(prepared.neighbours):
-        _copy(path, target / path.relative_to(folder))
-    return prepared.source.name
+        _copy(path, out / SOURCE_FOLDER / _below(path, prepared.folder))
+    return place
+
+
+def _below(path: Path, folder: Path) -> str:
+    return path.relative_to(folder.resolve()).as_posix()
 
 
 def _copy(source: Path, target: Path) -> None:

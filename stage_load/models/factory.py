@@ -31,15 +31,22 @@ class OwnFactory:
         text: as it was named, for messages.
         name: what stands after the colon.
         factory: what it names.
-        source: its file if it was named by file.
-        neighbours: files beside it that it has imported so far, absolute.
+        folder: where its file, or its package, lies; ``None`` for what the environment has.
+        source: its file in that folder.
+        neighbours: further files there that it has imported so far, absolute.
     """
 
     text: str
     name: str
     factory: Callable[..., Any]
+    folder: Path | None
     source: Path | None
     neighbours: set[Path]
+
+    @property
+    def is_package(self) -> bool:
+        """Whether it was named by module, and not by file."""
+        return not self.text.rpartition(":")[0].endswith(".py")
 
     def check_arguments(self, arguments: Mapping[str, Any]) -> None:
         """Compare keyword arguments with the factory's signature.
@@ -60,11 +67,9 @@ class OwnFactory:
         """
         from torch import nn
 
-        beside: AbstractContextManager[None] = nullcontext()
-        if self.source is not None:
-            beside = neighbours_of(self.source, self.neighbours)
+        package = self.text.split(".")[0] if self.is_package else OWN_MODULE
         try:
-            with beside:
+            with _beside(self.folder, self.neighbours, package):
                 module = self.factory(**copy.deepcopy(dict(arguments)))
         except (Exception, SystemExit) as error:
             raise FactoryFailed(
@@ -81,17 +86,30 @@ class OwnFactory:
         return module
 
 
-def import_factory(text: str) -> OwnFactory:
+def import_factory(text: str, folder: Path | None = None) -> OwnFactory:
     """Return the factory that ``text`` names.
+
+    Args:
+        text: file.py:Factory, or package.module:Factory.
+        folder: looked into for the package before the environment's own.
 
     Raises:
         UnknownModel: the file, module or name in it does not exist, or is nothing to call.
         FactoryFailed: importing raised an exception.
     """
     place, _, name = text.rpartition(":")
-    path = Path(place) if place.endswith(".py") else None
     neighbours: set[Path] = set()
-    value: Any = _import_module(place) if path is None else _import_file(path, neighbours)
+    source: Path | None
+    if place.endswith(".py"):
+        source = Path(place)
+        folder = source.resolve().parent
+        value: Any = _import_file(source, neighbours)
+    else:
+        value = _import_module(place, folder, neighbours)
+        file = getattr(value, "__file__", None)
+        source = Path(file).resolve() if file else None
+        if source not in neighbours:
+            source = folder = None
     for part in name.split("."):
         if not hasattr(value, part):
             raise _no_such_name(place, name, value)
@@ -102,19 +120,28 @@ def import_factory(text: str) -> OwnFactory:
             "Expected a class or function that returns a torch.nn.Module.",
             "Name the class or function.",
         )
-    return OwnFactory(text, name, value, path, neighbours)
+    return OwnFactory(text, name, value, folder, source, neighbours)
 
 
-def _import_module(name: str) -> ModuleType:
+def _beside(
+    folder: Path | None, neighbours: set[Path], package: str
+) -> AbstractContextManager[None]:
+    return nullcontext() if folder is None else neighbours_of(folder, neighbours, package)
+
+
+def _import_module(name: str, folder: Path | None, neighbours: set[Path]) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with _beside(folder, neighbours, name.split(".")[0]):
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
             raise _import_failed(name, error) from error
         raise UnknownModel(
             f"There is no module {name!r}: {error}.",
-            "Expected a module that this environment can import, or a file ending in .py.",
-            "Install it in the load stage's environment, or give the model as file.py:Factory.",
+            "Expected a package in the current folder, one that the load stage's environment has, "
+            "or a file ending in .py.",
+            "Run where the package lies, name what it is installed from with --requirements, or "
+            "give the model as file.py:Factory.",
         ) from error
     except (Exception, SystemExit) as error:
         raise _import_failed(name, error) from error
@@ -131,7 +158,7 @@ def _import_file(path: Path, neighbours: set[Path]) -> ModuleType:
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
-    with neighbours_of(path, neighbours):
+    with neighbours_of(path.resolve().parent, neighbours):
         # Known by name while it runs: dataclasses look their own module up.
         sys.modules[OWN_MODULE] = module
         try:
@@ -161,6 +188,6 @@ def _import_failed(name: str, error: BaseException) -> FactoryFailed:
     return FactoryFailed(
         f"Importing {name} raised {type(error).__name__}: {error}.",
         "Expected a file that imports without errors in the environment of the load stage.",
-        "Correct the file, or install what it needs; with the local runtime, --load-python takes "
-        "an environment that has it.",
+        "Correct the file, or name the packages that it needs with --requirements; "
+        "--load-python takes an environment that has them.",
     )

@@ -1,26 +1,34 @@
-"""Lets a user's file import what lies beside it, and remembers which files those were."""
+"""Lets a user's code import what lies beside it, and remembers which files those were."""
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
 from pathlib import Path
+from types import ModuleType
 
 OWN_MODULE = "stage_load_user_model"
 
 
 @contextmanager
-def neighbours_of(path: Path, found: set[Path]) -> Iterator[None]:
-    """Let a file import its neighbours while the block runs, and forget them afterwards.
+def neighbours_of(folder: Path, found: set[Path], package: str = OWN_MODULE) -> Iterator[None]:
+    """Let code import what lies in its folder while the block runs, and forget it afterwards.
 
-    The next job of this process may bring another file with neighbours of the same names.
+    The next job of this process may bring another folder with modules of the same names.
 
     Args:
-        path: the file.
+        folder: of the file, or of the package; comes before the environment's own packages.
         found: takes the files that were imported, absolute.
+        package: what is imported from the folder, where it has it, although one of that name has
+            been imported from elsewhere.
     """
-    folder = path.resolve().parent
+    folder = folder.resolve()
+    importlib.invalidate_caches()
+    hidden = _set_aside(folder, package)
     before = set(sys.modules)
     sys.path.insert(0, str(folder))
     write_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
@@ -28,19 +36,37 @@ def neighbours_of(path: Path, found: set[Path]) -> Iterator[None]:
         yield
     finally:
         sys.dont_write_bytecode = write_bytecode
+        # Before the path is restored: a package without a file would forget where it lies.
+        new = {name: _places_of(sys.modules[name]) for name in set(sys.modules) - before}
         sys.path.remove(str(folder))
-        for name in set(sys.modules) - before:
-            file = _file_of(name)
+        for name, places in new.items():
             if name == OWN_MODULE:
                 del sys.modules[name]
-            elif file is not None and _is_beside(file, folder):
-                found.add(file)
+            elif any(_is_beside(place, folder) for place in places):
+                found.update(place for place in places if place.is_file())
                 del sys.modules[name]
+        sys.modules.update(hidden)
 
 
-def _file_of(name: str) -> Path | None:
-    file = getattr(sys.modules[name], "__file__", None)
-    return Path(file).resolve() if isinstance(file, str) and file else None
+def _set_aside(folder: Path, package: str) -> dict[str, ModuleType]:
+    """Take a package out of the imported ones if the folder has one of that name.
+
+    A folder without an ``__init__`` module counts only where nothing else has its name, as ever.
+    """
+    found = PathFinder.find_spec(package, [os.fspath(folder)])
+    has_file = getattr(sys.modules.get(package), "__file__", None) is not None
+    if found is None or (found.origin is None and has_file):
+        return {}
+    names = [name for name in sys.modules if name.split(".")[0] == package]
+    return {name: sys.modules.pop(name) for name in names}
+
+
+def _places_of(module: ModuleType) -> tuple[Path, ...]:
+    """Return a module's file, or the folders of a package that has none of its own."""
+    file = getattr(module, "__file__", None)
+    if isinstance(file, str) and file:
+        return (Path(file).resolve(),)
+    return tuple(Path(entry).resolve() for entry in getattr(module, "__path__", ()))
 
 
 def _is_beside(file: Path, folder: Path) -> bool:

@@ -36,7 +36,8 @@ class PreparedModel:
         name: as ``config.json`` records it.
         config: its configuration as JSON; of a user's own model the arguments of its factory, or
             ``None`` without any.
-        source: the file of a user's own model, or ``None``.
+        source: the file of a user's own model, or ``None`` where it is installed.
+        folder: where that file, or its package, lies.
         build: makes the module.
         example_inputs: makes inputs that it accepts, or ``None`` where none are known.
         names: what the model itself says of variables: TF name -> torch name, or ``None`` to leave
@@ -52,6 +53,7 @@ class PreparedModel:
     example_inputs: Callable[[], tuple[Tensor, ...]] | None
     names: Mapping[str, str | None] = field(default_factory=dict)
     assumptions: tuple[str, ...] = ()
+    folder: Path | None = None
     neighbours: Collection[Path] = ()
 
 
@@ -77,8 +79,12 @@ class Model(Protocol):
         """Take the configuration from ``config.json``."""
 
 
-def find_model(name: str) -> Model:
+def find_model(name: str, folder: Path | None = None) -> Model:
     """Return the model of that name.
+
+    Args:
+        name: of ``MODELS``, or a user's own.
+        folder: looked into for a user's package before the environment's own.
 
     Raises:
         UnknownModel: there is none; names the nearest.
@@ -89,8 +95,9 @@ def find_model(name: str) -> Model:
         family: ModelFamily[Any] = getattr(importlib.import_module(module), attribute)()
         return _RegisteredModel(name, family)
     if ":" in name:
-        own = import_factory(name)
-        return _OwnModel(name if own.source is None else f"{own.source.name}:{own.name}", own)
+        own = import_factory(name, folder)
+        place = name.rpartition(":")[0]
+        return _OwnModel(name if own.is_package else f"{Path(place).name}:{own.name}", own)
     near = difflib.get_close_matches(name, MODELS, n=3, cutoff=0.4) or sorted(MODELS)
     raise UnknownModel(
         f"There is no model {name!r}; nearest: {', '.join(near)}.",
@@ -151,6 +158,7 @@ class _OwnModel:
             name=self.name,
             config=arguments or None,
             source=self.own.source,
+            folder=self.own.folder,
             build=lambda: self.own.make(arguments),
             example_inputs=None,
             neighbours=self.own.neighbours,

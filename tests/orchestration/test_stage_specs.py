@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.own_code import code_sha256, model_file, package_folder
 from orchestration.run_paths import find_checkpoint
 from orchestration.runtimes.base import Mount
 from orchestration.settings import ExtractOptions, LoadOptions, RuntimeOptions, TransferOptions
@@ -16,7 +17,6 @@ from orchestration.stage_specs import (
     extract_spec,
     load_job,
     load_spec,
-    model_file,
 )
 
 
@@ -90,6 +90,7 @@ def test_stage_2_sees_map_and_model_and_the_deepest_mount_comes_last(folder):
     assert "CUDA_VISIBLE_DEVICES" not in spec.environment
     options = {
         "model": f"{folder}/net.py:Net",
+        "model_folder": None,
         "model_args": {"classes": 3},
         "device": "cuda:1",
         "map": str(folder / "edited.csv"),
@@ -124,3 +125,54 @@ def test_on_the_cpu_cards_are_hidden(folder):
 )
 def test_a_model_may_be_a_file(model, expected):
     assert model_file(model) == expected
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with a package and a module."""
+    folder = tmp_path / "pro ject"
+    (folder / "mypkg" / "deep").mkdir(parents=True)
+    (folder / "data").mkdir()
+    for name in ("mypkg/__init__.py", "mypkg/nets.py", "mypkg/deep/layers.py", "single.py"):
+        (folder / name).write_text(name)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("model", "is_here"),
+    [
+        pytest.param("mypkg.nets:Net", True, id="package"),
+        pytest.param("mypkg:Net", True, id="package-itself"),
+        pytest.param("single:Net", True, id="module"),
+        pytest.param("torchvision.models:resnet18", False, id="installed"),
+        # A folder without Python files is no package, whatever its name.
+        pytest.param("data.nets:Net", False, id="data"),
+        pytest.param("unet", False, id="name"),
+        pytest.param("..mypkg:Net", False, id="relative"),
+    ],
+)
+def test_a_package_in_the_current_folder(project, model, is_here):
+    assert package_folder(model) == (project if is_here else None)
+    assert (code_sha256(model) is not None) is is_here
+
+
+def test_stage_2_sees_the_folder_of_a_package(project):
+    load = LoadOptions("mypkg.nets:Net")
+    export, out = project / ".x" / "export", project / ".x" / "result"
+    spec = load_spec(export, out, load, RuntimeOptions(), ())
+    assert spec.mounts == (
+        Mount(project, "/model", True),
+        Mount(export, "/export", True),
+        Mount(out, "/out", False),
+    )
+    options = check_job(Host(), load, "cpu")["options"]
+    assert (options["model"], options["model_folder"]) == ("mypkg.nets:Net", str(project))
+
+
+def test_a_change_anywhere_in_a_package_is_another_model(project):
+    before = code_sha256("mypkg.nets:Net")
+    (project / "single.py").write_text("changed")
+    assert code_sha256("mypkg.nets:Net") == before
+    (project / "mypkg" / "deep" / "layers.py").write_text("changed")
+    assert code_sha256("mypkg.nets:Net") != before
