@@ -10,15 +10,22 @@ from typing import Any
 import pytest
 
 from orchestration import images
+from orchestration.conversation import Conversation
 from orchestration.engine import Engine
 from orchestration.engine_access import open_engine
-from orchestration.errors import ImageMissing, LoadImageUnusable
+from orchestration.errors import ImageMissing, LoadImageUnusable, StageFailed
 from orchestration.image_sources import ImageSources
 from orchestration.images import build_images
 from orchestration.own_images import ExtendedSources, find_extended_image, find_own_image
 from orchestration.runtimes.base import Mount, StageSpec
 from orchestration.runtimes.docker import DockerRuntime
-from orchestration.settings import DEFAULT_LOAD_BASE_IMAGE, BuildSettings, RuntimeOptions
+from orchestration.settings import (
+    DEFAULT_LOAD_BASE_IMAGE,
+    BuildSettings,
+    LoadOptions,
+    RuntimeOptions,
+)
+from orchestration.stage_specs import check_job, load_spec
 from tests.orchestration.test_images import LOAD_BASE, FakeEngine
 
 SETTINGS = BuildSettings(stages=("load",), load_base_image=LOAD_BASE)
@@ -176,3 +183,43 @@ def test_real_image_that_is_no_stage(real: Engine) -> None:
     runtime = DockerRuntime(RuntimeOptions(device="cpu", load_image=DEFAULT_LOAD_BASE_IMAGE))
     with pytest.raises(LoadImageUnusable, match="Stage 2 does not start in python:3"):
         runtime.prepare(["load"], lambda _: None)
+
+
+PACKAGE_OF_TWO = {
+    "mypkg/__init__.py": "",
+    "mypkg/nets.py": "from .layers import Layer\n\n\ndef net(width):\n    return Layer(3, width)\n",
+    "mypkg/layers.py": "from torch.nn import Linear as Layer\n",
+    "mypkg/broken.py": "from . import gone\n",
+}
+
+
+@pytest.mark.docker
+def test_real_package_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is seen in the container, and its traceback names this machine's files."""
+    project = tmp_path / "pro ject"
+    for name, source in PACKAGE_OF_TWO.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(source)
+    monkeypatch.chdir(project)
+    folders = (tmp_path / "export", tmp_path / "out")
+    for folder in folders:
+        folder.mkdir()
+    options = RuntimeOptions(device="cpu")
+    runtime = DockerRuntime(options)
+    runtime.prepare(["load"], lambda _: None)
+
+    def look_at(model: str) -> None:
+        load = LoadOptions(model, {"width": 4})
+        with Conversation(runtime, lambda *_: None, lambda *_: None) as talk:
+            worker = talk.start(load_spec(*folders, load, options, ()))
+            talk.post("load", check_job(worker.process, load, "cpu"), is_last=True)
+            talk.wait_for("load", "check")
+
+    look_at("mypkg.nets:net")
+    with pytest.raises(StageFailed) as raised:
+        look_at("mypkg.broken:net")
+    assert raised.value.class_name == "FactoryFailed"
+    place = f'  File "{project}/mypkg/broken.py", line 1, in <module>'
+    assert raised.value.user_traceback[1] == place
