@@ -15,7 +15,7 @@ from stage_load.confidence import LEAST, Confidence, confidences
 from stage_load.draft import Draft
 from stage_load.export_view import ExportView
 from stage_load.folding import Folds, fold
-from stage_load.grouping import grouped_units
+from stage_load.grouping import grouped
 from stage_load.layouts.registry import FAMILIES
 from stage_load.mapping import FROM_REFERENCE, Given, Row
 from stage_load.pairing import UnitPair, pair_units
@@ -98,17 +98,16 @@ def make_plan(
     draft = Draft(export, model)
     draft.add_given(given)
     draft.add_equal_names()
-    grouping = grouped_units(tf_units(export), model.units)
-    left = grouping.units
+    grouping = grouped(tf_units(export), model)
+    left, model = grouping.units, grouping.model
     fixed = _fixed(left, model.units, draft.rows())
     by_reference = _decided(left, model.units, decided, fixed)
     pairs = pair_units(export, left, model, {**fixed, **by_reference})
     sure = confidences(export, left, model, pairs)
     for pair, confidence in zip(pairs, sure, strict=True):
         how = FROM_REFERENCE if pair.tf.layer.index in moved else None
-        draft.add_pair(pair, how, confidence.value)
-        for unit in grouping.others.get(pair.tf.layer.index, ()):
-            draft.add_pair(replace(pair, tf=unit), how, confidence.value)
+        for unit, module in grouping.parts(pair.tf, pair.torch):
+            draft.add_pair(replace(pair, tf=unit, torch=module), how, confidence.value)
     folds = fold(export, left, model, pairs, draft)
     draft.add_kept_buffers()
     rows = draft.rows()
@@ -117,7 +116,7 @@ def make_plan(
         conflicts=tuple(draft.conflicts),
         refusals=draft.refusals,
         settings=_settings(pairs),
-        places=_places(pairs, rows, folds),
+        places=_places([p for p in pairs if p.torch.path not in grouping.modules], rows, folds),
         pairs=tuple(pairs),
         open_places=_open_places(pairs, sure),
         unread=draft.unread(),

@@ -76,6 +76,18 @@ class SharedKernel(nn.Module):
         return self.grouped(F.relu(self.first(x)))
 
 
+class SharedKernelApart(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.upper = nn.Conv2d(3, 4, (3, 2))
+        self.first = nn.Conv2d(3, 6, 3)
+        self.lower = nn.Conv2d(3, 4, (3, 2))
+
+    def forward(self, x):
+        lower, upper = F.relu(self.first(x)).chunk(2, 1)
+        return torch.cat([self.lower(lower), self.upper(upper)], 1)
+
+
 class OwnKernelsGrouped(nn.Module):
     def __init__(self):
         super().__init__()

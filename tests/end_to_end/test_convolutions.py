@@ -50,7 +50,10 @@ def checkpoints(
         pytest.param("volumes", "Volumes", ["NCDHW", "NCDHW", None], 0, id="conv3d"),
         pytest.param("separable", "Separable", ["NCHW", "NCHW"], 0, id="separable"),
         pytest.param("shared_kernel", "SharedKernel", ["NCHW", "NCHW"], 0, id="grouped-one-kernel"),
-        # The torch module's result is that of no single layer.
+        # The result of a module is that of no single layer.
+        pytest.param(
+            "shared_kernel", "SharedKernelApart", ["NCHW", "NCHW"], 1, id="grouped-one-kernel-apart"
+        ),
         pytest.param(
             "own_kernels", "OwnKernelsGrouped", ["NCHW", "NCHW"], 3, id="grouped-own-kernels"
         ),

@@ -112,6 +112,25 @@ def test_modules_of_their_own_keep_the_kernels_of_a_group_apart():
     assert [(place.layer, place.module) for place in plan.places] == [(0, "a"), (1, "b")]
 
 
+def test_modules_of_their_own_take_parts_of_one_kernel():
+    maker = ExportMaker()
+    kernel = {"kernel": zeros(3, 2, 4, 10), "bias": zeros(10)}
+    maker.layer("conv2d", "c", kernel, groups=2)
+    maker.layer("conv2d", "last", {"kernel": zeros(3, 2, 10, 4)})
+    shapes = {"weight": (5, 4, 3, 2), "bias": (5,)}
+    modules = [unit(path, "conv2d", **shapes) for path in ("a", "b")]
+    plan = planned(maker, torch_model(*modules, unit("z", "conv2d", weight=(4, 10, 3, 2))))
+    assert [(row.torch_name, row.tf_name, str(row.rule)) for row in plan.rows] == [
+        ("a.weight", "c/kernel", "HWIO->OIHW O=0:5"),
+        ("a.bias", "c/bias", "C->C C=0:5"),
+        ("b.weight", "c/kernel", "HWIO->OIHW O=5:10"),
+        ("b.bias", "c/bias", "C->C C=5:10"),
+        ("z.weight", "last/kernel", "HWIO->OIHW"),
+    ]
+    # No module returns what the layer does.
+    assert [place.module for place in plan.places] == ["z"]
+
+
 def test_a_grouped_module_of_another_shape_takes_no_group():
     maker = branches(zeros(3, 2, 4, 5), zeros(3, 2, 4, 5))
     with pytest.raises(TensorsDoNotFit, match="1 unexpected"):
