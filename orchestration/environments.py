@@ -186,7 +186,7 @@ def _install(
         kept = build.with_name("constraints.txt")
         kept.write_text(constraints(recipe.lock.read_text(encoding="utf-8")), encoding="utf-8")
         own = [*install[:5], "--requirement", os.fspath(recipe.requirements)]
-        own += ["--constraint", os.fspath(kept), *sources[-1]]
+        own += ["--constraint", os.fspath(kept), *sources[0]]
         _run_or_fail(recipe, own, uv_environment, notify)
 
 

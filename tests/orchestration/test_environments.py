@@ -284,3 +284,21 @@ def test_packages_of_the_users_own_come_on_top_and_change_nothing(recipe, option
     assert [path.name for path in environments_folder(environment).iterdir() if path.is_dir()] == [
         python.parents[1].name
     ]
+
+
+def test_packages_of_the_users_own_need_only_the_machines_index(recipe, tmp_path, environment):
+    """The index of CPU torch may be out of reach, and is not asked where torch is found without."""
+    wheels = recipe.lock.parent / "wheels"
+    make_wheel(wheels, "ownpackage")
+    for name in ("tinypackage", "ownpackage"):
+        page = tmp_path / "index" / name / "index.html"
+        page.parent.mkdir(parents=True)
+        wheel = (wheels / f"{name}-1.0-py3-none-any.whl").as_uri()
+        page.write_text(f'<a href="{wheel}">{name}-1.0-py3-none-any.whl</a>')
+    requirements = tmp_path / "own.txt"
+    requirements.write_text("ownpackage\n")
+    own = replace(recipe, requirements=requirements, extra_index="http://127.0.0.1:1/none")
+    index = (tmp_path / "index").as_uri()
+    pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": index, "PIP_FIND_LINKS": ""}
+    python = make_environment(own, RuntimeOptions(), {**environment, **pip}, lambda _: None)
+    subprocess.run([python, "-c", "import ownpackage, tinypackage"], check=True)
