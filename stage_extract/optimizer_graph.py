@@ -16,6 +16,7 @@ from tensorflow.core.framework.variable_pb2 import VariableDef
 from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 
 from stage_extract.files import open_for_reading
+from stage_extract.opaque_buffers import opaque_buffers
 
 _APPLY_STARTS = ("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply")
 _VARIABLE_OPS = frozenset({"Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"})
@@ -32,12 +33,14 @@ class OptimizerHints(NamedTuple):
         slot_words: last parts of the slots' names ("my_optimizer"), without a number.
         trainable: the trained variables.
         step_counters: the graph's global steps, and whole numbers that an op counts up by one.
+        opaque: buffer in an arrangement of cuDNN's own -> the tensors that it is restored from.
     """
 
     slots: Mapping[str, str]
     slot_words: FrozenSet[str]
     trainable: FrozenSet[str]
     step_counters: FrozenSet[str]
+    opaque: Mapping[str, FrozenSet[str]] = MappingProxyType({})
 
 
 NO_HINTS = OptimizerHints(MappingProxyType({}), frozenset(), frozenset(), frozenset())
@@ -111,6 +114,7 @@ def optimizer_hints(meta_path: Optional[str]) -> OptimizerHints:
             _key(definition) for definition in _read_variable_definitions(graph, "global_step")
         )
         | _counters(graph, keys),
+        opaque=MappingProxyType(opaque_buffers(graph, keys)),
     )
 
 

@@ -15,6 +15,7 @@ OPTIMIZER_SLOT = "optimizer_slot"
 STEP_COUNTER = "step_counter"
 STRING = "string"
 UNSUPPORTED_DTYPE = "unsupported_dtype"
+OPAQUE_BUFFER = "opaque_buffer"
 
 # Last part of a slot's name -> the slot has the shape of its variable. The words are the default
 # names of the optimizers in tensorflow/python/training, tensorflow/contrib/opt, and of those that
@@ -119,6 +120,13 @@ class _Judge:
         )
         findings = (check(variable) for check in checks)
         return next((finding for finding in findings if finding is not None), None)
+
+    def opaque_buffer(self, variable: VariableInfo) -> _Finding:
+        """Tell whether a tensor only holds others once more, in an arrangement of cuDNN's own."""
+        parts = self._hints.opaque.get(variable.name)
+        if parts is None or not parts <= self._by_name.keys():
+            return None
+        return OPAQUE_BUFFER, f"cuDNN's own arrangement of {min(parts)} and what belongs to it"
 
     def _slot_by_graph(self, variable: VariableInfo) -> _Finding:
         owner = self._hints.slots.get(variable.name)
@@ -233,7 +241,7 @@ def select(
     kept: List[VariableInfo] = []
     skipped: List[Skipped] = []
     for variable in variables:
-        finding = _not_storable(variable)
+        finding = _not_storable(variable) or judge.opaque_buffer(variable)
         if finding is None and not keep_optimizer:
             finding = judge.training_state(variable)
         if finding is None:
