@@ -11,6 +11,8 @@ from stage_extract.reference.result import ReferenceUnavailable
 
 # These call a function of the Python process that built the graph: it is not in any file.
 PYTHON_CALL_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
+# cuDNN's recurrent layers, all of whose ops begin so, have kernels for GPUs alone.
+_GPU_OPS_PREFIX = "CudnnRNN"
 
 
 def unregistered_ops(graph_def: Any) -> Dict[str, str]:
@@ -35,13 +37,19 @@ def register_ops(graph_def: Any) -> None:
     graph that has an op which TensorFlow itself lacks.
 
     Raises:
-        ReferenceUnavailable: an op is not part of TensorFlow, or calls back into Python.
+        ReferenceUnavailable: an op is not part of TensorFlow, needs a GPU, or calls back into
+            Python.
     """
     for node in graph_def.node:
         if node.op in PYTHON_CALL_OPS:
             raise ReferenceUnavailable(
                 f"node '{node.name}' (op {node.op}) calls a Python function of the program that "
                 f"built the graph, and a checkpoint does not hold it"
+            )
+        if node.op.startswith(_GPU_OPS_PREFIX):
+            raise ReferenceUnavailable(
+                f"node '{node.name}' (op {node.op}) runs on GPUs alone, and the reference run has "
+                f"none: today's GPUs do not run TensorFlow 1.15"
             )
     if not unregistered_ops(graph_def):
         return

@@ -24,6 +24,8 @@ from stage_extract.reference.variables import VariableSource, add_restore_ops
 THREADS = 8
 # Eigen's switch for the kernels of MKL-DNN, read when the first contraction of the process runs.
 PORTABLE_KERNELS = {"TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL": "false"}
+# "(defined at /home/…/ops.py:1748)"
+_SOURCE_FILE = re.compile(r" ?\(defined at [^)]*\)")
 _NODE_IN_MESSAGE = re.compile(r"\[\[\{*node ([^\s}]+)")
 
 _compat = tensorflow.compat.v1
@@ -230,7 +232,7 @@ def _is_final(error: Any) -> bool:
 
 def _told(error: Any) -> str:
     """Put TensorFlow's message into one line: the rest of it names source files of this machine."""
-    first_line = error.message.strip().split("\n", 1)[0].strip()
+    first_line = _SOURCE_FILE.sub("", error.message.strip().split("\n", 1)[0].strip())
     found = _NODE_IN_MESSAGE.search(error.message)
     if found is None:
         return str(first_line)

@@ -148,3 +148,14 @@ def test_meta_that_is_no_protocol_buffer_leaves_no_reference(save_graph, run_ref
     path.write_bytes(b"\xff" * 40)
     with pytest.raises(ReferenceUnavailable, match=r"the \.meta file cannot be read: "):
         read_meta_graph(str(path))
+
+
+def test_an_op_of_cudnn_is_said_to_need_a_gpu(save_graph, run_reference):
+    saved = save_graph(two_images)
+    replace_op(saved.meta_path, "special", "CudnnRNN")
+    result, _ = run_reference(saved, ["x:0"], ["out:0"])
+    assert result.state == "absent"
+    assert result.reason == (
+        "node 'special' (op CudnnRNN) runs on GPUs alone, and the reference run has none: today's "
+        "GPUs do not run TensorFlow 1.15"
+    )
