@@ -53,6 +53,10 @@ class Node:
         """Give one attribute as a plain value, None if the node does not have it."""
         return attributes.plain_value(self.proto.attr[key]) if key in self.proto.attr else None
 
+    def operand(self, index: int) -> str:
+        """Give the tensor at one operand; "", which names none, where the node has fewer."""
+        return self.inputs[index] if index < len(self.inputs) else ""
+
     def constant(self) -> Optional[numpy.ndarray]:
         """Give the value of a Const node; None for any other node and for very large constants."""
         if self.op != "Const" or "value" not in self.proto.attr:

@@ -113,7 +113,7 @@ class _AffineReader:
             return None
         self._nodes.add(node.name)
         if node.op in STEP_OPS and node.inputs:
-            return [(node.inputs[0], cuts)]
+            return [(node.operand(0), cuts)]
         whole = whole_of(forward, tensor)
         if whole is not None:
             return [(whole[0], (whole[1], *cuts))]
@@ -127,11 +127,11 @@ class _AffineReader:
     def _take_product(self, node: Node, cuts: Cuts) -> bool:
         if len(node.inputs) != 2 or node.attribute("transpose_a") or node.attribute("transpose_b"):
             return False
-        found = variable_columns(self._forward, node.inputs[1], cuts)
+        found = variable_columns(self._forward, node.operand(1), cuts)
         if found is None or len(self._forward.table.info[found[0].variable].shape) != 2:
             return False
         self._nodes.update(found[1])
-        data = behind(self._forward.graph, node.inputs[0], STEP_OPS)
+        data = behind(self._forward.graph, node.operand(0), STEP_OPS)
         self._products.append(Product(data, found[0], node.name))
         return True
 

@@ -77,7 +77,7 @@ def match_block(forward: Forward, node: Node) -> List[Step]:
     for role, operand in operands.weights.items():
         if role in _PEEPHOLES and not use_peephole:
             continue
-        variable = _whole_variable(forward, node.inputs[operand])
+        variable = _whole_variable(forward, node.operand(operand))
         if variable is None:
             return []
         variables[role] = variable
@@ -91,9 +91,9 @@ def match_block(forward: Forward, node: Node) -> List[Step]:
             if is_lstm
             else {variable: _GRU_AXES[role] for role, variable in variables.items()},
             attributes=_attributes(forward, node, operands, variables),
-            data=behind(forward.graph, node.inputs[operands.data], STEP_OPS),
+            data=behind(forward.graph, node.operand(operands.data), STEP_OPS),
             before={
-                name: behind(forward.graph, node.inputs[operand], STEP_OPS)
+                name: behind(forward.graph, node.operand(operand), STEP_OPS)
                 for name, (operand, _) in operands.states.items()
             },
             after={name: f"{node.name}:{out}" for name, (_, out) in operands.states.items()},

@@ -77,9 +77,9 @@ def whole_of(forward: Forward, tensor: str) -> Optional[Tuple[str, Union[Part, S
     if node is None:
         return None
     if node.op == "Split" and len(node.inputs) == 2:
-        if not _is_last_axis(forward, node.inputs[1], forward.evaluator.scalar(node.inputs[0])):
+        if not _is_last_axis(forward, node.operand(1), forward.evaluator.scalar(node.operand(0))):
             return None
-        return node.inputs[1], Part(output_index(tensor), int(node.attribute("num_split") or 1))
+        return node.operand(1), Part(output_index(tensor), int(node.attribute("num_split") or 1))
     if node.op == "SplitV" and len(node.inputs) == 3:
         return _split_by_sizes(forward, node, output_index(tensor))
     if node.op == "Slice" and len(node.inputs) == 3:
@@ -117,7 +117,7 @@ def variable_columns(
         if whole is not None:
             tensor, cuts = whole[0], (whole[1], *cuts)
         elif node.op == "Unpack" and not node.attribute("axis") and row is None:
-            tensor, row = node.inputs[0], output_index(tensor)
+            tensor, row = node.operand(0), output_index(tensor)
         else:
             return None
     return None
@@ -132,42 +132,42 @@ def _is_last_axis(forward: Forward, tensor: str, axis: Optional[int]) -> bool:
 def _split_by_sizes(
     forward: Forward, node: Node, output: int
 ) -> Optional[Tuple[str, Union[Part, Span]]]:
-    sizes = forward.evaluator.vector(node.inputs[1])
-    if not _is_last_axis(forward, node.inputs[0], forward.evaluator.scalar(node.inputs[2])):
+    sizes = forward.evaluator.vector(node.operand(1))
+    if not _is_last_axis(forward, node.operand(0), forward.evaluator.scalar(node.operand(2))):
         return None
     known = [size for size in sizes or () if size is not None and size >= 0]
     if not sizes or len(known) != len(sizes) or output >= len(known):
         return None
     start = sum(known[:output])
-    return node.inputs[0], Span(start, start + known[output])
+    return node.operand(0), Span(start, start + known[output])
 
 
 def _slice(forward: Forward, node: Node) -> Optional[Tuple[str, Union[Part, Span]]]:
-    begin = forward.evaluator.vector(node.inputs[1])
-    size = forward.evaluator.vector(node.inputs[2])
+    begin = forward.evaluator.vector(node.operand(1))
+    size = forward.evaluator.vector(node.operand(2))
     if not begin or not size or len(begin) != len(size) or None in begin or size[-1] is None:
         return None
     if any(begin[:-1]) or any(one != -1 for one in size[:-1]):
         return None
     start = begin[-1] or 0
-    return node.inputs[0], Span(start, None if size[-1] == -1 else start + size[-1])
+    return node.operand(0), Span(start, None if size[-1] == -1 else start + size[-1])
 
 
 def _strided_slice(forward: Forward, node: Node) -> Optional[Tuple[str, Union[Part, Span]]]:
-    begin, end, stride = (forward.evaluator.vector(one) for one in node.inputs[1:])
+    begin, end, stride = (forward.evaluator.vector(node.operand(index)) for index in (1, 2, 3))
     if not begin or not end or not stride or None in (*begin, *end) or set(stride) != {1}:
         return None
     last = len(begin) - 1
     masks = {key: int(node.attribute(f"{key}_mask") or 0) for key in _MASKS}
     if masks["ellipsis"] or masks["new_axis"] or masks["shrink_axis"]:
         return None
-    if not _is_last_axis(forward, node.inputs[0], last):
+    if not _is_last_axis(forward, node.operand(0), last):
         return None
     whole_axes = (1 << last) - 1
     if masks["begin"] & masks["end"] & whole_axes != whole_axes:
         return None
     start = 0 if masks["begin"] >> last & 1 else begin[last]
-    return node.inputs[0], Span(start or 0, None if masks["end"] >> last & 1 else end[last])
+    return node.operand(0), Span(start or 0, None if masks["end"] >> last & 1 else end[last])
 
 
 _MASKS: Sequence[str] = ("begin", "end", "ellipsis", "new_axis", "shrink_axis")

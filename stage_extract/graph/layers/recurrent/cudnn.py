@@ -133,10 +133,10 @@ def _making_op(forward: Forward, node: Node) -> Optional[Node]:
     if len(node.inputs) <= _PARAMS:
         return None
     whole = forward.saved
-    variable = whole.producer(behind(whole, node.inputs[_PARAMS], READ_OPS))
+    variable = whole.producer(behind(whole, node.operand(_PARAMS), READ_OPS))
     for use in whole.successors(variable.name) if variable is not None else ():
         if use.node.op in _ASSIGN_OPS and use.operand == 0 and len(use.node.inputs) > 1:
-            making = whole.producer(use.node.inputs[1])
+            making = whole.producer(use.node.operand(1))
             is_making = making is not None and making.op == _MAKING_OP
             if making is not None and is_making and _pieces(whole, making):
                 return making
@@ -157,7 +157,7 @@ def _piece(graph: Graph, tensor: str) -> Optional[_Piece]:
         if node is None or not node.inputs:
             return None
         if node.op == "RestoreV2":
-            names = graph.producer(node.inputs[1])
+            names = graph.producer(node.operand(1))
             values = None if names is None else names.constant()
             place = output_index(tensor)
             if values is None or place >= values.size:
@@ -167,7 +167,7 @@ def _piece(graph: Graph, tensor: str) -> Optional[_Piece]:
             part = output_index(tensor)
         elif node.op not in ("Identity", "Mul", "Reshape", "SplitV", "Transpose"):
             return None
-        tensor = node.inputs[1 if node.op == "Split" else 0]
+        tensor = node.operand(1 if node.op == "Split" else 0)
     return None
 
 

@@ -69,12 +69,12 @@ def loop_ends(forward: Forward, step: Step) -> Ends:
 def _read_sequence(forward: Forward, tensor: str) -> Optional[str]:
     """Give the sequence [T, N, features] of which a loop reads one step a turn."""
     read = forward.graph.producer(behind(forward.graph, tensor, STEP_OPS))
-    if read is None or read.op not in _READ_OPS or not is_counter(forward, read.inputs[1]):
+    if read is None or read.op not in _READ_OPS or not is_counter(forward, read.operand(1)):
         return None
-    scatter = forward.graph.producer(behind(forward.graph, read.inputs[2], STEP_OPS | ENTER_OPS))
+    scatter = forward.graph.producer(behind(forward.graph, read.operand(2), STEP_OPS | ENTER_OPS))
     if scatter is None or scatter.op not in _SCATTER_OPS:
         return None
-    return scatter.inputs[2] if _is_all(forward, scatter.inputs[1]) else None
+    return scatter.operand(2) if _is_all(forward, scatter.operand(1)) else None
 
 
 def _is_all(forward: Forward, indices: str) -> bool:
@@ -82,7 +82,7 @@ def _is_all(forward: Forward, indices: str) -> bool:
     node = forward.graph.producer(indices)
     if node is None or node.op != "Range":
         return False
-    return [forward.evaluator.scalar(node.inputs[index]) for index in (0, 2)] == [0, 1]
+    return [forward.evaluator.scalar(node.operand(index)) for index in (0, 2)] == [0, 1]
 
 
 class _Written(NamedTuple):
@@ -103,7 +103,7 @@ def _written(forward: Forward, tensor: str) -> _Written:
         return _Written(None, "no tensor behind the loop holds its outputs of all steps")
     for flow in _behind_loop(forward, write):
         for use in forward.readers(flow):
-            if use.node.op in _GATHER_OPS and _is_all(forward, use.node.inputs[1]):
+            if use.node.op in _GATHER_OPS and _is_all(forward, use.node.operand(1)):
                 return _Written(f"{use.node.name}:0", None)
     return _Written(None, "nothing reads its outputs as a sequence")
 
@@ -116,7 +116,7 @@ def _write_of(forward: Forward, tensor: str) -> Optional[Node]:
         for one in pending:
             for use in forward.readers(one):
                 if use.node.op in _WRITE_OPS and use.operand == 2:
-                    return use.node if is_counter(forward, use.node.inputs[1]) else None
+                    return use.node if is_counter(forward, use.node.operand(1)) else None
                 if use.node.op in SELECT_OPS and use.operand != 0:
                     following.append(f"{use.node.name}:0")
         pending = following
@@ -125,7 +125,7 @@ def _write_of(forward: Forward, tensor: str) -> Optional[Node]:
 
 def _behind_loop(forward: Forward, write: Node) -> List[str]:
     """Give the flow of a TensorArray behind the loop that writes into it."""
-    flow = loop_variable(forward, write.inputs[3])
+    flow = loop_variable(forward, write.operand(3))
     return [] if flow is None or flow.final is None else [flow.final]
 
 
@@ -138,10 +138,10 @@ def last_written(forward: Forward, step: Step) -> Optional[str]:
     write = _write_of(forward, step.after["h"])
     for flow in [] if write is None else _behind_loop(forward, write):
         for use in forward.readers(flow):
-            index = forward.graph.producer(use.node.inputs[1])
+            index = forward.graph.producer(use.node.operand(1))
             if use.node.op not in _READ_OPS or index is None or index.op != "Sub":
                 continue
-            if forward.evaluator.scalar(index.inputs[1]) == 1:
+            if forward.evaluator.scalar(index.operand(1)) == 1:
                 return f"{use.node.name}:0"
     return None
 
@@ -149,10 +149,11 @@ def last_written(forward: Forward, step: Step) -> Optional[str]:
 def lengths_of(forward: Forward, choices: Sequence[Node]) -> Optional[str]:
     """Give the lengths [N] whose end lets a cell keep the old state: time >= lengths."""
     for choice in choices:
-        test = forward.graph.producer(behind(forward.graph, choice.inputs[0], STEP_OPS))
+        test = forward.graph.producer(behind(forward.graph, choice.operand(0), STEP_OPS))
         if test is None or test.op not in _COMPARISONS:
             continue
-        time, lengths = test.inputs if test.op == "GreaterEqual" else test.inputs[::-1]
+        time_first = test.op == "GreaterEqual"
+        time, lengths = test.operand(0 if time_first else 1), test.operand(1 if time_first else 0)
         if is_counter(forward, time) or forward.evaluator.scalar(time) is not None:
             return behind(forward.graph, lengths, STEP_OPS | ENTER_OPS)
     return None

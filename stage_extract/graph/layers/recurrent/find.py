@@ -177,13 +177,13 @@ def _fused(forward: Forward, step: Step) -> _Application:
 
 
 def _cudnn(forward: Forward, node: Node, one: CudnnLayer) -> _Application:
-    inputs = forms_before(forward, node.inputs[0], turned=one.is_backward) if one.is_first else []
+    inputs = forms_before(forward, node.operand(0), turned=one.is_backward) if one.is_first else []
     output = f"{node.name}:0"
     is_read = one.has_output and bool(forward.readers(output))
     outputs = forms_after(forward, output) if is_read else []
     missing = None if outputs else "its op gives no tensor with its outputs alone"
     names = ("h", "c") if one.step.kind == "lstm" else ("h",)
-    initial = {name: outside(forward, node.inputs[1 + at]) for at, name in enumerate(names)}
+    initial = {name: outside(forward, node.operand(1 + at)) for at, name in enumerate(names)}
     # Layers of one direction are one group: what the lowest reads, the highest gives.
     group = f"{node.name} backward" if one.is_backward else node.name
     ends = Ends(inputs, outputs, "fused", missing=missing)

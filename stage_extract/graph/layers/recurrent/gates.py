@@ -78,7 +78,7 @@ def read_function(forward: Forward, tensor: str) -> Optional[Tuple[str, str, Tup
     if node is None:
         return None
     if node.op in ACTIVATIONS:
-        return ACTIVATIONS[node.op], node.inputs[0], (node.name,)
+        return ACTIVATIONS[node.op], node.operand(0), (node.name,)
     return _hard_sigmoid(forward, node)
 
 
@@ -106,9 +106,9 @@ def _with_number(forward: Forward, tensor: str, ops: FrozenSet[str]) -> Optional
     if node is None or node.op not in ops or len(node.inputs) != 2:
         return None
     for index in (1, 0):
-        number = forward.evaluator.scalar(node.inputs[index])
+        number = forward.evaluator.scalar(node.operand(index))
         if number is not None:
-            return behind(forward.graph, node.inputs[1 - index], STEP_OPS), float(number)
+            return behind(forward.graph, node.operand(1 - index), STEP_OPS), float(number)
     return None
 
 

@@ -91,9 +91,9 @@ def _read_body(forward: Forward, node: Node) -> Optional[_Body]:
 def _complement(forward: Forward, tensor: str) -> Optional[str]:
     """Give u of 1 - u."""
     node = forward.graph.producer(tensor)
-    if node is None or node.op != "Sub" or forward.evaluator.scalar(node.inputs[0]) != 1:
+    if node is None or node.op != "Sub" or forward.evaluator.scalar(node.operand(0)) != 1:
         return None
-    return behind(forward.graph, node.inputs[1], STEP_OPS)
+    return behind(forward.graph, node.operand(1), STEP_OPS)
 
 
 def _candidate(forward: Forward, tensor: str, state: str) -> Optional[_Candidate]:
@@ -126,7 +126,7 @@ def _reset_after(forward: Forward, affine: Affine, state: str) -> Optional[_Cand
     if len(affine.scaled) != 1 or affine.scaled[0].cuts:
         return None
     node = affine.scaled[0].node
-    for gate, product in ((node.inputs[0], node.inputs[1]), (node.inputs[1], node.inputs[0])):
+    for gate, product in ((node.operand(0), node.operand(1)), (node.operand(1), node.operand(0))):
         reset, inner = read_gate(forward, gate), read_affine(forward, product)
         if reset is None or inner is None or [one.data for one in inner.products] != [state]:
             continue

@@ -134,8 +134,8 @@ def _read_peepholes(
 
 def _peephole(forward: Forward, node: Node, state: str) -> Optional[str]:
     for index in (0, 1):
-        columns = variable_columns(forward, node.inputs[index])
-        other = behind(forward.graph, node.inputs[1 - index], STEP_OPS)
+        columns = variable_columns(forward, node.operand(index))
+        other = behind(forward.graph, node.operand(1 - index), STEP_OPS)
         if columns is not None and other == state:
             variable = columns[0].variable
             whole = (columns[0].stop,) == forward.table.info[variable].shape
@@ -166,7 +166,7 @@ def _projection(forward: Forward, tensor: str, units: int) -> Optional[_Projecti
         return None
     if use.node.attribute("transpose_a") or use.node.attribute("transpose_b"):
         return None
-    columns = variable_columns(forward, use.node.inputs[1])
+    columns = variable_columns(forward, use.node.operand(1))
     if columns is None:
         return None
     shape = forward.table.info[columns[0].variable].shape

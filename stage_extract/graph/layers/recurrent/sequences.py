@@ -67,7 +67,7 @@ def forms_before(
         step = None if node is None else _change(forward, node, form.time_major)
         if node is None or step is None:
             break
-        source = behind(forward.graph, node.inputs[0], STEP_OPS)
+        source = behind(forward.graph, node.operand(0), STEP_OPS)
         form = Form(source, form.time_major != step[0], form.turned != step[1])
         # What was swapped twice has been another layer's output before.
         if form[1:] in [one[1:] for one in forms]:
@@ -112,7 +112,7 @@ def last_steps(forward: Forward, form: Form) -> List[str]:
 def _is_last_step(forward: Forward, node: Node, time_major: bool) -> bool:
     """Tell x[-1], or x[:, -1] where the batch comes first, from other slices."""
     time = 0 if time_major else 1
-    begin = forward.evaluator.vector(node.inputs[1])
+    begin = forward.evaluator.vector(node.operand(1))
     if begin is None or len(begin) <= time or begin[time] != -1:
         return False
     if node.attribute("ellipsis_mask") or node.attribute("new_axis_mask"):
@@ -127,11 +127,11 @@ def _change(forward: Forward, node: Node, time_major: bool) -> Optional[Tuple[bo
     """Tell whether a node swaps time and batch, or turns the time round; None if neither."""
     time = 0 if time_major else 1
     if node.op == "Transpose":
-        axes = forward.evaluator.vector(node.inputs[1])
+        axes = forward.evaluator.vector(node.operand(1))
         # The axes stand for the sequence before or after; swapping two is its own inverse.
         return (True, False) if axes == [1, 0, 2] else None
     if node.op == "ReverseV2":
-        axes = forward.evaluator.vector(node.inputs[1])
+        axes = forward.evaluator.vector(node.operand(1))
         return (False, True) if axes in ([time], [time - 3]) else None
     if node.op == "ReverseSequence":
         turned = (node.attribute("seq_dim"), node.attribute("batch_dim") or 0)

@@ -53,7 +53,7 @@ def loop_variable(forward: Forward, tensor: str) -> Optional[LoopVariable]:
         return None
     frame = str(enter.attribute("frame_name"))
     final = _final(forward, merge)
-    return LoopVariable(merge.name, frame, enter.inputs[0], back.inputs[0], final)
+    return LoopVariable(merge.name, frame, enter.operand(0), back.operand(0), final)
 
 
 def _final(forward: Forward, merge: Node) -> Optional[str]:
@@ -138,7 +138,7 @@ def _joined_part(forward: Forward, node: Node, cuts: Cuts) -> List[Tuple[str, Cu
     """Give the operand of a concatenation along the last axis that a cut takes out again."""
     axis_first = node.op == "Concat"
     operands = node.inputs[1:] if axis_first else node.inputs[:-1]
-    axis = forward.evaluator.scalar(node.inputs[0] if axis_first else node.inputs[-1])
+    axis = forward.evaluator.scalar(node.operand(0 if axis_first else len(operands)))
     if axis not in (1, -1):
         return []
     first = cuts[0]
@@ -168,13 +168,13 @@ def is_zero(forward: Forward, tensor: str) -> bool:
         if node.op == "ZerosLike":
             return True
         if node.op == "Fill":
-            return bool(forward.evaluator.scalar(node.inputs[1]) == 0)
+            return bool(forward.evaluator.scalar(node.operand(1)) == 0)
         if node.op == "Const":
             value = node.constant()
             return value is not None and value.dtype != object and not value.any()
         if node.op not in _ZERO_KEEPING_OPS | ENTER_OPS:
             return False
-        tensor = node.inputs[0]
+        tensor = node.operand(0)
     return False
 
 

@@ -167,7 +167,7 @@ def sides_of(forward: Forward, tensor: str) -> Optional[Tuple[Optional[str], str
         return None
     axis_first = node.op == "Concat"
     operands = node.inputs[1:] if axis_first else node.inputs[:-1]
-    axis = forward.evaluator.scalar(node.inputs[0] if axis_first else node.inputs[-1])
+    axis = forward.evaluator.scalar(node.operand(0 if axis_first else len(operands)))
     if axis not in (1, -1) or len(operands) < 2:
         return None
     sides = [behind(forward.graph, operand, STEP_OPS) for operand in operands]

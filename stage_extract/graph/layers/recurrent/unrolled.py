@@ -90,11 +90,11 @@ def _source(forward: Forward, tensor: str) -> Optional[_Place]:
         return None
     if node.op == "Unpack":
         axis = int(node.attribute("axis") or 0)
-        return _checked(_Place(node.inputs[0], axis, output_index(tensor), node.attribute("num")))
+        return _checked(_Place(node.operand(0), axis, output_index(tensor), node.attribute("num")))
     if node.op == "StridedSlice":
         return _sliced(forward, node)
     if node.op in ("Reshape", "Squeeze"):
-        return _split(forward, node.inputs[0], False)
+        return _split(forward, node.operand(0), False)
     return _split(forward, tensor, True)
 
 
@@ -104,8 +104,8 @@ def _checked(place: _Place) -> Optional[_Place]:
 
 def _sliced(forward: Forward, node: Node) -> Optional[_Place]:
     """Read x[:, t] and x[t] of a sequence with three axes."""
-    shape = forward.shapes.of(node.inputs[0])
-    begin = forward.evaluator.vector(node.inputs[1])
+    shape = forward.shapes.of(node.operand(0))
+    begin = forward.evaluator.vector(node.operand(1))
     mask = int(node.attribute("shrink_axis_mask") or 0)
     if shape is None or len(shape) != 3 or begin is None or mask not in (1, 2):
         return None
@@ -117,7 +117,7 @@ def _sliced(forward: Forward, node: Node) -> Optional[_Place]:
     index = begin[axis] if axis < len(begin) else None
     if index is None or index < 0 or open_begin & open_end & others != others:
         return None
-    return _Place(node.inputs[0], axis, index, shape[axis])
+    return _Place(node.operand(0), axis, index, shape[axis])
 
 
 def _split(forward: Forward, tensor: str, is_flat: bool) -> Optional[_Place]:
@@ -125,13 +125,13 @@ def _split(forward: Forward, tensor: str, is_flat: bool) -> Optional[_Place]:
     node = forward.graph.producer(behind(forward.graph, tensor, STEP_OPS))
     if node is None or node.op != "Split":
         return None
-    axis, count = forward.evaluator.scalar(node.inputs[0]), node.attribute("num_split")
-    whole = behind(forward.graph, node.inputs[1], STEP_OPS)
+    axis, count = forward.evaluator.scalar(node.operand(0)), node.attribute("num_split")
+    whole = behind(forward.graph, node.operand(1), STEP_OPS)
     if is_flat:
         flat = forward.graph.producer(whole)
         if axis != 0 or flat is None or flat.op != "Reshape":
             return None
-        whole = flat.inputs[0]
+        whole = flat.operand(0)
     shape = forward.shapes.of(whole)
     if shape is None or len(shape) != 3 or axis not in (0, 1) or shape[axis] not in (None, count):
         return None
