@@ -132,7 +132,7 @@ class Forward:
 
     def operand(self, node: Node, index: int) -> str:
         """Give the tensor behind an operand, Identity and the like left out."""
-        return behind(self.graph, node.inputs[index])
+        return behind(self.graph, node.operand(index))
 
     def readers(self, tensor: str) -> List[Use]:
         """Give who reads a tensor in the pruned graph, looking through Identity."""
