@@ -116,7 +116,7 @@ class _Reader:
         comparison = self._forward.graph.producer(self._forward.operand(node, 0))
         if comparison is None or comparison.op not in _COMPARISONS or len(node.inputs) != 3:
             return None
-        left, right = (self.arithmetic.of(tensor) for tensor in comparison.inputs)
+        left, right = (self.arithmetic.of(comparison.operand(index)) for index in (0, 1))
         branches = [self.arithmetic.of(tensor) for tensor in node.inputs[1:]]
         if left != _X or right != {} or None in branches:
             return None
