@@ -27,13 +27,13 @@ from orchestration.pip_settings import PipSettings
 from orchestration.settings import RuntimeOptions
 
 
-def make_wheel(folder: Path, name: str) -> str:
-    """Write a wheel with one empty module; returns its hash."""
+def make_wheel(folder: Path, name: str, source: str = "") -> str:
+    """Write a wheel with one module; returns its hash."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}-1.0-py3-none-any.whl"
     information = f"{name}-1.0.dist-info"
     with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr(f"{name}.py", "")
+        wheel.writestr(f"{name}.py", source)
         wheel.writestr(
             f"{information}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
         )

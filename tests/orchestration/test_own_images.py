@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from orchestration.settings import (
     RuntimeOptions,
 )
 from orchestration.stage_specs import check_job, load_spec
+from tests.orchestration.test_environments import make_wheel
 from tests.orchestration.test_images import LOAD_BASE, FakeEngine
 
 SETTINGS = BuildSettings(stages=("load",), load_base_image=LOAD_BASE)
@@ -116,21 +116,6 @@ def test_an_image_of_ones_own_that_is_not_there(engine: FakeEngine) -> None:
         find_own_image(engine, "mine:1")
 
 
-def make_wheel(folder: Path) -> Path:
-    folder.mkdir()
-    information = "ownpackage-1.0.dist-info"
-    with zipfile.ZipFile(folder / "ownpackage-1.0-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("ownpackage/__init__.py", NET)
-        wheel.writestr(
-            f"{information}/METADATA", "Metadata-Version: 2.1\nName: ownpackage\nVersion: 1.0\n"
-        )
-        wheel.writestr(
-            f"{information}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        wheel.writestr(f"{information}/RECORD", "")
-    return folder
-
-
 @pytest.fixture
 def real() -> Iterator[Engine]:
     engine = open_engine()
@@ -153,7 +138,8 @@ def ask(runtime: DockerRuntime, model: str, mounts: tuple[Mount, ...] = ()) -> d
 @pytest.mark.docker
 def test_real_packages(real: Engine, requirements: Path, tmp_path: Path) -> None:
     """Without network, from a wheel made here; the image holds nothing of its making."""
-    wheels = make_wheel(tmp_path / "wheels")
+    wheels = tmp_path / "wheels"
+    make_wheel(wheels, "ownpackage", NET)
     options = RuntimeOptions(device="cpu", requirements=requirements)
     base = DockerRuntime(RuntimeOptions(device="cpu"))
     base.prepare(["load"], lambda _: None)
