@@ -12,8 +12,12 @@ from stage_load.layouts.rule import Rule, RuleError
 
 OTHER = "other"
 
-# What a kernel of four axes may belong to when there is no graph to tell.
-_FOUR_AXIS_KINDS = ("conv2d", "conv2d_transpose", "depthwise_conv2d")
+# What a kernel of three, four or five axes may belong to when there is no graph to tell.
+_ALIKE_KINDS = (
+    ("conv1d", "conv1d_transpose", "depthwise_conv1d"),
+    ("conv2d", "conv2d_transpose", "depthwise_conv2d"),
+    ("conv3d", "conv3d_transpose"),
+)
 
 _PLAIN_OF_DEPTHWISE = MappingProxyType({"depthwise_conv1d": "conv1d", "depthwise_conv2d": "conv2d"})
 
@@ -68,9 +72,7 @@ def tf_units(export: ExportView) -> list[TfUnit]:
 
 def other_kinds(export: ExportView, unit: TfUnit) -> Iterable[TfUnit]:
     """Yield what else a guessed unit may be; nothing for one that a graph has told."""
-    if not unit.is_guessed or unit.kind not in _FOUR_AXIS_KINDS:
-        return
-    for kind in _FOUR_AXIS_KINDS:
+    for kind in _alike(unit.kind) if unit.is_guessed else ():
         if kind != unit.kind:
             layers = [export.layers[index] for index in unit.applications]
             yield _unit(export, layers, kind)
@@ -79,11 +81,10 @@ def other_kinds(export: ExportView, unit: TfUnit) -> Iterable[TfUnit]:
 def may_be(unit: TfUnit, module_kind: str | None) -> bool:
     """Whether a torch module of that kind can be the unit's counterpart.
 
-    A raw module can be anything, and what a kernel of four axes belongs to may be a guess.
+    A raw module can be anything, and what the kernel of a convolution belongs to may be a guess.
     """
-    kinds = {unit.kind, module_kind}
-    guessed = unit.is_guessed and kinds <= set(_FOUR_AXIS_KINDS)
-    return module_kind is None or len(kinds) == 1 or guessed
+    guessed = unit.is_guessed and module_kind in _alike(unit.kind)
+    return module_kind is None or module_kind == unit.kind or guessed
 
 
 def rule_of(export: ExportView, variable: Variable, module_kind: str | None = None) -> Rule:
@@ -101,12 +102,16 @@ def rule_of(export: ExportView, variable: Variable, module_kind: str | None = No
     for index in variable.layers:
         layer = export.layers[index]
         kind = layer.kind
-        if layer.evidence == "guessed" and {kind, module_kind} <= set(_FOUR_AXIS_KINDS):
-            kind = module_kind or kind
+        if module_kind is not None and layer.evidence == "guessed" and module_kind in _alike(kind):
+            kind = module_kind
         for role, name in layer.variables.items():
             if name == variable.name:
                 return _rule(layer, kind, role, variable)
     return find_rule(OTHER, None, None, {}, len(variable.shape))
+
+
+def _alike(kind: str) -> tuple[str, ...]:
+    return next((kinds for kinds in _ALIKE_KINDS if kind in kinds), ())
 
 
 def _kind(export: ExportView, layer: Layer) -> str:

@@ -36,6 +36,20 @@ _ROLE_OF_WORD = {word: role for role, words in _ROLE_WORDS.items() for word in w
 _NORMALISER_ROLES = ("gamma", "beta", "moving_mean", "moving_variance")
 _TRANSPOSED_NAME = re.compile(r"transpose|deconv|up_?conv", re.I)
 _DEPTHWISE_NAME = re.compile(r"depthwise|(^|[/_])dw([/_]|$)", re.I)
+_CONVOLUTION_NAME = re.compile(r"conv|depthwise|pointwise", re.I)
+_KERNEL_AXES: Mapping[str, str] = MappingProxyType(
+    {
+        "conv1d": "WIO",
+        "conv1d_transpose": "WOI",
+        "conv2d": "HWIO",
+        "conv2d_transpose": "HWOI",
+        "conv3d": "DHWIO",
+        "conv3d_transpose": "DHWOI",
+        "dense": "IO",
+        "depthwise_conv1d": "WCM",
+        "depthwise_conv2d": "HWCM",
+    }
+)
 _UNNAMED = re.compile(r"(^|/)variable(_\d+)?$", re.I)
 _DENSE_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({"transpose_b": False, "flatten": None})
 _NUMBERS = re.compile(r"(\d+)")
@@ -132,9 +146,11 @@ def _layer(scope: str, group: Mapping[str, VariableInfo]) -> Optional[Layer]:
 def _kind(scope: str, group: Mapping[str, VariableInfo]) -> Optional[str]:
     kernel = group.get("kernel")
     if kernel is not None:
-        if len(kernel.shape) == 4:
+        rank = len(kernel.shape)
+        # Three axes may be a projection of attention as well.
+        if rank in (4, 5) or (rank == 3 and _CONVOLUTION_NAME.search(kernel.name)):
             return _convolution_kind(scope, kernel, group.get("bias"))
-        return "dense" if len(kernel.shape) == 2 else None
+        return "dense" if rank == 2 else None
     if "embedding" in group:
         return "embedding" if len(group["embedding"].shape) == 2 else None
     if "moving_mean" in group or ("gamma" in group and "beta" in group):
@@ -143,23 +159,19 @@ def _kind(scope: str, group: Mapping[str, VariableInfo]) -> Optional[str]:
 
 
 def _convolution_kind(scope: str, kernel: VariableInfo, bias: Optional[VariableInfo]) -> str:
-    _, _, third, fourth = kernel.shape
-    if _DEPTHWISE_NAME.search(kernel.name):
-        return "depthwise_conv2d"
+    third, fourth = kernel.shape[-2:]
+    kind = f"conv{len(kernel.shape) - 2}d"
+    if _DEPTHWISE_NAME.search(kernel.name) and f"depthwise_{kind}" in _KERNEL_AXES:
+        return f"depthwise_{kind}"
     outputs = bias.shape[-1] if bias is not None and bias.shape else None
     if third != fourth and outputs in (third, fourth):
-        return "conv2d_transpose" if outputs == third else "conv2d"
-    return "conv2d_transpose" if _TRANSPOSED_NAME.search(scope) else "conv2d"
+        return f"{kind}_transpose" if outputs == third else kind
+    return f"{kind}_transpose" if _TRANSPOSED_NAME.search(scope) else kind
 
 
 def _axes(kind: str, role: str, info: VariableInfo) -> Optional[str]:
     if role == "kernel":
-        return {
-            "conv2d": "HWIO",
-            "conv2d_transpose": "HWOI",
-            "depthwise_conv2d": "HWCM",
-            "dense": "IO",
-        }.get(kind)
+        return _KERNEL_AXES.get(kind)
     if role == "embedding":
         return "VD" if kind == "embedding" else None
     allowed = _NORMALISER_ROLES if kind == "batch_norm" else ("bias",)
@@ -168,11 +180,11 @@ def _axes(kind: str, role: str, info: VariableInfo) -> Optional[str]:
 
 def _attributes(kind: str, group: Mapping[str, VariableInfo]) -> Mapping[str, Any]:
     """Give what shapes say; all else is null, the contract's word for "not known"."""
-    if kind in ("conv2d", "conv2d_transpose", "depthwise_conv2d"):
+    if kind in _KERNEL_AXES and kind != "dense":
         keys = ("strides", "padding", "explicit_padding", "dilations", "data_format")
         found: Dict[str, Any] = dict.fromkeys(keys)
-        found["kernel_size"] = list(group["kernel"].shape[:2])
-        if kind == "conv2d_transpose":
+        found["kernel_size"] = list(group["kernel"].shape[:-2])
+        if kind.endswith("transpose"):
             found["output_size"] = None
         return found
     if kind == "dense":

@@ -116,8 +116,41 @@ def roles(document: Mapping[str, Any]) -> Dict[str, Tuple[Optional[str], Any, An
             id="unnamed",
         ),
         pytest.param(
-            [("something", (3,)), ("k/kernel", (3, 3, 3, 4, 5))],
-            {"something": (None, None, None), "k/kernel": (None, None, None)},
+            [("c/conv1d/kernel", (5, 3, 4)), ("c/conv1d/bias", (4,))],
+            {
+                "c/conv1d/kernel": ("conv1d", "kernel", "WIO"),
+                "c/conv1d/bias": ("conv1d", "bias", "C"),
+            },
+            id="conv1d",
+        ),
+        pytest.param(
+            [
+                ("s/separable_conv1d/depthwise_kernel", (5, 3, 2)),
+                ("s/separable_conv1d/pointwise_kernel", (1, 6, 4)),
+            ],
+            {
+                "s/separable_conv1d/depthwise_kernel": ("depthwise_conv1d", "kernel", "WCM"),
+                "s/separable_conv1d/pointwise_kernel": ("conv1d", "kernel", "WIO"),
+            },
+            id="separable-1d",
+        ),
+        pytest.param(
+            [("k/kernel", (3, 2, 4, 5, 6)), ("up/kernel", (3, 2, 4, 5, 6)), ("up/bias", (5,))],
+            {
+                "k/kernel": ("conv3d", "kernel", "DHWIO"),
+                "up/kernel": ("conv3d_transpose", "kernel", "DHWOI"),
+                "up/bias": ("conv3d_transpose", "bias", "C"),
+            },
+            id="conv3d",
+        ),
+        # A projection of attention has three axes as well.
+        pytest.param(
+            [("something", (3,)), ("k/kernel", (3, 4, 5)), ("l/kernel", (2, 3, 2, 3, 4, 5))],
+            {
+                "something": (None, None, None),
+                "k/kernel": (None, None, None),
+                "l/kernel": (None, None, None),
+            },
             id="unknown",
         ),
     ],
