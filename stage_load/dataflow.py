@@ -14,7 +14,7 @@ from itertools import chain
 from typing import NamedTuple
 
 _MOST_PARTS = 512
-"""A mix of more parts than this is not written out: it holds the mixes it was made of."""
+"""A mix or join of more parts than this is not written out: it holds those it was made of."""
 
 _ROUNDS = 12
 """How far around a unit one looks to tell it from others; each round goes one unit farther."""
@@ -55,8 +55,10 @@ class Dataflow:
 
     def join(self, parts: Iterable[int]) -> int | None:
         """Return the expression of a concatenation; ``None`` of nothing."""
-        flat = tuple(chain.from_iterable(self._parts(part, _JOIN) for part in parts))
-        return self._composed(_JOIN, flat)
+        given = tuple(parts)
+        flat = tuple(chain.from_iterable(self._parts(part, _JOIN) for part in given))
+        # What is cut in two and joined again, over and over, would double each time.
+        return self._composed(_JOIN, flat if len(flat) <= _MOST_PARTS else given)
 
     def mix(self, parts: Iterable[int]) -> int | None:
         """Return the expression of a sum or the like; ``None`` of nothing."""
@@ -182,21 +184,25 @@ def _feeds(flow: Dataflow) -> dict[Hashable, list[tuple[Hashable, int]]]:
     found: dict[Hashable, list[tuple[Hashable, int]]] = {}
     within: dict[int, Sequence[tuple[Hashable, int]]] = {}
     for unit, number in flow.reaches.items():
-        if number not in within:
-            within[number] = _units_within(flow, number)
-        for name, place in within[number]:
+        for name, place in _units_within(flow, number, within):
             found.setdefault(name, []).append((unit, place))
     return found
 
 
-def _units_within(flow: Dataflow, number: int) -> Sequence[tuple[Hashable, int]]:
+def _units_within(
+    flow: Dataflow, number: int, known: dict[int, Sequence[tuple[Hashable, int]]]
+) -> Sequence[tuple[Hashable, int]]:
+    """Return the units of an expression, each with its place, and remember them in ``known``."""
+    if number in known:
+        return known[number]
     expression = flow.expressions[number]
-    if expression.kind == _UNIT:
-        return [(expression.unit, -1)]
+    found = [(expression.unit, -1)] if expression.kind == _UNIT else []
     parts = expression.parts
     places = range(len(parts)) if expression.kind == _JOIN else [-1] * len(parts)
-    return [
+    found += [
         (name, place if inner < 0 else inner)
         for part, place in zip(parts, places, strict=True)
-        for name, inner in _units_within(flow, part)
+        for name, inner in _units_within(flow, part, known)
     ]
+    known[number] = list(dict.fromkeys(found))
+    return known[number]

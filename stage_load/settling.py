@@ -57,7 +57,8 @@ def settle(
             check_plan(parts.export.view, parts.traced, plan)
             found, parity = _loaded(parts, plan)
     check_confidence(plan, parity)
-    causes = find_causes(parts.export, parts.model, parts.feed, parity)
+    with parts.stopwatch.phase("explain"):
+        causes = find_causes(parts.export, parts.model, parts.feed, parity)
     return plan, found, replace(parity, causes=causes)
 
 

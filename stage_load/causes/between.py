@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import permutations
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from stage_load.verdict import Cause
 Variant = tuple[str, Operation]
 
 
+_MOST_JOINED = 4
 _MOST_NODES = 200
 """So many nodes without a recorded layer among them are no passage between two layers."""
 
@@ -119,14 +121,23 @@ def _variants(node: Node) -> Iterator[Variant]:
     elif node.op.startswith("Resize"):
         yield from _resize_variants(node)
     elif node.op == "ConcatV2":
-        yield "joins them from the last to the first", _joined_reversed
+        yield from _join_variants(node)
     elif node.op in ACTIVATIONS:
         yield "does not", lambda n, inputs: inputs[0]
         yield "takes torch's LeakyReLU of 0.01", lambda n, inputs: F.leaky_relu(inputs[0], 0.01)
 
 
-def _joined_reversed(node: Node, inputs: Sequence[Tensor]) -> Tensor:
-    return torch.cat(list(inputs[-2::-1]), int(inputs[-1]))
+def _join_variants(node: Node) -> Iterator[Variant]:
+    """Every order of a few tensors; the last input is the axis."""
+    count = len(node.inputs) - 1
+    if count <= _MOST_JOINED:
+        for order in list(permutations(range(count)))[1:]:
+            told = ", ".join(str(place + 1) for place in order)
+            yield f"joins them in the order {told}", _joined(order)
+
+
+def _joined(order: Sequence[int]) -> Operation:
+    return lambda node, inputs: torch.cat([inputs[i] for i in order], int(inputs[-1]))
 
 
 def _pool_variants(node: Node) -> Iterator[Variant]:

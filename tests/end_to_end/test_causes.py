@@ -115,7 +115,7 @@ TOLD = {
     ),
     "joined": (
         "padded",
-        "the graph's concat joins in another order; the module joins them from the last to",
+        "the graph's concat joins in another order; the module joins them in the order 2, 1",
         "Join the tensors in the graph's order",
     ),
     "flatten": (

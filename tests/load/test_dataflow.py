@@ -114,3 +114,23 @@ def test_a_run_shows_what_feeds_what():
         "second": "x",
         "join": ("join", ("mix", "norm", "x"), "second"),
     }
+
+
+def test_what_is_cut_and_joined_over_and_over_stays_small():
+    class Shuffle(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Conv2d(4, 4, 1) for _ in range(40))
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = x + layer(x)
+                x = torch.cat(x.chunk(2, 1)[::-1], 1)
+            return x
+
+    traced = trace_model(Shuffle().eval(), (torch.zeros(1, 4, 2, 2),))
+    parts = [len(expression.parts) for expression in traced.flow.expressions]
+    assert max(parts) <= 512
+    keys = {unit.path: "conv" for unit in traced.units}
+    labels, same = told_apart(keys, traced.flow, keys, traced.flow)
+    assert labels == same
