@@ -31,9 +31,33 @@ def attach_or_make(forward: Forward, node: Node, by_output: Mapping[str, Layer])
     layer = by_output.get(data)
     if layer is not None and _fits(forward, node, layer, variable, axes):
         return _with_bias(layer, node, variable, axes)
+    volume = _volume_behind(forward, node, by_output)
+    if volume is not None and _fits(forward, node, volume[0], variable, axes):
+        return _with_bias(volume[0], node, variable, axes)._replace(output=volume[1])
     if not _is_along_channels(forward, node, axes):
         return None
     return _bias_add(node, variable, axes, data)
+
+
+def _volume_behind(
+    forward: Forward, node: Node, by_output: Mapping[str, Layer]
+) -> Optional[Tuple[Layer, str]]:
+    """Give the layer of a volume [N, C, D, H, W] that gets its bias as an image, and its result.
+
+    The image is [N, C, D * H, W]. So did tf.layers.conv3d of TensorFlow 1.12 and before, whose BiasAdd took no other rank.
+    """
+    before = forward.graph.producer(forward.operand(node, 0))
+    after = forward.sole_reader(f"{node.name}:0")
+    if before is None or before.op != "Reshape" or after is None or after.node.op != "Reshape":
+        return None
+    layer = by_output.get(forward.operand(before, 0))
+    is_volume = layer is not None and layer.attributes.get("data_format") == "NCDHW"
+    ranks = [forward.shapes.rank(f"{one.name}:0") for one in (before, after.node)]
+    is_image = node.attribute("data_format") == "NCHW" and ranks == [4, 5]
+    if layer is None or not is_volume or not is_image:
+        return None
+    nodes = layer.nodes | {before.name, after.node.name}
+    return layer._replace(nodes=nodes), f"{after.node.name}:0"
 
 
 def _of_heads(forward: Forward, node: Node, by_output: Mapping[str, Layer]) -> Optional[Layer]:

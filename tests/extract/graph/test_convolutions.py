@@ -236,6 +236,15 @@ def test_causal_padding_is_a_node_before_the_layer(build: Callable[[], Any], pad
     assert before["shapes"] == [[None, 9 + pad, 3]]
 
 
+def volumes_with_bias_of_older_releases() -> Any:
+    hidden = layers.conv3d(
+        volumes_channels_first(), 4, 5, data_format="channels_first", use_bias=False
+    )
+    image = tf.reshape(hidden, [-1, 4, 7 * 9, 10])
+    image = tf.nn.bias_add(image, v1.get_variable("b", [4]), data_format="NCHW")
+    return tf.reshape(image, [-1, 4, 7, 9, 10])
+
+
 @pytest.mark.parametrize(
     ("build", "axes"),
     [
@@ -270,6 +279,11 @@ def test_causal_padding_is_a_node_before_the_layer(build: Callable[[], Any], pad
             ),
             {"kernel": "DHWIO", "bias": "1111C"},
             id="3d-broadcast",
+        ),
+        pytest.param(
+            volumes_with_bias_of_older_releases,
+            {"kernel": "DHWIO", "bias": "C"},
+            id="3d-channels-first-reshaped",
         ),
         pytest.param(
             lambda: layers.conv3d_transpose(volumes(), 4, 5),
