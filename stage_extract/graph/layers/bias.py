@@ -44,7 +44,8 @@ def _volume_behind(
 ) -> Optional[Tuple[Layer, str]]:
     """Give the layer of a volume [N, C, D, H, W] that gets its bias as an image, and its result.
 
-    The image is [N, C, D * H, W]. So did tf.layers.conv3d of TensorFlow 1.12 and before, whose BiasAdd took no other rank.
+    The image is [N, C, D * H, W]. So did tf.layers.conv3d of TensorFlow 1.12 and before, whose
+    BiasAdd took no other rank.
     """
     before = forward.graph.producer(forward.operand(node, 0))
     after = forward.sole_reader(f"{node.name}:0")
