@@ -36,6 +36,7 @@ from orchestration.command_options import (
     runtime_options,
     runtime_settings,
     speech_options,
+    transfer_options,
 )
 from orchestration.errors import (
     EXIT_INTERNAL_ERROR,
@@ -73,6 +74,7 @@ def cli() -> None:
 @cli.command()
 @click.argument("checkpoint", metavar="CKPT", type=option_types.path)
 @model_options
+@transfer_options
 @output_options
 @graph_options
 @reference_options
@@ -121,6 +123,7 @@ def extract(checkpoint: Path, **given: Any) -> int:
 @cli.command()
 @click.argument("export", metavar="EXPORT", type=option_types.path)
 @model_options
+@transfer_options
 @output_options
 @runtime_options
 @package_options

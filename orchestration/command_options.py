@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,23 @@ model_options = with_options(
         default="auto",
         show_default=True,
         help="auto, cpu or cuda[:n]; auto takes a GPU if there is one.",
+    ),
+)
+
+
+def _patterns(option: str, text: str) -> Callable[[Command], Command]:
+    return click.option(option, multiple=True, metavar="REGEX", help=f"{text}; repeatable.")
+
+
+transfer_options = with_options(
+    _patterns("--allow-missing", "Tensors of the model that may stay as initialised"),
+    _patterns("--allow-unused", "Variables that may have no place in the model"),
+    _patterns("--adapt", "Tensors that may have other input channels or classes"),
+    _patterns("--freeze", "Parameters that the loaded result does not train"),
+    click.option(
+        "--dtype",
+        type=click.Choice(["float16", "bfloat16"]),
+        help="Store the weights so, after the proof; default: as the checkpoint has them.",
     ),
 )
 graph_options = with_options(
@@ -257,7 +275,9 @@ def load_options(given: Mapping[str, Any]) -> s.LoadOptions:
         map=given["map_file"],
         tolerance=given["tolerance"],
         prove=given["prove"],
-        transfer=s.TransferOptions(rules=given["rules"]),
+        transfer=s.TransferOptions(
+            **{field.name: given[field.name] for field in fields(s.TransferOptions)}
+        ),
     )
 
 

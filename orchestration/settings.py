@@ -94,13 +94,30 @@ class TransferOptions:
 
     Attributes:
         rules: "REGEX -> NAME", from variables to tensors of the model.
+        allow_missing: patterns of tensors that may keep their constructors' values.
+        allow_unused: patterns of variables that may have no place.
+        adapt: patterns of tensors that may have other input channels or classes.
+        freeze: patterns of parameters that are not to be trained.
+        dtype: "float16" or "bfloat16"; None = as the checkpoint has it.
     """
 
     rules: tuple[str, ...] = ()
+    allow_missing: tuple[str, ...] = ()
+    allow_unused: tuple[str, ...] = ()
+    adapt: tuple[str, ...] = ()
+    freeze: tuple[str, ...] = ()
+    dtype: str | None = None
 
     def to_job(self) -> dict[str, Any]:
         """These fields of a load job's `options` object."""
-        return {"rules": list(self.rules)}
+        return {
+            "rules": list(self.rules),
+            "allow_missing": list(self.allow_missing),
+            "allow_unused": list(self.allow_unused),
+            "adapt": list(self.adapt),
+            "freeze": list(self.freeze),
+            "dtype": self.dtype,
+        }
 
 
 @dataclass(frozen=True)

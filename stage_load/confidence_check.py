@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from stage_load.confidence import LEAST
 from stage_load.errors import MatchUncertain
 from stage_load.plan import OpenPlace, Plan
-from stage_load.verdict import UNPROVEN, Parity
+from stage_load.verdict import FAILED, PROVEN, Parity
 
 _MOST_LISTED = 20
 
@@ -16,9 +16,11 @@ def unconfirmed(plan: Plan, parity: Parity) -> tuple[OpenPlace, ...]:
     """Return the open places that the proof has not confirmed.
 
     A proof that failed says so itself; one that succeeded confirms all of them. Without an output
-    to compare, a layer that agrees confirms its own place.
+    to compare, or where some of the model is left as initialised, a layer that agrees confirms its
+    own place.
     """
-    if parity.verdict != UNPROVEN:
+    is_whole = not any(entry.is_excused for entry in parity.not_compared)
+    if parity.verdict == FAILED or (parity.verdict == PROVEN and is_whole):
         return ()
     agreeing = {
         entry.layer

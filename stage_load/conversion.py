@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from stage_load.adapting import accepting_other_channels
 from stage_load.building import build
 from stage_load.devices import DeviceChoice, choose_device
 from stage_load.epsilons import changed_epsilons, own_epsilons
@@ -18,6 +19,7 @@ from stage_load.errors import LayoutUnknown, MatchUncertain, TensorsDoNotFit
 from stage_load.export_reader import Export
 from stage_load.feeding import Feed
 from stage_load.given_names import given_rows
+from stage_load.initialised import initialised_of, seeded
 from stage_load.jobs import Job, LoadOptions
 from stage_load.loading import NonFinite
 from stage_load.mapping import FROM_GUESS, FROM_MODEL, Given
@@ -25,7 +27,7 @@ from stage_load.mapping_csv import MapLine, mapping_text, read_mapping
 from stage_load.models.registry import Model, PreparedModel, find_model
 from stage_load.name_rules import NameRule, parse_name_rules
 from stage_load.plan import Plan, make_plan
-from stage_load.proposals import proposed_rows
+from stage_load.proposals import complete_rows, proposed_rows
 from stage_load.protocol import JobEvents
 from stage_load.report import ReportInput, non_finite_documents, parity_summary, report_document
 from stage_load.report_page import prepare_drawing, report_page
@@ -37,12 +39,13 @@ from stage_load.result_files import (
     config_document,
 )
 from stage_load.safetensors_writer import write_text
-from stage_load.settling import Parts, settle
+from stage_load.settling import Parts, settle, store_in
 from stage_load.source_copy import copy_source
 from stage_load.stopwatch import Stopwatch
 from stage_load.strict import check_plan
 from stage_load.torch_units import TorchModel
 from stage_load.trace import trace_model
+from stage_load.transfer import Wishes, dtype_notes, frozen_names, transfer_document
 from stage_load.verdict import Parity
 
 
@@ -54,6 +57,7 @@ class Choices:
     model: Model
     map_file: tuple[Path, tuple[MapLine, ...]] | None
     rules: tuple[NameRule, ...]
+    wishes: Wishes
 
 
 def look_up(options: LoadOptions) -> Choices:
@@ -61,13 +65,13 @@ def look_up(options: LoadOptions) -> Choices:
 
     Raises:
         DeviceUnavailable, UnknownModel, FactoryFailed, ModelArgumentsInvalid, MappingInvalid,
-            RuleInvalid: one of them cannot be used.
+            RuleInvalid, PatternInvalid: one of them cannot be used.
     """
     map_file = None if options.map is None else (options.map, read_mapping(options.map))
     rules = parse_name_rules(options.rules)
     device, model = choose_device(options.device), find_model(options.model, options.model_folder)
     model.check_arguments(options.model_args)
-    return Choices(device, model, map_file, rules)
+    return Choices(device, model, map_file, rules, Wishes.of(options))
 
 
 def run_check(job: Job) -> dict[str, Any]:
@@ -92,31 +96,56 @@ def run_load(job: Job, events: JobEvents, stopwatch: Stopwatch) -> dict[str, Any
         choices = look_up(job.options)
         export = Export(job.export)
     with export:
-        with stopwatch.phase("build"):
-            prepared = choices.model.prepare(export.view, job.options.model_args)
+        return _convert(job, events, stopwatch, choices, export)
+
+
+def _convert(
+    job: Job, events: JobEvents, stopwatch: Stopwatch, choices: Choices, export: Export
+) -> dict[str, Any]:
+    view, allowances = export.view, choices.wishes.allowances
+    with stopwatch.phase("build"):
+        prepared = choices.model.prepare(view, job.options.model_args)
+        with seeded():
             model = build(prepared.build, choices.device.device)
-            epsilons = own_epsilons(model)
-        with stopwatch.phase("plan"):
+        epsilons = own_epsilons(model)
+    with stopwatch.phase("plan"):
+        frozen = frozen_names(model, choices.wishes.freeze)
+        with accepting_other_channels(model, allowances.adapt):
             traced, feed = _trace(export, prepared, model, choices.device.device)
-            given = _given(export, traced, prepared, model, choices)
-            plan = make_plan(export.view, traced, given)
-        parts = Parts(job, export, model, traced, feed, events, stopwatch)
-        try:
-            check_plan(export.view, traced, plan)
-            plan, found, parity = settle(parts, plan, given)
-        except (LayoutUnknown, MatchUncertain, TensorsDoNotFit):
-            if traced.order_note is not None:
-                events.warning(f"The model was not run: {traced.order_note}.")
-            rows = proposed_rows(export.view, traced, plan)
-            write_text(job.out / MAPPING_FILE, mapping_text(rows))
-            raise
-        changed = changed_epsilons(epsilons, plan.settings)
-        notes = (*prepared.assumptions, *plan.warnings, *changed)
-        for warning in notes:
-            events.warning(warning)
-        with stopwatch.phase("write"):
-            outcome = _Outcome(export, choices, prepared, model, feed, plan, notes, found, parity)
-            return _write(job, outcome)
+        allowances.check(view, traced)
+        given = _given(export, traced, prepared, model, choices)
+        plan = allowances.apply(view, traced, make_plan(view, traced, given))
+    source = prepared.build, allowances
+    parts = Parts(job, export, model, traced, feed, events, stopwatch, *source)
+    plan, found, parity = _settled(parts, plan, given)
+    dtype = None if job.options.dtype is None else store_in(parts, plan, job.options.dtype)
+    initialised = initialised_of(view, traced, plan)
+    transfer = transfer_document(job.options, plan.rows, initialised, frozen, dtype)
+    changed = changed_epsilons(epsilons, plan.settings)
+    notes = (*prepared.assumptions, *plan.warnings, *changed, *dtype_notes(dtype))
+    for warning in notes:
+        events.warning(warning)
+    with stopwatch.phase("write"):
+        outcome = _Outcome(
+            export, choices, prepared, model, feed, plan, notes, found, parity, transfer
+        )
+        return _write(job, outcome)
+
+
+def _settled(
+    parts: Parts, plan: Plan, given: Sequence[Given]
+) -> tuple[Plan, Sequence[NonFinite], Parity]:
+    """Check, load and prove; where that is refused, write the proposals for people to finish."""
+    view = parts.export.view
+    try:
+        check_plan(view, parts.traced, plan)
+        return settle(parts, plan, given)
+    except (LayoutUnknown, MatchUncertain, TensorsDoNotFit):
+        if parts.traced.order_note is not None:
+            parts.events.warning(f"The model was not run: {parts.traced.order_note}.")
+        rows = proposed_rows(view, parts.traced, plan)
+        write_text(parts.job.out / MAPPING_FILE, mapping_text(rows))
+        raise
 
 
 @dataclass(frozen=True)
@@ -132,6 +161,7 @@ class _Outcome:
     notes: Sequence[str]
     non_finite: Sequence[NonFinite]
     parity: Parity
+    transfer: Mapping[str, Any]
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -179,8 +209,9 @@ def _write(job: Job, outcome: _Outcome) -> dict[str, Any]:
         export=view,
         keeps_axes=outcome.feed.keeps_axes,
         verdict=outcome.parity.verdict,
+        transfer=outcome.transfer,
     )
-    write_text(job.out / MAPPING_FILE, mapping_text(outcome.plan.rows))
+    write_text(job.out / MAPPING_FILE, mapping_text(complete_rows(view, outcome.plan)))
     write_text(job.out / CONFIG_FILE, _json_text(config))
     write_text(job.out / REPORT_FILE, _json_text(report))
     page = report_page(report, outcome.plan.rows, outcome.parity.outputs)
@@ -213,6 +244,7 @@ def _report_input(outcome: _Outcome) -> ReportInput:
         device_note=outcome.choices.device.note,
         non_finite=outcome.non_finite,
         warnings=outcome.warnings,
+        transfer=outcome.transfer,
     )
 
 

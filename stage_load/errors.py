@@ -127,3 +127,15 @@ class RuleInvalid(LoadError):
     """A rule of --rule cannot be read, matches nothing, or claims what another one has."""
 
     exit_code = 67
+
+
+class PatternInvalid(LoadError):
+    """A pattern of --allow-missing, --allow-unused, --adapt or --freeze names nothing."""
+
+    exit_code = 68
+
+
+class DtypeTooNarrow(LoadError):
+    """Weights are too large for the dtype that was asked for."""
+
+    exit_code = 69

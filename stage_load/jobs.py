@@ -29,6 +29,11 @@ class LoadOptions:
         tolerance: allowed difference, relative to the largest magnitude of each output.
         prove: compare with the reference run.
         rules: rules by hand, see ``name_rules``.
+        allow_missing: patterns of tensors that may keep their constructors' values.
+        allow_unused: patterns of variables that may have no place.
+        adapt: patterns of tensors that may have other input channels or classes.
+        freeze: patterns of parameters that a loaded result does not train.
+        dtype: of the result; ``None`` = as the checkpoint has it.
     """
 
     model: str
@@ -39,6 +44,11 @@ class LoadOptions:
     tolerance: float = DEFAULT_TOLERANCE
     prove: bool = True
     rules: tuple[str, ...] = ()
+    allow_missing: tuple[str, ...] = ()
+    allow_unused: tuple[str, ...] = ()
+    adapt: tuple[str, ...] = ()
+    freeze: tuple[str, ...] = ()
+    dtype: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,14 @@ _OPTIONS: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
         "tolerance": (_is_tolerance, "a number of at least 0 and below 1"),
         "prove": (lambda value: isinstance(value, bool), "true or false"),
         "rules": (_are_texts, "a list of texts"),
+        "allow_missing": (_are_texts, "a list of texts"),
+        "allow_unused": (_are_texts, "a list of texts"),
+        "adapt": (_are_texts, "a list of texts"),
+        "freeze": (_are_texts, "a list of texts"),
+        "dtype": (
+            lambda value: value in (None, "float16", "bfloat16"),
+            "float16, bfloat16 or null",
+        ),
     }
 )
 

@@ -17,6 +17,7 @@ from stage_load.axes import layer_to_tf
 from stage_load.comparison import compare
 from stage_load.export_reader import Export, reference_layers
 from stage_load.export_view import Layer
+from stage_load.initialised import Initialised, dependence, initialised_origin
 from stage_load.plan import LayerPlace
 from stage_load.safetensors_reader import SafetensorsReader
 from stage_load.tensors import to_numpy
@@ -35,6 +36,8 @@ class LayerRun:
     places: Sequence[LayerPlace]
     tolerance: float
     progress: Progress
+    initialised: Initialised
+    _dependent: dict[int, str] = field(default_factory=dict)
     _found: dict[int, LayerParity] = field(default_factory=dict)
     _odd: dict[int, str] = field(default_factory=dict)
     _calls: dict[str, int] = field(default_factory=dict)
@@ -62,7 +65,12 @@ class LayerRun:
         placed = {place.layer: place for place in self.places}
         left = (layer for layer in self.export.view.layers if layer.index not in self._found)
         return tuple(
-            NotCompared(layer.index, layer.name, self._why(layer, placed.get(layer.index)))
+            NotCompared(
+                layer.index,
+                layer.name,
+                self._why(layer, placed.get(layer.index)),
+                layer.index in self._dependent or layer.index in self.initialised.layers,
+            )
             for layer in left
         )
 
@@ -70,6 +78,10 @@ class LayerRun:
         _, reason = self._recorded.get(layer.index, ("", "not part of the reference run"))
         if reason is not None:
             return reason
+        if layer.index in self._dependent:
+            return self._dependent[layer.index]
+        if layer.index in self.initialised.layers:
+            return "none of its variables was loaded"
         if place is None and layer.kind == OTHER:
             return "no torch module is known to compute just this operation"
         if place is None:
@@ -86,7 +98,11 @@ class LayerRun:
             call = self._calls.get(path, 0)
             self._calls[path] = call + 1
             places = self._by_module[path]
-            if call < len(places):
+            origin = initialised_origin(output)
+            if origin is not None:
+                reason = dependence(origin)
+                self._dependent |= {p.layer: reason for p in places if p.call == call}
+            elif call < len(places):
                 self._compare(places, call, output)
 
         return compare_output

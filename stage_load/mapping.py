@@ -11,6 +11,9 @@ FROM_GRAPH = "graph"
 FROM_GUESS = "guessed"
 FROM_MAP = "map"
 FROM_RULE = "rule"
+FROM_ALLOWED = "allowed"
+FROM_ADAPTED = "adapted"
+FROM_UNREAD = "unread"
 FROM_MODEL = "model"
 FROM_NAME = "name"
 FROM_CONSTANT = "constant"
@@ -28,10 +31,14 @@ HOW = (
     FROM_CONSTANT,
     FROM_REFERENCE,
     FROM_FOLD,
+    FROM_ALLOWED,
+    FROM_ADAPTED,
+    FROM_UNREAD,
 )
 """How a row was found: by the graph's order, by guessed kinds, by the user's file, by the user's
 rules, by the model's own names, by equal names, as numbers that stand for an absent variable, by
-the reference run, or by taking a batch norm or a bias into its neighbour."""
+the reference run, by taking a batch norm or a bias into its neighbour, by --allow-missing or
+--allow-unused, by --adapt, or not at all, where no operation of the graph reads a variable."""
 
 DECIDED = frozenset({FROM_MAP, FROM_RULE, FROM_MODEL})
 """Decided by somebody, so that nothing else may take their place."""

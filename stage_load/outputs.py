@@ -14,6 +14,7 @@ from stage_load.channels import graph_is_channels_first, moves_channels
 from stage_load.comparison import Comparison, compare
 from stage_load.export_reader import Export, reference_layers
 from stage_load.export_view import ExportView, split_tensor
+from stage_load.initialised import dependence, initialised_origin
 from stage_load.safetensors_reader import SafetensorsReader
 from stage_load.samples import take_sample
 from stage_load.tensors import to_numpy
@@ -45,10 +46,13 @@ def compare_outputs(
     """Compare what the model returned, in order, with the outputs of the graph.
 
     A model that returns its scores where the graph goes on (a softmax) is compared with the scores,
-    and the graph's own output counts as not compared.
+    and the graph's own output counts as not compared. What depends on a tensor that was left as
+    initialised is compared with nothing.
     """
     names = tuple(getattr(model, "tf1_outputs", None) or export.view.reference["outputs"])
-    values = _tensors_of(result)
+    returned = _tensors_of(result)
+    values = [value for value in returned if initialised_origin(value) is None]
+    origin = initialised_origin(returned)
     compared = _Compared(export, reference, values, tolerance)
     fed = {feed["tensor"] for feed in export.view.reference["feeds"]}
     found, instead = [], {}
@@ -63,7 +67,11 @@ def compare_outputs(
     absent = f"the model returns {len(values)} tensors, none of them is this"
     reasons = {name: instead.get(name, absent) for name in wanted if name not in done}
     reasons |= {name: "it is an input, handed on as it is" for name in reasons if name in fed}
-    missing = tuple(NotCompared(None, name, reason) for name, reason in reasons.items())
+    excuse = None if origin is None else dependence(origin)
+    missing = tuple(
+        NotCompared(None, name, excuse or reason, excuse is not None)
+        for name, reason in reasons.items()
+    )
     return tuple(found), missing
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from stage_load.devices import full_precision
 from stage_load.export_reader import Export
 from stage_load.feeding import Feed
+from stage_load.initialised import NOTHING_INITIALISED, Initialised, watching_initialised
 from stage_load.layer_run import LayerRun, Progress
 from stage_load.outputs import compare_outputs
 from stage_load.plan import LayerPlace
@@ -26,6 +27,7 @@ def prove(
     progress: Progress,
     *,
     weights_are_finite: bool,
+    initialised: Initialised = NOTHING_INITIALISED,
 ) -> Parity:
     """Run the loaded model and compare outputs and layers with TensorFlow's.
 
@@ -37,14 +39,16 @@ def prove(
         tolerance: allowed difference relative to each tensor's scale.
         progress: called with (compared, all) layers.
         weights_are_finite: the checkpoint holds neither NaN nor infinity.
+        initialised: what of the model is not TensorFlow's, and so is not compared.
     """
     reference = export.reference
     inputs = feed.reference_inputs(export, model)
     if reference is None or inputs is None:
         reason = export.view.reference["reason"] or "the export has no reference run"
         return unproven(str(reason), tolerance)
-    run = LayerRun(export, reference, places, tolerance, progress)
-    with full_precision(), torch.inference_mode(), run.watching(model):
+    run = LayerRun(export, reference, places, tolerance, progress, initialised)
+    watched = watching_initialised(model, initialised.names)
+    with full_precision(), torch.inference_mode(), watched, run.watching(model):
         try:
             with foreign_code():
                 result = model(*inputs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
+from stage_load.layouts.adapted import Adapted
 from stage_load.layouts.rule import WHOLE, Constant, Rule, RuleError, Skip, part_of
 from stage_load.mapping import Row
 from stage_load.parts import Box, box_text, gaps, meeting
@@ -82,10 +83,10 @@ def _source_box(row: Row, shape: tuple[int, ...]) -> Box:
 def part_misfit(row: Row) -> str | None:
     """Return why a row's part of a torch tensor cannot be filled with what the rule gives."""
     shape = row.torch_shape
-    if shape is None or not isinstance(row.rule, Rule | Constant):
+    if shape is None or not isinstance(row.rule, Rule | Adapted | Constant):
         return None
     try:
-        box = row.rule.part.box(shape)
+        box = part_of(row.rule).box(shape)
         part = tuple(end - begin for begin, end in box)
         if isinstance(row.rule, Constant):
             count = 1 if isinstance(row.rule.value, float) else len(row.rule.value)

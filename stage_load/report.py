@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,11 +14,17 @@ import torch
 from stage_load.comparison import Comparison
 from stage_load.export_view import Endpoint, ExportView
 from stage_load.loading import NonFinite
+from stage_load.mapping import FROM_ADAPTED, FROM_ALLOWED
 from stage_load.plan import Plan
 from stage_load.verdict import LayerParity, OutputParity, Parity
 
 FORMAT = "tf1-to-torch-report"
 VERSION = 1
+
+_LEFT_OUT = {
+    FROM_ALLOWED: "left out, as --allow-unused has it",
+    FROM_ADAPTED: "the model has another number of classes (--adapt)",
+}
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class ReportInput:
     device_note: str | None
     non_finite: Sequence[NonFinite]
     warnings: Sequence[str]
+    transfer: Mapping[str, Any]
 
 
 def report_document(report: ReportInput) -> dict[str, Any]:
@@ -51,6 +58,7 @@ def report_document(report: ReportInput) -> dict[str, Any]:
         "non_finite_weights": non_finite_documents(report.non_finite),
         "batch_norm": {path: dict(values) for path, values in report.plan.settings.items()},
         "skipped": _skipped(report),
+        "transfer": dict(report.transfer),
         "provenance": _provenance(report.export),
         "warnings": list(report.warnings),
     }
@@ -174,14 +182,16 @@ def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
 def _skipped(report: ReportInput) -> list[dict[str, Any]]:
     """List what did not reach the model: left out by the export, by somebody's word, or unread."""
     variables = report.export.variables
+    skipped = [row for row in report.plan.rows if row.torch_name is None and row.tf_name]
+    names = [str(row.tf_name) for row in skipped if not variables[str(row.tf_name)].layers]
     left_out = [
-        {"name": row.tf_name, "reason": f"left out by the {row.how}"}
-        for row in report.plan.rows
-        if row.torch_name is None
+        {"name": row.tf_name, "reason": _LEFT_OUT.get(row.how, f"left out by the {row.how}")}
+        for row in skipped
+        if row.tf_name not in names
     ]
     unread = [
         {"name": name, "reason": variables[name].reason or "no operation of the graph reads it"}
-        for name in report.plan.unread
+        for name in (*report.plan.unread, *names)
     ]
     exported = [
         {"name": entry["name"], "reason": entry["reason"]} for entry in report.export.skipped

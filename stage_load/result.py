@@ -12,6 +12,7 @@ import torch
 
 from stage_load.building import build
 from stage_load.devices import choose_device
+from stage_load.dtypes import DTYPES, cast
 from stage_load.errors import ExportDamaged, ResultDamaged
 from stage_load.layouts.rule import AS_IS
 from stage_load.mapping import FROM_MODEL, Row
@@ -58,7 +59,8 @@ def load_model(
             holds a copy, or of a package that is installed. It is run only if this is true.
 
     Returns:
-        The module on that device, in eval mode.
+        The module on that device, in eval mode. Parameters that ``--freeze`` has named have
+        ``requires_grad`` off.
 
     Raises:
         ResultDamaged: a file is missing, cut short, or does not belong to the others.
@@ -79,7 +81,26 @@ def load_model(
             error.happened, "Expected a complete result folder.", "Convert the checkpoint again."
         ) from error
     _set_values(model, config["modules"])
+    _transfer(model, config.get("transfer", {}))
     return model
+
+
+def _transfer(model: nn.Module, transfer: Any) -> None:
+    """Give the model the recorded dtype, and do not train what is recorded as frozen."""
+    values = transfer if isinstance(transfer, dict) else {}
+    dtype, frozen = values.get("dtype"), values.get("frozen", [])
+    if isinstance(dtype, dict):
+        if dtype.get("name") not in DTYPES:
+            raise _damaged(f"{CONFIG_FILE} has the dtype {dtype!r}.", f"one of {[*DTYPES]}")
+        # Buffers outside the state dict, too: a sum of both would be float32 again.
+        cast(model, dtype["name"])
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    for name in frozen:
+        if name not in parameters:
+            raise _damaged(
+                f"{CONFIG_FILE} freezes {name!r}, which the model lacks.", "names of its parameters"
+            )
+        parameters[name].requires_grad_(False)
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:

@@ -33,6 +33,7 @@ def config_document(
     export: ExportView,
     keeps_axes: bool,
     verdict: str,
+    transfer: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return ``config.json``: everything needed to build the module again and to use it.
 
@@ -44,6 +45,7 @@ def config_document(
         export: for inputs and outputs.
         keeps_axes: the model takes images as TensorFlow does; how it returns any is its own affair.
         verdict: what the proof found.
+        transfer: what the result has besides the checkpoint's weights.
     """
     return {
         "format": FORMAT,
@@ -59,6 +61,7 @@ def config_document(
             for e in export.outputs
         ],
         "verdict": verdict,
+        "transfer": dict(transfer),
     }
 
 

@@ -69,7 +69,8 @@ def _error(groups: dict[str, list[Misfit]]) -> TensorsDoNotFit | LayoutUnknown:
     return TensorsDoNotFit(
         happened,
         "Expected one variable for each tensor of the model, of the same shape.",
-        "Choose or correct the model, or say what belongs together in a mapping file (--map).",
+        "Choose or correct the model, or say what belongs together (--map, --rule), what may be "
+        "absent (--allow-missing, --allow-unused) or has other channels or classes (--adapt).",
     )
 
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stage_load.layouts.adapted import Adapted
 from stage_load.layouts.folded import Folded
 from stage_load.layouts.rule import Constant, Rule
 from stage_load.mapping import Row
@@ -63,6 +64,9 @@ def fill_tensors(
                 _fill_from_file(target, row.rule, entry, reader, staging)
             elif row.tf_name is not None and isinstance(row.rule, Folded):
                 value = row.rule.apply(reader.read(row.tf_name), reader.read)
+                target.copy_(torch.from_numpy(value))
+            elif row.tf_name is not None and isinstance(row.rule, Adapted):
+                value = row.rule.apply(reader.read(row.tf_name))
                 target.copy_(torch.from_numpy(value))
             elif isinstance(row.rule, Constant):
                 target[row.rule.part.index] = torch.tensor(row.rule.value).to(target)

@@ -15,6 +15,7 @@ from stage_load.choices import Choices
 from stage_load.comparison import Comparison, compare
 from stage_load.draft import Draft
 from stage_load.export_reader import Export, reference_layers
+from stage_load.initialised import initialised_origin
 from stage_load.outputs import outputs_agree
 from stage_load.pairing import UnitPair
 from stage_load.plan import settings_of
@@ -150,6 +151,8 @@ class Trial:
     def _compared(self, unit: TfUnit, value: Tensor) -> Comparison | None:
         """Compare with what the unit's layer returned; ``None`` where that was not recorded."""
         layer = unit.layer
+        if initialised_origin(value) is not None:
+            return None
         tensor, reason = self._recorded.get(layer.index, ("", "not recorded"))
         if reason is not None:
             return None

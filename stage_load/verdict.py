@@ -36,11 +36,15 @@ class OutputParity:
 
 @dataclass(frozen=True)
 class NotCompared:
-    """A tensor that TensorFlow computed and that was not compared, and why."""
+    """A tensor that TensorFlow computed and that was not compared, and why.
+
+    ``is_excused``: it has no counterpart by the user's own wish.
+    """
 
     layer: int | None
     name: str
     reason: str
+    is_excused: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,9 @@ def _verdict(
     difference = _first_difference(layers, outputs)
     if difference is not None:
         return FAILED, difference
+    excused = [entry for entry in not_compared if entry.is_excused and entry.layer is None]
+    if not outputs and excused and layers:
+        return _verdict_of_layers(layers, not_compared, excused[0].reason)
     if not outputs:
         why = f": {_NO_NUMBER}" if silent_output else ""
         return UNPROVEN, f"no output of the model could be compared with TensorFlow's{why}"
@@ -156,6 +163,23 @@ def _verdict(
     if constant:
         compared += f", {constant} of them constant"
     return PROVEN, compared + _without(not_compared)
+
+
+def _verdict_of_layers(
+    layers: tuple[LayerParity, ...], not_compared: tuple[NotCompared, ...], why: str
+) -> tuple[str, str]:
+    """Return the verdict where no output has a counterpart because the user wished it so.
+
+    What was loaded is proven if every layer of it was compared, and none is constant.
+    """
+    compared = f"{_count(len(layers), 'layer')} compared, and no output: {why}"
+    constant = sum(not entry.comparison.varies for entry in layers)
+    left_out = sum(entry.layer is not None and not entry.is_excused for entry in not_compared)
+    if constant or left_out:
+        gaps = [f"{_count(left_out, 'layer')} not compared"] if left_out else []
+        gaps += [f"{constant} of them constant"] if constant else []
+        return UNPROVEN, f"{compared}; {', '.join(gaps)}"
+    return PROVEN, compared
 
 
 def _first_difference(

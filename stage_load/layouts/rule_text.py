@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from stage_load.layouts.adapted import Adapted, split_adapted
 from stage_load.layouts.folded import FOLDED_TEXT, Folded, parse_folded
 from stage_load.layouts.rule import (
     ARROW,
@@ -34,7 +35,7 @@ _ORDER = re.compile(r"([A-Z])=([0-9]+(?:,[0-9]+)+)")
 _ADDED = re.compile(r"([A-Z])\+=([-+.e0-9]+(?:,[-+.e0-9]+)*)")
 _PART = re.compile(r"@((?::|[0-9]+:[0-9]+)(?:,(?::|[0-9]+:[0-9]+))*)")
 
-AnyRule = Rule | Constant | Folded | Kept | Skip | Undecided
+AnyRule = Rule | Adapted | Constant | Folded | Kept | Skip | Undecided
 
 
 @lru_cache(maxsize=1024)
@@ -48,7 +49,8 @@ def parse_rule(text: str) -> AnyRule:
     if words and words[0] == FOLDED_TEXT:
         return parse_folded(text, _parse_whole)
     if words and ARROW in words[0]:
-        return parse_axes(words)
+        axes, channels = split_adapted(text)
+        return parse_axes(words) if channels is None else Adapted(_parse_whole(axes), *channels)
     part = _parse_part(words.pop()) if words and words[-1].startswith("@") else WHOLE
     if words == AS_IS_TEXT.split():
         return Rule("", "", part=part) if part.ranges else AS_IS
@@ -78,7 +80,7 @@ def _parse_constant(text: str, part: Part) -> Constant:
 def _parse_whole(text: str) -> Rule:
     rule = parse_axes(text.split())
     if rule.ranges or rule.added or rule.part.ranges:
-        raise RuleError(f"{text!r}: what is folded is taken whole")
+        raise RuleError(f"{text!r}: what is folded or adapted is taken whole")
     return rule
 
 

@@ -76,7 +76,14 @@ def test_stage_2_sees_map_and_model_and_the_deepest_mount_comes_last(folder):
         {"classes": 3},
         map=folder / "edited.csv",
         tolerance=0.5,
-        transfer=TransferOptions(rules=(r"(.*)/kernel -> \1.weight",)),
+        transfer=TransferOptions(
+            rules=(r"(.*)/kernel -> \1.weight",),
+            allow_missing=("head.*",),
+            allow_unused=("logits.*", "aux.*"),
+            adapt=("stem.weight",),
+            freeze=("encoder.*",),
+            dtype="bfloat16",
+        ),
     )
     export, out = folder / ".x" / "export", folder / ".x" / "result"
     spec = load_spec(export, out, load, RuntimeOptions(device="cuda:1"), ())
@@ -97,6 +104,11 @@ def test_stage_2_sees_map_and_model_and_the_deepest_mount_comes_last(folder):
         "tolerance": 0.5,
         "prove": True,
         "rules": [r"(.*)/kernel -> \1.weight"],
+        "allow_missing": ["head.*"],
+        "allow_unused": ["logits.*", "aux.*"],
+        "adapt": ["stem.weight"],
+        "freeze": ["encoder.*"],
+        "dtype": "bfloat16",
     }
     checking = check_job(Host(), load, "cuda:1")
     assert checking == {"job": "check", "command": "check", "options": options}
