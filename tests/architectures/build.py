@@ -84,6 +84,14 @@ def drawn(name: str, shape: list[int], random: Any) -> Any:
     return np.sqrt(2 / fan_in).astype(np.float32) * random.standard_normal(shape, np.float32)
 
 
+def narrow_scores(session: Any, image: Any, random: Any) -> None:
+    """Scale the last kernel, so that a softmax after it does not answer 0 and 1 to everything."""
+    last = [op for op in session.graph.get_operations() if op.type in ("Conv2D", "MatMul")][-1]
+    scores = session.run(last.outputs[0], {image: random.uniform(size=image.shape.as_list())})
+    kernel = [variable for variable in tf.global_variables() if variable.shape.ndims > 1][-1]
+    kernel.load(session.run(kernel) / scores.std(), session)
+
+
 def save(name: str, folder: Path) -> None:
     """Build one architecture, fill and save it."""
     architecture = ARCHITECTURES[name]
@@ -91,7 +99,8 @@ def save(name: str, folder: Path) -> None:
     with tf.Graph().as_default(), tf.Session() as session:
         tf.keras.backend.set_session(session)
         shape = (BATCH, architecture.size, architecture.size, 3)
-        architecture.build(tf.placeholder(tf.float32, shape, "images"), architecture.classes)
+        image = tf.placeholder(tf.float32, shape, "images")
+        architecture.build(image, architecture.classes)
         # In one run: a session.run for each variable takes a minute.
         values = {
             variable.initializer.inputs[1]: drawn(
@@ -100,6 +109,7 @@ def save(name: str, folder: Path) -> None:
             for variable in tf.global_variables()
         }
         session.run(tf.global_variables_initializer(), values)
+        narrow_scores(session, image, random)
         folder.mkdir(parents=True, exist_ok=True)
         tf.train.Saver().save(session, os.fspath(folder / "model.ckpt"))
 

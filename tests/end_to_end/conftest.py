@@ -186,9 +186,11 @@ def load_many(load_python: Path) -> Callable[..., dict[str, dict[str, Any]]]:
         """Return the last event of each job: "done" or "failed"; what it wrote is removed."""
         command = [os.fspath(load_python), "-m", "stage_load"]
         pipe = subprocess.PIPE
+        # Threads that wait for each other cost more than they save in networks this small.
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         found: dict[str, dict[str, Any]] = {}
         with subprocess.Popen(
-            command, cwd=REPOSITORY, stdin=pipe, stdout=pipe, text=True
+            command, cwd=REPOSITORY, env=environment, stdin=pipe, stdout=pipe, text=True
         ) as worker:
             assert worker.stdin is not None
             assert worker.stdout is not None
