@@ -26,8 +26,9 @@ from stage_extract.locate import locate
 from stage_extract.optimizer_graph import optimizer_hints
 from stage_extract.protocol import JobEvents
 from stage_extract.reader import VariableInfo, VariableReader
+from stage_extract.reference.folded import add_folded
 from stage_extract.reference.record import record
-from stage_extract.reference.result import ReferenceResult, absent
+from stage_extract.reference.result import ReferenceResult, ReferenceUnavailable, absent
 from stage_extract.safetensors_writer import TensorEntry, write_safetensors
 from stage_extract.selection import UNSUPPORTED_DTYPE, Selection, select
 
@@ -123,6 +124,7 @@ def _extract(
     reader.close()
     with clock.phase("describe"):
         description = describe(files.meta_path, selection.kept, job.options)
+        description = _with_folded(job, out, files, selection, description, events)
     with clock.phase("reference"):
         reference = _record_reference(job, out, files, description)
     for warning in (*description.warnings, *reference.warnings):
@@ -131,6 +133,31 @@ def _extract(
         graph = _complete_graph(description, selection, reference)
         write_graph(os.path.join(out, GRAPH_FILE_NAME), graph)
     return _summarise(selection, size_bytes, graph)
+
+
+def _with_folded(
+    job: Job,
+    out: str,
+    files: CheckpointFiles,
+    selection: Selection,
+    description: Description,
+    events: JobEvents,
+) -> Description:
+    """Add the kernels that the graph computes from variables; describe anew if that cannot be."""
+    if not description.folded or files.meta_path is None:
+        return description
+    path = os.path.join(out, VARIABLES_FILE_NAME)
+    entries = [_entry(variable) for variable in selection.kept]
+    document = description.to_json()
+    try:
+        add_folded(path, entries, description.folded, files.meta_path, files.prefix, document)
+    except ReferenceUnavailable as error:
+        events.warning(
+            f"What the graph computes from variables, first '{description.folded[0].tensor}', is "
+            f"no variable of the export: {error}."
+        )
+        return describe(files.meta_path, selection.kept, job.options, fold=False)
+    return description
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from stage_extract.graph.dtypes import output_dtype
 from stage_extract.graph.endpoints import Candidate, EndpointFinder, Endpoints
 from stage_extract.graph.entries import LazyEntries
 from stage_extract.graph.evaluate import Evaluator
+from stage_extract.graph.folding import Folded, fold_kernels
 from stage_extract.graph.graphdef import (
     Graph,
     GraphUnreadable,
@@ -53,10 +54,12 @@ class Description:
     Attributes:
         document: the object, without "skipped" and "reference".
         warnings: sentences for the user.
+        folded: kernels that are computed from variables, and described as variables.
     """
 
     document: Mapping[str, Any]
     warnings: Tuple[str, ...] = ()
+    folded: Tuple[Folded, ...] = ()
 
     def to_json(self) -> Mapping[str, Any]:
         """Give the object of graph.json, without "skipped" and "reference"."""
@@ -82,7 +85,10 @@ class InferenceGraph(NamedTuple):
 
 
 def describe(
-    meta_path: Optional[str], variables: Sequence[VariableInfo], options: ExtractOptions
+    meta_path: Optional[str],
+    variables: Sequence[VariableInfo],
+    options: ExtractOptions,
+    fold: bool = True,
 ) -> Description:
     """Describe a checkpoint's variables by its graph, or by their names where there is none.
 
@@ -90,6 +96,7 @@ def describe(
         meta_path: the .meta file; None if the checkpoint has none.
         variables: what is exported.
         options: the user's inputs and outputs, if any.
+        fold: describe kernels that are computed from variables alone as variables.
 
     Raises:
         EndpointNotFound: an input or output that the user names is not in the graph.
@@ -104,7 +111,7 @@ def describe(
         reason = f"the .meta file cannot be read: {error}"
         warning = f"The graph is left out, {reason}. Layers are guessed from names and shapes."
         return _without_graph(variables, reason, (warning,))
-    return _with_graph(to_inference(meta, options.inputs), variables, options)
+    return _with_graph(to_inference(meta, options.inputs), variables, options, fold)
 
 
 def to_inference(meta: MetaGraph, inputs: Sequence[str] = ()) -> InferenceGraph:
@@ -127,7 +134,10 @@ def to_inference(meta: MetaGraph, inputs: Sequence[str] = ()) -> InferenceGraph:
 
 
 def _with_graph(
-    inference: InferenceGraph, variables: Sequence[VariableInfo], options: ExtractOptions
+    inference: InferenceGraph,
+    variables: Sequence[VariableInfo],
+    options: ExtractOptions,
+    fold: bool,
 ) -> Description:
     meta, graph, switches = inference.meta, inference.graph, inference.switches
     values = {switch.tensor: switch.value for switch in switches}
@@ -138,12 +148,14 @@ def _with_graph(
     finder = EndpointFinder(meta, graph, network, table, shapes, switches)
     endpoints = finder.find(options.inputs, options.outputs)
     nodes = inference_nodes(graph, endpoints.inputs, endpoints.outputs)
+    folded = fold_kernels(nodes, table, shapes) if fold else ()
     forward = Forward(nodes, table, shapes, Evaluator(graph, values), meta.graph)
-    layers = find_layers(forward, MovingAverages(meta, saved, variables, switches))
+    computing = frozenset(name for one in folded for name in one.nodes)
+    layers = find_layers(forward, MovingAverages(meta, saved, variables, switches), computing)
     names = {node.name for node in nodes}
     document = {
         **_head("meta", None, meta.producer),
-        "variables": describe_variables(variables, layers, table),
+        "variables": describe_variables(variables, layers, table, folded),
         "layers": LazyEntries(layers, partial(layer_to_json, evidence="graph")),
         "inputs": [_endpoint(graph, shapes, tensor) for tensor in endpoints.inputs],
         "outputs": [_endpoint(graph, shapes, tensor) for tensor in endpoints.outputs],
@@ -155,7 +167,7 @@ def _with_graph(
     warnings = _warnings(endpoints, names, options)
     warnings += _switch_warnings(meta.graph, switches, endpoints.outputs)
     warnings += _batch_norm_warnings(layers, inference.rewrites, names)
-    return Description(document, tuple(warnings))
+    return Description(document, tuple(warnings), folded)
 
 
 def _without_graph(

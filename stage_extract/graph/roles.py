@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from stage_extract.graph.entries import LazyEntries
+from stage_extract.graph.folding import Folded
 from stage_extract.graph.layers.layer import Layer
 from stage_extract.graph.variables import VariableTable
 from stage_extract.reader import VariableInfo
@@ -29,13 +30,19 @@ class VariableUse(NamedTuple):
 
 
 def describe_variables(
-    variables: Sequence[VariableInfo], layers: Sequence[Layer], table: Optional[VariableTable]
+    variables: Sequence[VariableInfo],
+    layers: Sequence[Layer],
+    table: Optional[VariableTable],
+    folded: Sequence[Folded] = (),
 ) -> LazyEntries:
     """Give the contract's `variables`, sorted by name.
 
     Args:
         table: None if there is no graph; the layers are guesses then.
+        folded: kernels that are computed from variables, listed like them.
     """
+    computed = {one.info.name: one for one in folded}
+    folded_into = {name: one.info.name for one in folded for name in one.sources}
     uses = _uses_by_variable(layers)
     order = {name: place for place, name in enumerate(uses)} if table is not None else {}
     evidence = "graph" if table is not None else "guessed"
@@ -44,6 +51,9 @@ def describe_variables(
         mine = uses.get(info.name, [])
         partitions = table.partitions(info.name) if table is not None else None
         first = next((use for use in mine if use.role is not None), None)
+        own = computed.get(info.name)
+        more = {} if own is None else {"computed_from": list(own.sources), "why": own.why}
+        into = folded_into.get(info.name) if not mine else None
         return {
             "name": info.name,
             "dtype": info.dtype,
@@ -58,10 +68,14 @@ def describe_variables(
             if partitions is None
             else {"axis": partitions.axis, "names": list(partitions.names)},
             "evidence": evidence if mine else None,
-            "reason": _reason(info, mine, first, layers, table),
+            "reason": _reason(info, mine, first, layers, table)
+            if into is None
+            else f"folded into '{into}', which a layer reads",
+            **more,
         }
 
-    return LazyEntries(sorted(variables, key=lambda one: one.name), entry)
+    every = [*variables, *(one.info for one in folded)]
+    return LazyEntries(sorted(every, key=lambda one: one.name), entry)
 
 
 def _uses_by_variable(layers: Sequence[Layer]) -> Dict[str, List[VariableUse]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import AbstractSet, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import AbstractSet, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from stage_extract.graph.attributes import Shape
-from stage_extract.graph.graphdef import Graph, Node
+from stage_extract.graph.graphdef import Graph, Node, node_name
 from stage_extract.graph.saved_names import READ_OPS, VARIABLE_OPS, SavedNames, Slice
 from stage_extract.graph.traverse import ENTER_OPS, MAX_CHAIN
 from stage_extract.reader import VariableInfo
@@ -60,6 +60,30 @@ class VariableTable:
                 self._names[node.name] = name
         self._parts = _group_parts(self._names, saved.slices)
         self._origins: Dict[str, Optional[Origin]] = {}
+        self._folded: Set[str] = set()
+
+    @property
+    def graph(self) -> Graph:
+        """The graph whose nodes it knows."""
+        return self._graph
+
+    def add_folded(self, tensor: str, info: VariableInfo) -> None:
+        """Take a tensor that is computed from variables for a variable of its own.
+
+        Args:
+            tensor: the first output of its node.
+            info: what a checkpoint would say of it; the name is free.
+        """
+        self.info[info.name] = info
+        self._names[node_name(tensor)] = info.name
+        self._folded.add(node_name(tensor))
+        self._origins.clear()
+
+    def free_name(self, name: str) -> str:
+        """Give a name that no variable has, like the given one."""
+        while name in self.info:
+            name += "/folded"
+        return name
 
     def name_of(self, node: str) -> Optional[str]:
         """Give the checkpoint's name for a variable node, None if the checkpoint lacks it."""
@@ -126,7 +150,7 @@ class VariableTable:
         node, reshaping, in_loop = self._walk(tensor)
         if node is None:
             return None
-        if node.op in CONCATENATIONS:
+        if node.op in CONCATENATIONS and node.name not in self._folded:
             origin = self._joined(node)
             if origin is None:
                 return None
@@ -145,6 +169,8 @@ class VariableTable:
         node = self._graph.producer(tensor)
         for _ in range(MAX_CHAIN):
             if node is None or node.op not in _TRANSPARENT_OPS or not node.inputs:
+                break
+            if node.name in self._folded:
                 break
             in_loop = in_loop or node.op in ENTER_OPS
             if node.op in RESHAPING_OPS:

@@ -117,6 +117,29 @@ def make_plan(
     )
 
 
+def make_folding_plan(
+    meta: MetaGraph, description: Mapping[str, Any], tensors: Sequence[str]
+) -> ReferencePlan:
+    """Plan a run that computes tensors from variables alone.
+
+    Args:
+        meta: the graph, for the types of the switches.
+        description: `switches` and `rewrites` of graph.json.
+        tensors: what is computed.
+    """
+    return ReferencePlan(
+        inputs=(),
+        switches=_switches(meta, description["switches"]),
+        outputs=(),
+        layers=[LayerTensor(0, tensor) for tensor in tensors],
+        overrides={},
+        substitutions={},
+        batch_norms={},
+        dropouts=(),
+        branches=_branches(description.get("rewrites", ())),
+    )
+
+
 def _shape(sizes: Any) -> Shape:
     return None if sizes is None else tuple(sizes)
 

@@ -121,6 +121,34 @@ def tied() -> Any:
     return tf.tensordot(x, tf.convert_to_tensor(table), [[2], [1]])
 
 
+def power_iterated(kernel: Any) -> Any:
+    """Spectral normalisation as generative networks have it: one step from the kept vector."""
+    shape = kernel.shape.as_list()
+    matrix = tf.reshape(kernel, [-1, shape[-1]])
+    kept = tf.get_variable("u", [1, shape[-1]], trainable=False)
+    left = tf.nn.l2_normalize(tf.matmul(kept, matrix, transpose_b=True))
+    right = tf.nn.l2_normalize(tf.matmul(left, matrix))
+    left, right = tf.stop_gradient(left), tf.stop_gradient(right)
+    sigma = tf.matmul(tf.matmul(left, matrix), right, transpose_b=True)
+    with tf.control_dependencies([kept.assign(right)]):
+        return tf.reshape(matrix / sigma, shape)
+
+
+def folded() -> Any:
+    """Kernels that are computed from variables: weight norm, spectral norm, a constant factor."""
+    v, g = tf.get_variable("first/v", [3, 3, 3, 6]), tf.get_variable("first/g", [6])
+    x = tf.nn.conv2d(images(), g * tf.nn.l2_normalize(v, [0, 1, 2]), [1, 1, 1, 1], "VALID")
+    x = tf.nn.relu(x + tf.get_variable("first/bias", [6]))
+    with tf.variable_scope("second"):
+        kernel = power_iterated(tf.get_variable("kernel", [1, 1, 6, 8]))
+        x = tf.nn.bias_add(tf.nn.conv2d(x, kernel, [1, 1, 1, 1], "SAME"), tf.get_variable("b", [8]))
+    scaled = tf.get_variable("third/kernel", [1, 1, 8, 4]) * np.float32(np.sqrt(2 / 8))
+    x = tf.reduce_mean(tf.nn.conv2d(x, scaled, [1, 1, 1, 1], "SAME"), [1, 2])
+    with tf.variable_scope("fourth"):
+        kernel = power_iterated(tf.get_variable("kernel", [4, 7]))
+        return tf.matmul(tf.nn.tanh(x), kernel) + tf.get_variable("b", [7])
+
+
 NETWORKS = {
     network.__name__: network
     for network in (
@@ -131,6 +159,7 @@ NETWORKS = {
         rectifiers,
         batch_norms,
         tied,
+        folded,
     )
 }
 

@@ -93,3 +93,17 @@ class Tied(nn.Module):
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         x = self.embedding(source) * math.sqrt(8) + self.embedding(target)
         return self.head(torch.tanh(self.hidden(x)))
+
+
+class Folded(nn.Module):
+    """Plain convolutions and a plain linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 8, 1), nn.Conv2d(8, 4, 1, bias=False)
+        )
+        self.head = nn.Linear(4, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.tanh(self.convolutions(x).mean((2, 3))))

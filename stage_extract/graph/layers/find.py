@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Callable, Dict, List, Mapping, Optional, Set, Union
+from typing import AbstractSet, Callable, Dict, List, Mapping, Optional, Set, Union
 
 from stage_extract.graph.graphdef import Node, node_name
 from stage_extract.graph.layers import (
@@ -46,19 +46,26 @@ _NORMALISERS: Mapping[str, Callable[[Forward, Node, MovingAverages], _Matched]] 
 )
 
 
-def find_layers(forward: Forward, moving: MovingAverages) -> List[Layer]:
-    """Give all applications of variables, in the order in which the forward pass computes them."""
-    finder = _LayerFinder(forward, moving)
+def find_layers(
+    forward: Forward, moving: MovingAverages, folded: AbstractSet[str] = frozenset()
+) -> List[Layer]:
+    """Give all applications of variables, in the order in which the forward pass computes them.
+
+    Args:
+        folded: nodes that compute a kernel from variables: they are no layers.
+    """
+    finder = _LayerFinder(forward, moving, folded)
     return finder.find()
 
 
 class _LayerFinder:
-    def __init__(self, forward: Forward, moving: MovingAverages) -> None:
+    def __init__(self, forward: Forward, moving: MovingAverages, folded: AbstractSet[str]) -> None:
         self._forward = forward
         self._moving = moving
         self._layers: Dict[str, Layer] = {}
         self._by_output: Dict[str, Layer] = {}
-        self._claimed: Set[str] = set()
+        self._folded = folded
+        self._claimed: Set[str] = set(folded)
 
     def find(self) -> List[Layer]:
         forward = self._forward
@@ -66,7 +73,8 @@ class _LayerFinder:
         for one in recurrent:
             self._claimed.update(one.layer.nodes)
         for node in forward.order:
-            self._match_composed(node)
+            if node.name not in self._folded:
+                self._match_composed(node)
         for node in forward.order:
             if node.name not in self._claimed and self._reads_variable(node):
                 self._match_single(node)

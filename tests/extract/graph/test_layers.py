@@ -408,12 +408,12 @@ def test_inside_a_loop_is_recorded_with_the_reason() -> None:
         pytest.param(
             lambda: tf.nn.conv2d(
                 images(),
-                tf.nn.l2_normalize(v1.get_variable("w", [3, 3, 3, 4])),
+                v1.get_variable("w", [3, 3, 3, 4]) * tf.reduce_mean(images()),
                 strides=[1, 1, 1, 1],
                 padding="SAME",
             ),
-            "Square of a variable",
-            id="weight-normalised",
+            "Mul of a variable",
+            id="kernel-made-of-an-input",
         ),
         pytest.param(
             lambda: tf.matmul(
