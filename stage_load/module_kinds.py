@@ -66,10 +66,12 @@ def module_kind(module: nn.Module, tensor_names: Collection[str]) -> str | None:
 
 
 def module_groups(module: nn.Module) -> int:
-    """Return how many groups a convolution has; 1 for any other module, and where its kind says it.
+    """Return how many groups a convolution or a group norm has; 1 where the kind says it, or none.
 
-    A depthwise convolution has as many as input channels.
+    A depthwise convolution has as many as input channels, an instance norm as many as channels.
     """
+    if isinstance(module, nn.GroupNorm):
+        return 1 if _group_norm(module) == "instance_norm" else module.num_groups
     if not isinstance(module, Convolution) or _is_depthwise(module):
         return 1
     return module.groups

@@ -18,6 +18,7 @@ def plan_warnings(model: TorchModel, pairs: Sequence[UnitPair], draft: Draft) ->
         *_kind_warnings(pairs),
         *_row_warnings(draft),
         *_decay_warnings(pairs),
+        *_group_warnings(pairs),
     )
 
 
@@ -85,6 +86,16 @@ def _decay_warnings(pairs: Sequence[UnitPair]) -> list[str]:
     return [
         f"{_count(silent, 'batch norm')} without a known decay ({reason}): the momentum is torch's "
         f"default, first {silent[0].torch.path!r}."
+    ]
+
+
+def _group_warnings(pairs: Sequence[UnitPair]) -> list[str]:
+    """Tell of other numbers of groups: the tensors have one shape, so that only the run can."""
+    return [
+        f"{pair.torch.path!r} has {pair.torch.groups} groups, its counterpart "
+        f"{pair.tf.layer.name!r} in the graph {pair.tf.groups}."
+        for pair in pairs
+        if pair.tf.groups != pair.torch.groups
     ]
 
 

@@ -49,7 +49,7 @@ class TfUnit:
 
     @property
     def groups(self) -> int:
-        """How many groups a convolution has; of a depthwise one its kind says it."""
+        """How many groups a convolution or group norm has; of a depthwise one its kind says it."""
         stated: int = self.layer.attributes.get("groups", 1)
         return stated if self.kind == self.layer.kind else 1
 

@@ -28,7 +28,7 @@ class TorchUnit:
         tensors: own name (``"weight"``) -> tensor; a tied one under its first name in the model.
         calls: how often it ran; 0 when it did not, or the model was not run.
         epsilon: the module's own ``eps``, if it has one.
-        groups: of a convolution.
+        groups: of a convolution or a group norm.
     """
 
     path: str

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from stage_load.layouts.registry import FAMILIES, find_rule
-from stage_load.module_kinds import module_kind
+from stage_load.module_kinds import module_groups, module_kind
+from tests.load.export_maker import ExportMaker
+from tests.load.plans import pairs, planned, torch_model, unit
 
 RANDOM = np.random.default_rng(4)
 
@@ -111,3 +115,27 @@ def test_projections_of_attention(axes, formula, inputs, kernel):
     expected = np.einsum(formula, x, values).reshape(2, 5, 12)
     actual = module(torch.from_numpy(x.reshape(2, 5, 12))).detach().numpy()
     assert_close(actual, expected)
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [
+        pytest.param(3, [], id="equal"),
+        # The tensors would fit; what is computed differs.
+        pytest.param(2, ["'n' has 2 groups, its counterpart 'norm' in the graph 3."], id="other"),
+    ],
+)
+def test_another_number_of_groups_is_told(groups, said):
+    maker = ExportMaker()
+    vectors = {"gamma": drawn(6), "beta": drawn(6)}
+    maker.layer("group_norm", "norm", vectors, groups=3, epsilon=1e-3)
+    module = replace(unit("n", "group_norm", weight=(6,), bias=(6,)), groups=groups)
+    plan = planned(maker, torch_model(module))
+    assert [warning for warning in plan.warnings if "groups" in warning] == said
+    assert pairs(plan) == {"n.weight": "norm/gamma", "n.bias": "norm/beta"}
+    assert plan.settings == {"n": {"eps": 1e-3}}
+
+
+def test_the_groups_of_modules():
+    modules = (nn.GroupNorm(2, 6), nn.GroupNorm(6, 6), nn.LayerNorm(6))
+    assert [module_groups(module) for module in modules] == [2, 1, 1]
