@@ -25,6 +25,8 @@ _POSITIVE: Polynomial = {("x",): 0.5, ("|x|",): 0.5}
 _NEGATIVE: Polynomial = {("x",): 0.5, ("|x|",): -0.5}
 _ABSOLUTE: Polynomial = {("|x|",): 1.0}
 _MAX_NODES = 16
+_PIXELS = "its slopes differ from pixel to pixel; torch has one a channel"
+_SCALAR = "its one slope is a scalar without an axis; torch's has one axis, of size one"
 
 
 def match_prelu(forward: Forward, node: Node) -> Optional[Layer]:
@@ -169,7 +171,7 @@ def _layer(forward: Forward, data: str, reader: _Reader, output: str, variable: 
             kind="other",
             variables={"operand_0": variable},
             attributes={"op_type": "PReLU"},
-            reason=f"its slopes {list(shape)} differ from pixel to pixel; torch has one a channel",
+            reason=_PIXELS if shape else _SCALAR,
         )
     through = forward.shapes.of(reader.arithmetic.read_through[variable]) or shape
     first = is_channels_first(vector_axes(through) or axes)

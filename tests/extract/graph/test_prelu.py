@@ -63,7 +63,19 @@ def test_what_computes_something_else_is_none(build: Callable[[Any, Any], Any]) 
     assert [layer["kind"] for layer in layers] == ["other"]
 
 
-def test_a_slope_for_each_pixel_is_told() -> None:
-    [layer] = describe_built(lambda: keras(None)(images(), None))["layers"]
+def scalar() -> Any:
+    x = images()
+    return tf.nn.relu(x) - v1.get_variable("a", []) * tf.nn.relu(-x)
+
+
+@pytest.mark.parametrize(
+    ("build", "word"),
+    [
+        pytest.param(lambda: keras(None)(images(), None), "from pixel to pixel", id="full-shape"),
+        pytest.param(scalar, "a scalar", id="scalar"),
+    ],
+)
+def test_slopes_that_torch_lacks_are_told(build: Callable[[], Any], word: str) -> None:
+    [layer] = describe_built(build)["layers"]
     assert layer["kind"] == "other"
-    assert "differ from pixel to pixel" in layer["reason"]
+    assert word in layer["reason"]
