@@ -9,8 +9,6 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from tensorflow.core.framework import types_pb2
-
 from stage_extract.graph.dtypes import output_dtype
 from stage_extract.graph.graphdef import Node, node_name, output_index
 from stage_extract.graph.saved_names import READ_OPS, VARIABLE_OPS
@@ -49,7 +47,7 @@ _ARITHMETIC_OPS = frozenset(
 )  # fmt: skip
 _SIZING_OPS = frozenset(("Fill", "OnesLike", "Prod", "Range", "Rank", "Shape", "Size", "ZerosLike"))
 # Arithmetic of shapes.
-_INTEGER_TYPES = frozenset((types_pb2.DT_INT32, types_pb2.DT_INT64))
+_INTEGER_TYPES = frozenset(("int32", "int64"))
 # A power iteration unrolled a few times is the longest that is known.
 _MAX_NODES = 256
 
@@ -152,7 +150,7 @@ def _computing(
     computes = any(
         node.op in _ARITHMETIC_OPS or _joins_constant(node, by_name)
         for node in found.values()
-        if node.proto.attr["T"].type not in _INTEGER_TYPES
+        if node.attribute("T") not in _INTEGER_TYPES
     )
     return list(found.values()) if computes else None
 

@@ -101,7 +101,7 @@ def _spelled_out(graph: Graph, difference: Node, finder: _Finder) -> Iterator[Tu
     if len(difference.inputs) != 2:
         return
     mean = graph.producer(behind(graph, difference.inputs[1]))
-    if mean is None or mean.op != "Mean" or mean.inputs[0] != difference.inputs[0]:
+    if mean is None or mean.op != "Mean" or mean.operand(0) != difference.inputs[0]:
         return
     variances = [use.node for use in graph.successors(difference.name) if use.node.op == "Mean"]
     if len(variances) != 1:

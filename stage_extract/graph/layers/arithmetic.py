@@ -121,17 +121,17 @@ class Arithmetic:
         if node.op in self._special:
             return self._special[node.op](node)
         if node.op == "Neg":
-            operand = self.of(node.inputs[0])
+            operand = self.of(node.operand(0))
             return None if operand is None else plus({}, operand, -1.0)
         if len(node.inputs) != 2:
             return None
-        left = self.of(node.inputs[0])
+        left = self.of(node.operand(0))
         if left is None:
             return None
         if node.op in DIVISIONS:
-            inverse = self._inverse(node.inputs[1])
+            inverse = self._inverse(node.operand(1))
             return None if inverse is None else times(left, inverse)
-        right = self.of(node.inputs[1])
+        right = self.of(node.operand(1))
         if right is None:
             return None
         if node.op in ADDITIONS or node.op == "Sub":

@@ -59,7 +59,7 @@ def _variance_and_epsilon(
     forward: Forward, root: Node, moving: MovingAverages, parameters: Parameters
 ) -> Optional[float]:
     total = forward.graph.producer(forward.operand(root, 0))
-    if total is None or total.op not in _ADD_OPS:
+    if total is None or total.op not in _ADD_OPS or len(total.inputs) != 2:
         return None
     for variance, constant in (total.inputs, total.inputs[::-1]):
         epsilon = forward.evaluator.scalar(constant)

@@ -73,7 +73,7 @@ def _ends(forward: Forward, node: Node, origin: Origin) -> Tuple[str, str, Froze
             return plain
     moved = forward.graph.producer(source)
     if moved is not None and moved.op == "Transpose":
-        axes = forward.evaluator.vector(moved.inputs[1])
+        axes = forward.evaluator.vector(moved.operand(1))
         if axes == list(range(len(axes or ()))):
             source = forward.operand(moved, 0)
         elif not _OF_EINSUM.search(node.name):

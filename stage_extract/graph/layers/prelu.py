@@ -94,10 +94,10 @@ class _Reader:
         return _X if tensor == self._data else None
 
     def _relu(self, node: Node) -> Optional[Polynomial]:
-        return self._rectified(node.inputs[0], _POSITIVE, _NEGATIVE)
+        return self._rectified(node.operand(0), _POSITIVE, _NEGATIVE)
 
     def _absolute(self, node: Node) -> Optional[Polynomial]:
-        return self._rectified(node.inputs[0], _ABSOLUTE, plus({}, _ABSOLUTE, -1.0))
+        return self._rectified(node.operand(0), _ABSOLUTE, plus({}, _ABSOLUTE, -1.0))
 
     def _rectified(
         self, tensor: str, of_x: Polynomial, of_minus_x: Polynomial

@@ -252,3 +252,27 @@ def test_training_does_not_make_a_batch_norm_of_it() -> None:
 
     kinds = [layer["kind"] for layer in described(build).to_json()["layers"]]
     assert kinds == ["conv2d", "instance_norm"]
+
+
+def without_an_operand(op: str, count: int) -> Callable[[Any], None]:
+    def edit(meta: Any) -> None:
+        for node in meta.graph_def.node:
+            if node.op == op:
+                del node.input[count:]
+
+    return edit
+
+
+@pytest.mark.parametrize("count", [0, 1])
+@pytest.mark.parametrize(
+    "op", ["AddV2", "Mean", "Mul", "Pow", "RealDiv", "Relu", "Reshape", "SquaredDifference", "Sub"]
+)
+def test_a_node_that_lacks_operands_is_no_crash(op: str, count: int) -> None:
+    def build() -> None:
+        x = contrib_layers.group_norm(data(), 3)
+        x = scaled(x, lambda variance: 1.0 / (variance + 1e-8) ** 0.5, [1, 2])
+        keras.PReLU(shared_axes=[1, 2])(x)
+
+    document = described(build, edit=without_an_operand(op, count)).to_json()
+    known = {"bias_add", "group_norm", "instance_norm", "other", "prelu"}
+    assert {layer["kind"] for layer in document["layers"]} <= known

@@ -60,7 +60,7 @@ def find_split(forward: Forward, tensor: str) -> Optional[Split]:
     node = forward.graph.producer(tensor)
     if node is None or node.op != "Reshape":
         return None
-    before, after = forward.shapes.of(node.inputs[0]), forward.shapes.of(tensor)
+    before, after = forward.shapes.of(node.operand(0)), forward.shapes.of(tensor)
     if before is None or after is None or len(before) < 2:
         return None
     data = forward.operand(node, 0)

@@ -71,7 +71,7 @@ def is_mean(forward: Forward, tensor: str, statistics: Statistics) -> bool:
 
 def _exponent(forward: Forward, root: Node) -> Optional[float]:
     if root.op == "Pow":
-        power = forward.evaluator.scalar(root.inputs[1])
+        power = forward.evaluator.scalar(root.operand(1))
         return power if isinstance(power, float) else None
     return -0.5 if root.op == "Rsqrt" else 0.5
 
@@ -111,8 +111,8 @@ def _variance(forward: Forward, tensor: str) -> Optional[Tuple[str, Tuple[int, .
 def _variance_by_squares(
     forward: Forward, node: Node
 ) -> Optional[Tuple[str, Tuple[int, ...], int]]:
-    of_squares = _mean(forward, node.inputs[0])
-    square = forward.graph.producer(behind(forward.graph, node.inputs[1], RESHAPING_OPS))
+    of_squares = _mean(forward, node.operand(0))
+    square = forward.graph.producer(behind(forward.graph, node.operand(1), RESHAPING_OPS))
     if of_squares is None or square is None:
         return None
     base, inner = _base(forward, square), forward.graph.producer(of_squares[0])
@@ -125,22 +125,22 @@ def _variance_by_squares(
 
 def _squared_difference(forward: Forward, node: Node) -> Optional[Tuple[str, str]]:
     if node.op == "SquaredDifference":
-        return node.inputs[0], node.inputs[1]
+        return node.operand(0), node.operand(1)
     base = _base(forward, node)
     difference = forward.graph.producer(base) if base is not None else None
     if difference is None or difference.op != "Sub":
         return None
-    return difference.inputs[0], difference.inputs[1]
+    return difference.operand(0), difference.operand(1)
 
 
 def _base(forward: Forward, node: Node) -> Optional[str]:
     """Give what a node squares."""
     if node.op not in _SQUARES:
         return None
-    base = forward_data(forward, node.inputs[0])
-    if node.op == "Mul" and forward_data(forward, node.inputs[1]) != base:
+    base = forward_data(forward, node.operand(0))
+    if node.op == "Mul" and forward_data(forward, node.operand(1)) != base:
         return None
-    if node.op == "Pow" and forward.evaluator.scalar(node.inputs[1]) != 2.0:
+    if node.op == "Pow" and forward.evaluator.scalar(node.operand(1)) != 2.0:
         return None
     return base
 
@@ -150,8 +150,8 @@ def _mean(forward: Forward, tensor: str) -> Optional[Tuple[str, Tuple[int, ...],
     node = forward.graph.producer(behind(forward.graph, tensor, RESHAPING_OPS))
     if node is None or node.op != "Mean":
         return None
-    data = forward_data(forward, node.inputs[0])
-    axes, rank = forward.evaluator.value(node.inputs[1]), forward.shapes.rank(data)
+    data = forward_data(forward, node.operand(0))
+    axes, rank = forward.evaluator.value(node.operand(1)), forward.shapes.rank(data)
     if axes is None or not rank or axes.dtype.kind != "i":
         return None
     return data, tuple(sorted(int(axis) % rank for axis in axes.flat)), rank
