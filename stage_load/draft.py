@@ -22,8 +22,8 @@ from stage_load.mapping import (
 )
 from stage_load.names import normalised
 from stage_load.pairing import UnitPair
-from stage_load.tf_units import OTHER, parameter_name, rule_of
-from stage_load.torch_units import TorchModel, TorchTensor, TorchUnit
+from stage_load.tf_units import OTHER, rule_of, variable_shapes
+from stage_load.torch_units import TorchModel, TorchTensor
 
 
 class Draft:
@@ -100,13 +100,15 @@ class Draft:
         """
         how = how or (FROM_GUESS if pair.tf.is_guessed else FROM_GRAPH)
         for role, name in pair.tf.layer.variables.items():
-            tensor = _tensor_of(pair, role)
             if name in self._given or name in self._named:
                 continue
             if role in pair.tf.refusals:
                 self.refusals[name] = pair.tf.refusals[role]
-            elif tensor is not None:
-                self._fill(name, tensor, pair.tf.rules[role], how, confidence)
+                continue
+            for fill in pair.tf.fills_of(role):
+                tensor = _tensor_of(pair, role, fill.parameter)
+                if tensor is not None:
+                    self._fill(name, tensor, fill.rule, how, confidence)
         self._add_constants(pair)
 
     def add_equal_names(self) -> None:
@@ -151,18 +153,20 @@ class Draft:
         try:
             rule = entry.rule
             if rule is None:
-                rule = self._default_rule(tf_name, self._owners[torch_name])
+                rule = self._default_rule(tf_name, tensor)
         except RuleError as error:
             self.refusals[tf_name] = str(error)
         else:
             self._fill(tf_name, tensor, rule, entry.how)
 
-    def _default_rule(self, name: str, owner: TorchUnit) -> Rule:
+    def _default_rule(self, name: str, tensor: TorchTensor) -> Rule:
         """Return the rule by kind of operation; a raw module takes an unread variable as it is."""
         variable = self._export.variables[name]
+        owner = self._owners[tensor.name]
         if not variable.layers and owner.kind is None:
             return AS_IS
-        return rule_of(self._export, variable, owner.kind)
+        own_name = next(own for own, other in owner.tensors.items() if other.name == tensor.name)
+        return rule_of(self._export, variable, owner.kind, own_name)
 
     def _add_constants(self, pair: UnitPair) -> None:
         family = FAMILIES.get(pair.tf.kind)
@@ -175,9 +179,13 @@ class Draft:
                 self._fill(None, tensor, _constant(value), FROM_CONSTANT)
                 if role == "gamma" and pair.tf.kind == "batch_norm":
                     self.without_gamma.append(pair.torch.path)
-        for name, number in family.buffers.items():
+        numbers = [(name, Constant(number)) for name, number in family.buffers.items()]
+        if family.constants is not None and not pair.tf.refusals:
+            shapes = variable_shapes(self._export, pair.tf.layer)
+            numbers += family.constants(pair.tf.layer.attributes, shapes)
+        for name, constant in numbers:
             if name in pair.torch.tensors:
-                self._fill(None, pair.torch.tensors[name], Constant(number), FROM_CONSTANT)
+                self._fill(None, pair.torch.tensors[name], constant, FROM_CONSTANT)
 
     def _fill(
         self,
@@ -191,8 +199,8 @@ class Draft:
         row = Row(tf_name, tensor.name, rule, shape, tensor.shape, how, confidence)
         known = self.filled.setdefault(tensor.name, row)
         others = [known, *self._more.get(tensor.name, ())]
-        is_new = all((other.tf_name, str(other.rule)) != (tf_name, str(rule)) for other in others)
-        if is_new and all(part_of(other.rule) not in (WHOLE, part_of(rule)) for other in others):
+        part = part_of(rule)
+        if part != WHOLE and all(part_of(other.rule) not in (WHOLE, part) for other in others):
             self._more.setdefault(tensor.name, []).append(row)
             self._placed.update(row.variables)
         elif tf_name is None:
@@ -208,10 +216,10 @@ def _is_raw(variable: Variable) -> bool:
     return not variable.layers or (variable.op_kind == OTHER and len(variable.shape) <= 1)
 
 
-def _tensor_of(pair: UnitPair, role: str) -> TorchTensor | None:
+def _tensor_of(pair: UnitPair, role: str, parameter: str) -> TorchTensor | None:
     """Return the torch tensor of a role; of no known kind, the only one of its shape."""
     if pair.tf.kind != OTHER:
-        return pair.torch.tensors.get(parameter_name(pair.tf.kind, role))
+        return pair.torch.tensors.get(parameter)
     shape = pair.tf.shapes.get(role)
     fitting = [tensor for tensor in pair.torch.tensors.values() if tensor.shape == shape]
     return fitting[0] if len(fitting) == 1 else None

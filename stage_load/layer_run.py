@@ -19,9 +19,11 @@ from stage_load.export_reader import Export, reference_layers
 from stage_load.export_view import Layer
 from stage_load.initialised import Initialised, dependence, initialised_origin
 from stage_load.plan import LayerPlace
+from stage_load.recurrent_output import NoOutput, recurrent_output
 from stage_load.safetensors_reader import SafetensorsReader
 from stage_load.tensors import to_numpy
-from stage_load.tf_units import OTHER
+from stage_load.tf_units import OTHER, RECURRENT
+from stage_load.torch_units import module_path
 from stage_load.verdict import LayerParity, NotCompared
 
 Progress = Callable[[int, int], None]
@@ -52,7 +54,7 @@ class LayerRun:
         """Return a context in which the outputs of all placed modules are compared."""
         context = ExitStack()
         for path in sorted(self._by_module):
-            handle = model.get_submodule(path).register_forward_hook(self._hook(path))
+            handle = model.get_submodule(module_path(path)).register_forward_hook(self._hook(path))
             context.callback(handle.remove)
         return context
 
@@ -94,7 +96,7 @@ class LayerRun:
 
     def _hook(self, path: str) -> Callable[[nn.Module, Any, Any], None]:
         def compare_output(module: nn.Module, args: Any, output: Any) -> None:
-            del module, args
+            del args
             call = self._calls.get(path, 0)
             self._calls[path] = call + 1
             places = self._by_module[path]
@@ -103,11 +105,13 @@ class LayerRun:
                 reason = dependence(origin)
                 self._dependent |= {p.layer: reason for p in places if p.call == call}
             elif call < len(places):
-                self._compare(places, call, output)
+                self._compare(module, places, call, output)
 
         return compare_output
 
-    def _compare(self, places: Sequence[LayerPlace], call: int, output: Any) -> None:
+    def _compare(
+        self, module: nn.Module, places: Sequence[LayerPlace], call: int, output: Any
+    ) -> None:
         """Compare a call with the application of its number, or with another one that agrees.
 
         The calls of a shared module may come in another order than TensorFlow's: towers of a
@@ -117,7 +121,7 @@ class LayerRun:
         for place in (places[call], *places):
             if place.layer in self._found or (best is not None and place is places[call]):
                 continue
-            found = self._compared(place, call, output)
+            found = self._compared(module, place, call, output)
             if found is not None and (best is None or found.comparison.agrees):
                 best = found
             if best is not None and best.comparison.agrees:
@@ -126,14 +130,23 @@ class LayerRun:
             self._found[best.layer] = best
             self.progress(len(self._found), len(self.places))
 
-    def _compared(self, place: LayerPlace, call: int, output: Any) -> LayerParity | None:
+    def _compared(
+        self, module: nn.Module, place: LayerPlace, call: int, output: Any
+    ) -> LayerParity | None:
         tensor, reason = self._recorded.get(place.layer, ("", "not recorded"))
         if reason is not None:
             return None
+        layer = self.export.view.layers[place.layer]
+        if layer.kind in RECURRENT:
+            try:
+                part = place.module.partition(":")[2]
+                output = recurrent_output(module, part, layer, output)
+            except NoOutput as error:
+                self._odd[place.layer] = str(error)
+                return None
         if not isinstance(output, Tensor):
             self._odd[place.layer] = f"its module returns a {type(output).__name__}"
             return None
-        layer = self.export.view.layers[place.layer]
         expected = self.reference.read(tensor)
         actual = to_numpy(layer_to_tf(output, layer, expected.shape))
         comparison = compare(expected, actual, self.tolerance)

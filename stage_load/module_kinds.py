@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
+
+from stage_load.torch_units import TorchTensor
 
 # TensorFlow has no depthwise convolution over three.
 _MOST_DEPTHWISE_AXES = 2
@@ -36,6 +39,10 @@ def _group_norm(module: nn.GroupNorm) -> str | None:
     return "instance_norm" if module.num_groups == module.num_channels else "group_norm"
 
 
+_RECURRENT_TENSOR = re.compile(
+    r"(weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)_(l[0-9]+(?:_reverse)?)"
+)
+
 KINDS: Mapping[type[nn.Module], Callable[..., str | None]] = MappingProxyType(
     {
         **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), _convolution),
@@ -45,6 +52,10 @@ KINDS: Mapping[type[nn.Module], Callable[..., str | None]] = MappingProxyType(
         nn.GroupNorm: _group_norm,
         nn.LayerNorm: lambda module: "layer_norm",
         nn.PReLU: lambda module: "prelu",
+        nn.GRU: lambda module: "gru",
+        nn.GRUCell: lambda module: "gru",
+        nn.LSTM: lambda module: "lstm",
+        nn.LSTMCell: lambda module: "lstm",
         _BatchNorm: lambda module: "batch_norm",
         _InstanceNorm: lambda module: "instance_norm",
     }
@@ -75,3 +86,27 @@ def module_groups(module: nn.Module) -> int:
     if not isinstance(module, Convolution) or _is_depthwise(module):
         return 1
     return module.groups
+
+
+def recurrent_parts(
+    module: nn.Module, tensors: Mapping[str, TorchTensor]
+) -> dict[str, dict[str, TorchTensor]]:
+    """Split what an ``nn.LSTM`` or ``nn.GRU`` holds by layer and direction.
+
+    Args:
+        module: any module.
+        tensors: own name -> tensor.
+
+    Returns:
+        ``":l1_reverse"`` -> name as a cell has it (``"weight_ih"``) -> tensor, in the module's
+        order; everything under ``""`` where there is nothing to split.
+    """
+    if not isinstance(module, nn.LSTM | nn.GRU):
+        return {"": dict(tensors)}
+    found: dict[str, dict[str, TorchTensor]] = {}
+    for name, tensor in tensors.items():
+        match = _RECURRENT_TENSOR.fullmatch(name)
+        # A subclass may hold more than its base.
+        part, own_name = (f":{match[2]}", match[1]) if match else ("", name)
+        found.setdefault(part, {})[own_name] = tensor
+    return {"": next(iter(found.values()))} if len(found) == 1 else found

@@ -209,7 +209,8 @@ def coarse_key(unit: TfUnit) -> Hashable:
     if unit.refusals:
         shapes = {role: unit.layer.variables[role] for role in unit.refusals}
         return "without a rule", tuple(sorted(shapes.items()))
-    return unit_key(unit.kind, unit.shapes, unit.groups)
+    key = unit_key(unit.kind, unit.shapes, unit.groups)
+    return ("reverse", key) if unit.is_reverse else key
 
 
 def coarse_torch_key(unit: TorchUnit) -> Hashable:
@@ -217,7 +218,8 @@ def coarse_torch_key(unit: TorchUnit) -> Hashable:
     shapes = {name: tensor.shape for name, tensor in unit.tensors.items()}
     if unit.kind == "batch_norm":
         shapes.pop("num_batches_tracked", None)
-    return unit_key(unit.kind or OTHER, shapes, unit.groups)
+    key = unit_key(unit.kind or OTHER, shapes, unit.groups)
+    return ("reverse", key) if unit.is_reverse else key
 
 
 def _exact_key(unit: TfUnit) -> Hashable:

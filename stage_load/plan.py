@@ -98,7 +98,7 @@ def make_plan(
     draft = Draft(export, model)
     draft.add_given(given)
     draft.add_equal_names()
-    grouping = grouped(tf_units(export), model)
+    grouping = grouped(tf_units(export, model.units), model)
     left, model = grouping.units, grouping.model
     fixed = _fixed(left, model.units, draft.rows())
     by_reference = _decided(left, model.units, decided, fixed)

@@ -22,7 +22,8 @@ class TorchUnit:
     """One module that holds tensors itself.
 
     Attributes:
-        path: its name in the model; empty for the model itself.
+        path: its name in the model; empty for the model itself. Of a recurrent module with several
+            layers or directions, each is a unit, named ``"rnn:l1"`` or ``"rnn:l0_reverse"``.
         kind: the op kind that it is the torch counterpart of; ``None`` for a module of no known
             family, whose tensors keep the axes that its author gave them.
         tensors: own name (``"weight"``) -> tensor; a tied one under its first name in the model.
@@ -37,6 +38,16 @@ class TorchUnit:
     calls: int
     epsilon: float | None = None
     groups: int = 1
+
+    @property
+    def is_reverse(self) -> bool:
+        """Whether it is the direction of a recurrent module that runs backwards."""
+        return ":" in self.path and self.path.endswith("_reverse")
+
+
+def module_path(path: str) -> str:
+    """Return the name of the module that a unit is, or belongs to."""
+    return path.partition(":")[0]
 
 
 @dataclass(frozen=True)
@@ -72,4 +83,8 @@ def unit_key(kind: str, shapes: Mapping[str, tuple[int, ...]], groups: int) -> H
         return kind, next(iter(shapes.values()), None)
     if kind == "other":
         return kind, tuple(sorted(shapes.values()))
+    if "weight_ih" in shapes:
+        return kind, (shapes["weight_ih"], shapes.get("weight_hh"), shapes.get("weight_hr"))
+    if "weight_ih" in shapes:
+        return kind, tuple(shapes.get(name) for name in ("weight_ih", "weight_hh", "weight_hr"))
     return kind, shapes.get("weight", shapes.get("bias")), groups

@@ -14,7 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stage_load.module_kinds import Convolution, Transposed, module_groups, module_kind
+from stage_load.module_kinds import (
+    Convolution,
+    Transposed,
+    module_groups,
+    module_kind,
+    recurrent_parts,
+)
 from stage_load.modules import SamePadConv2d
 from stage_load.running import ModelRaised, foreign_code
 from stage_load.safetensors_header import shared_shape
@@ -42,14 +48,15 @@ def trace_model(model: nn.Module, inputs: Sequence[Tensor] | None) -> TorchModel
     modules = dict(model.named_modules())
     units = tuple(
         TorchUnit(
-            path=path,
+            path=f"{path}{part}",
             kind=module_kind(modules[path], owned[path]),
-            tensors=MappingProxyType(owned[path]),
+            tensors=MappingProxyType(own),
             calls=calls.get(path, 0),
             epsilon=_epsilon(modules[path]),
             groups=module_groups(modules[path]),
         )
         for path in ran
+        for part, own in recurrent_parts(modules[path], owned[path]).items()
     )
     flow = None if note else watch.flow
     return TorchModel(units, MappingProxyType(tensors), aliases, note or None, flow)

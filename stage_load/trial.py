@@ -23,7 +23,7 @@ from stage_load.running import ModelRaised, foreign_code
 from stage_load.safetensors_reader import SafetensorsReader
 from stage_load.tensors import fill_tensors, to_numpy
 from stage_load.tf_units import TfUnit
-from stage_load.torch_units import TorchModel
+from stage_load.torch_units import TorchModel, module_path
 from stage_load.trace import persistent_tensors
 
 
@@ -81,7 +81,7 @@ class Trial:
         scene = self.scene
         with ExitStack() as context:
             for path in self._choices.proposals:
-                module = scene.model.get_submodule(path)
+                module = scene.model.get_submodule(module_path(path))
                 hook = module.register_forward_hook(self._hook(path), with_kwargs=True)
                 context.callback(hook.remove)
             try:
@@ -183,7 +183,7 @@ class Trial:
         pair = UnitPair(unit, described)
         draft = Draft(self.scene.export.view, TorchModel((described,), tensors, {}, None))
         draft.add_pair(pair)
-        module = self.scene.model.get_submodule(path)
+        module = self.scene.model.get_submodule(module_path(path))
         own = {name: tensor for name, tensor, _ in persistent_tensors(module)}
         filled = {
             tensor.name: own[name].detach().clone() for name, tensor in described.tensors.items()

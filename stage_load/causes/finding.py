@@ -24,6 +24,7 @@ from stage_load.devices import full_precision
 from stage_load.export_reader import Export
 from stage_load.feeding import Feed
 from stage_load.running import ModelRaised, foreign_code
+from stage_load.torch_units import module_path
 from stage_load.verdict import FAILED, Cause, LayerParity, Parity
 
 _OF_THE_LAYER: tuple[Callable[[Suspect], Cause | None], ...] = (
@@ -62,7 +63,7 @@ def find_causes(export: Export, model: nn.Module, feed: Feed, parity: Parity) ->
         suspect = Suspect(
             export=export,
             layer=export.view.layers[first.layer],
-            module=model.get_submodule(first.module),
+            module=model.get_submodule(module_path(first.module)),
             path=first.module,
             given=runs[0].given,
             returned=runs[0].returned,
@@ -107,7 +108,7 @@ def _watch(model: nn.Module, inputs: tuple[Tensor, ...], place: tuple[str, int] 
 
     with ExitStack() as context:
         if place is not None:
-            module = model.get_submodule(place[0])
+            module = model.get_submodule(module_path(place[0]))
             context.callback(module.register_forward_pre_hook(before).remove)
             context.callback(module.register_forward_hook(keep, with_kwargs=True).remove)
         with foreign_code():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from stage_load.layouts.rule import Rule
+from stage_load.layouts.rule import Constant, Rule
 
 VECTOR_AXES = ("C", "1C", "11C", "111C", "1111C", "1C1", "1C11", "1C111")
 """How graphs hold one value a channel: plain, or shaped so that it broadcasts."""
@@ -28,6 +28,19 @@ class Layout:
     parameter: str
     source_axes: str
     target_axes: str
+
+
+@dataclass(frozen=True)
+class Fill:
+    """One torch tensor, or a part of one, that a variable fills by a rule."""
+
+    parameter: str
+    rule: Rule
+
+
+Attributes = Mapping[str, Any]
+Shapes = Mapping[str, tuple[int, ...]]
+"""Role -> the variable's shape."""
 
 
 def vector_layouts(role: str, parameter: str) -> tuple[Layout, ...]:
@@ -64,6 +77,9 @@ class Family:
         buffers: torch tensors of the module that no variable fills -> their starting value.
         refine: makes a rule of a row's axes more precise from the layer's attributes.
         settings: numbers to set on the module, by its own names, from the layer's attributes.
+        fills: instead of rows, for a kind whose variables are taken apart: role -> what it fills.
+            It raises RuleError where torch computes something else.
+        constants: of such a kind, the torch tensors, or parts of them, that no variable fills.
     """
 
     op_kind: str
@@ -72,6 +88,8 @@ class Family:
     buffers: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     refine: Callable[[str, Rule, Mapping[str, Any]], Rule] = no_refinement
     settings: Callable[[Mapping[str, Any]], dict[str, float]] = no_settings
+    fills: Callable[[Attributes, Shapes], Mapping[str, tuple[Fill, ...]]] | None = None
+    constants: Callable[[Attributes, Shapes], tuple[tuple[str, Constant], ...]] | None = None
 
     @property
     def parameters(self) -> Mapping[str, str]:

@@ -20,8 +20,10 @@ from stage_load.layouts.depthwise_conv2d import DEPTHWISE_CONV2D
 from stage_load.layouts.embedding import EMBEDDING
 from stage_load.layouts.family import Family, Refusal
 from stage_load.layouts.group_norm import GROUP_NORM
+from stage_load.layouts.gru import GRU
 from stage_load.layouts.instance_norm import INSTANCE_NORM
 from stage_load.layouts.layer_norm import LAYER_NORM
+from stage_load.layouts.lstm import LSTM
 from stage_load.layouts.prelu import PRELU
 from stage_load.layouts.rule import AS_IS, Rule, RuleError
 
@@ -43,24 +45,15 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "instance_norm": INSTANCE_NORM,
         "layer_norm": LAYER_NORM,
         "prelu": PRELU,
+        "gru": GRU,
+        "lstm": LSTM,
     }
 )
 
 _UNKNOWN_AXES = "the axes that this operation gives its variable are not known"
 
 REFUSALS: Mapping[str, Refusal] = MappingProxyType(
-    {
-        refusal.op_kind: refusal
-        for refusal in (
-            Refusal("other", _UNKNOWN_AXES),
-            Refusal(
-                "lstm", "TensorFlow orders the gates i, j, f, o and adds forget_bias at run time"
-            ),
-            Refusal(
-                "gru", "TensorFlow's GRUCell resets the state before its product, torch after it"
-            ),
-        )
-    }
+    {refusal.op_kind: refusal for refusal in (Refusal("other", _UNKNOWN_AXES),)}
 )
 
 

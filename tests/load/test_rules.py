@@ -112,8 +112,6 @@ def test_rule(kind, role, axes, attributes, shape, expected, text):
     [
         pytest.param("other", None, None, {}, (3, 4), "not known", id="other-matrix"),
         pytest.param("conv3d", "kernel", "HWIO", {}, (2, 3, 4, 5), "no row", id="axes-of-others"),
-        pytest.param("gru", "kernel", None, {}, (3, 4), "resets the state", id="gru"),
-        pytest.param("lstm", "kernel", None, {}, (3, 4), "forget_bias", id="lstm"),
         pytest.param("mystery", None, None, {}, (3, 4), "'mystery' is not known", id="unheard-of"),
         pytest.param("conv2d", "kernel", None, {}, (2, 3, 4, 5), "no row", id="axes-unknown"),
         pytest.param("conv2d", "kernel", "HWIO", {}, (2, 3, 4), "wants 4 axes", id="rank"),
