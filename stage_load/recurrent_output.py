@@ -46,9 +46,11 @@ def recurrent_output(module: nn.Module, part: str, layer: Layer, output: Any) ->
     if module.bidirectional:
         forward, backward = sequence.chunk(2, dim=-1)
         sequence = backward if part.endswith("_reverse") else forward
-    is_time_major = not module.batch_first
-    if sequence.dim() == _SEQUENCE_AXES and is_time_major != bool(
-        layer.attributes.get("time_major")
-    ):
-        sequence = sequence.transpose(0, 1)
-    return sequence
+    if layer.attributes.get("direction") == "backward" and not part.endswith("_reverse"):
+        # A module of one direction computes it on a sequence that its model has turned round.
+        if layer.attributes.get("sequence_length") is not None:
+            raise NoOutput("its module reads sequences turned round by their lengths")
+        sequence = sequence.flip(1 if module.batch_first else 0)
+    wanted = bool(layer.attributes.get("time_major"))
+    is_turned = module.batch_first == wanted and sequence.dim() == _SEQUENCE_AXES
+    return sequence.transpose(0, 1) if is_turned else sequence
