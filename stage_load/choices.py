@@ -25,12 +25,15 @@ class Choices:
         modules: module path -> its description.
         groups: module path -> all units of its kind and shape, its own first.
         origins: layer index -> the tensor that the layer reads, before padding.
+        alike: layer index -> what it has in common with those that the dataflow does not tell from
+            it.
     """
 
     proposals: Mapping[str, TfUnit]
     modules: Mapping[str, TorchUnit]
     groups: Mapping[str, Sequence[TfUnit]]
     origins: Mapping[int, str | None]
+    alike: Mapping[int, Hashable]
 
     @classmethod
     def of(cls, view: ExportView, plan: Plan) -> Choices:
@@ -60,6 +63,7 @@ class Choices:
             {pair.torch.path: pair.torch for pair in pairs},
             groups,
             {pair.tf.layer.index: _origin(view, pair.tf.layer) for pair in pairs},
+            {pair.tf.layer.index: pair.group for pair in pairs},
         )
 
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from stage_load.export_view import ExportView
 from stage_load.layouts.rule import Kept
+from stage_load.nested_tensors import tensors_within
 from stage_load.plan import Plan
 from stage_load.torch_units import TorchModel
 from stage_load.trace import state_tensors
@@ -110,7 +111,7 @@ class InitialisedWatch(TorchFunctionMode):
         if origin is not None:
             # Into the first argument as well: an assignment to a part of it returns nothing.
             written = args[:1] if getattr(func, "__name__", "") == "__setitem__" else ()
-            for tensor in _tensors((result, written)):
+            for tensor in tensors_within((result, written)):
                 setattr(tensor, _MARK, origin)
         return result
 
@@ -134,21 +135,10 @@ def watching_initialised(model: nn.Module, names: Sequence[str]) -> Iterator[Non
 
 def initialised_origin(value: Any) -> str | None:
     """Return the name of an initialised tensor that a value depends on, if there is one."""
-    marks = (getattr(tensor, _MARK, None) for tensor in _tensors(value))
+    marks = (getattr(tensor, _MARK, None) for tensor in tensors_within(value))
     return next((mark for mark in marks if mark is not None), None)
 
 
 def dependence(origin: str) -> str:
     """Return why what depends on an initialised tensor is not compared."""
     return f"it depends on {origin}, which is left as initialised"
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _tensors(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _tensors(part)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from stage_load.comparison import Comparison, compare
 from stage_load.export_reader import Export, reference_layers
 from stage_load.export_view import ExportView, split_tensor
 from stage_load.initialised import dependence, initialised_origin
+from stage_load.nested_tensors import tensors_within
 from stage_load.safetensors_reader import SafetensorsReader
 from stage_load.samples import take_sample
 from stage_load.tensors import to_numpy
@@ -50,7 +51,7 @@ def compare_outputs(
     initialised is compared with nothing.
     """
     names = tuple(getattr(model, "tf1_outputs", None) or export.view.reference["outputs"])
-    returned = _tensors_of(result)
+    returned = list(tensors_within(result))
     values = [value for value in returned if initialised_origin(value) is None]
     origin = initialised_origin(returned)
     compared = _Compared(export, reference, values, tolerance)
@@ -182,14 +183,3 @@ def _with_place(comparison: Comparison, position: int | None) -> Comparison:
         "name the outputs in the model's order in its attribute tf1_outputs"
     )
     return replace(comparison, reason=f"{comparison.reason}; {hint}")
-
-
-def _tensors_of(result: Any) -> list[Tensor]:
-    """Return the tensors of a model's result, in order: a tensor, a sequence, or a mapping."""
-    if isinstance(result, Tensor):
-        return [result]
-    if isinstance(result, Mapping):
-        result = tuple(result.values())
-    if isinstance(result, list | tuple):
-        return [tensor for value in result for tensor in _tensors_of(value)]
-    return []

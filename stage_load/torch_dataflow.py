@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from stage_load.dataflow import Dataflow
+from stage_load.nested_tensors import tensors_within
 
 _JOINS = frozenset({torch.cat, torch.concat, torch.concatenate, torch.stack})
 _MARK = "_tf1_expression"
@@ -34,7 +35,7 @@ class DataflowWatch(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        outputs = list(_tensors(result))
+        outputs = list(tensors_within(result))
         if outputs:
             parts = [*_marks(args), *_marks(kwargs or {})]
             number = self.flow.join(parts) if func in _JOINS else self.flow.mix(parts)
@@ -53,7 +54,7 @@ class DataflowWatch(TorchFunctionMode):
 
     def leaves(self, path: str, output: Any) -> None:
         """Mark what a module returns."""
-        _mark(_tensors(output), self.flow.unit(path))
+        _mark(tensors_within(output), self.flow.unit(path))
 
 
 def _mark(tensors: Iterable[Tensor], number: int | None) -> None:
@@ -63,18 +64,7 @@ def _mark(tensors: Iterable[Tensor], number: int | None) -> None:
 
 
 def _marks(values: Any) -> Iterator[int]:
-    for tensor in _tensors(values):
+    for tensor in tensors_within(values):
         number = getattr(tensor, _MARK, None)
         if number is not None:
             yield number
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _tensors(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _tensors(part)

@@ -138,13 +138,15 @@ class Trial:
         return None
 
     def _take(self, path: str, unit: TfUnit) -> None:
-        origins = self._choices.origins
-        origin = origins[unit.layer.index]
-        self._taken.add(unit.layer.index)
+        origins, alike = self._choices.origins, self._choices.alike
+        own = unit.layer.index
+        self._taken.add(own)
         others = [
             other
             for other in self._group(path)
-            if not self._is_taken(other) and origins[other.layer.index] == origin
+            if not self._is_taken(other)
+            and origins[other.layer.index] == origins[own]
+            and alike[other.layer.index] == alike[own]
         ]
         self.steps.append(Step(path, unit, others))
 
