@@ -157,7 +157,9 @@ def test_the_contract_and_the_registry_know_the_same_kinds():
     contract = json.loads(definition_path(1).read_text())["op_kinds"]
     assert set(contract) <= set(FAMILIES) | set(REFUSALS)
     for kind, family in FAMILIES.items():
-        for role, described in contract[kind]["roles"].items():
+        # Those that take variables apart have no rows: test_recurrent_layouts.py.
+        roles = {} if family.fills is not None else contract[kind]["roles"]
+        for role, described in roles.items():
             known = {layout.source_axes for layout in family.layouts if layout.role == role}
             assert known == set(described["source_axes"]), (kind, role)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from stage_load.contract import definition_path
 from stage_load.layouts.registry import FAMILIES
 from stage_load.layouts.rule import RuleError
 from stage_load.trace import trace_model
@@ -27,6 +29,9 @@ PLAIN = {
 }
 KERAS = {**PLAIN, "gate_order": "ifjo", "forget_bias": 0.0}
 GRU = {"activation": "tanh", "recurrent_activation": "sigmoid", "reset_after": True}
+PROJECTED = {**PLAIN, "projection_size": PROJECTION}
+CUDNN_GRU = {**GRU, "gate_order": "ru"}
+KERAS_GRU = {**GRU, "gate_order": "zrh"}
 
 Arrays = Mapping[str, Any]
 
@@ -114,18 +119,14 @@ def without_bias(shapes):
         pytest.param("lstm", PLAIN, LSTM_SHAPES, lstm, id="lstm"),
         pytest.param("lstm", {**PLAIN, "forget_bias": 0.3}, LSTM_SHAPES, lstm, id="forget-bias"),
         pytest.param("lstm", PLAIN, without_bias(LSTM_SHAPES), lstm, id="forget-bias-alone"),
-        pytest.param(
-            "lstm", {**PLAIN, "projection_size": PROJECTION}, PROJECTED_SHAPES, lstm, id="projected"
-        ),
+        pytest.param("lstm", PROJECTED, PROJECTED_SHAPES, lstm, id="projected"),
         pytest.param("lstm", KERAS, KERAS_SHAPES, lstm, id="keras-lstm"),
         pytest.param("lstm", KERAS, without_bias(KERAS_SHAPES), lstm, id="keras-lstm-no-bias"),
-        pytest.param("gru", {**GRU, "gate_order": "ru"}, GRU_SHAPES, cudnn_gru, id="cudnn-gru"),
-        pytest.param(
-            "gru", {**GRU, "gate_order": "zrh"}, KERAS_GRU_SHAPES, keras_gru, id="keras-gru"
-        ),
+        pytest.param("gru", CUDNN_GRU, GRU_SHAPES, cudnn_gru, id="cudnn-gru"),
+        pytest.param("gru", KERAS_GRU, KERAS_GRU_SHAPES, keras_gru, id="keras-gru"),
         pytest.param(
             "gru",
-            {**GRU, "gate_order": "zrh"},
+            KERAS_GRU,
             without_bias(KERAS_GRU_SHAPES),
             keras_gru,
             id="keras-gru-no-bias",
@@ -224,3 +225,38 @@ def test_a_recurrent_module_is_a_unit_for_each_layer_and_direction():
         "bias_hh": "rnn.bias_hh_l1_reverse",
     }
     assert upper["weight_ih"].shape == (12, 6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "variants", "refused"),
+    [
+        pytest.param(
+            "lstm",
+            [(PLAIN, LSTM_SHAPES), (PROJECTED, PROJECTED_SHAPES), (KERAS, KERAS_SHAPES)],
+            {"peephole_input", "peephole_forget", "peephole_output"},
+            id="lstm",
+        ),
+        pytest.param(
+            "gru",
+            [(CUDNN_GRU, GRU_SHAPES), (KERAS_GRU, KERAS_GRU_SHAPES)],
+            {"candidate_kernel", "candidate_bias"},
+            id="gru",
+        ),
+    ],
+)
+def test_every_role_of_the_contract_has_rules_or_is_refused(kind, variants, refused):
+    """A kernel "(IR)(GU)" is taken apart by one rule for its rows I and one for R."""
+    roles = json.loads(definition_path(1).read_text())["op_kinds"][kind]["roles"]
+    known: dict[str, set[str]] = {}
+    for attributes, shapes in variants:
+        for role, fills in FAMILIES[kind].fills(attributes, shapes).items():
+            sources = list(dict.fromkeys(fill.rule.source for fill in fills))
+            heads = "".join(source[0] for source in sources)
+            axes = sources[0] if len(sources) == 1 else f"({heads}){sources[0][1:]}"
+            known.setdefault(role, set()).add(axes)
+    described = {role: set(entry["source_axes"]) for role, entry in roles.items()}
+    # The bias of a Keras GRU without reset_after, which is refused, has one row only.
+    if kind == "gru":
+        described["bias"].remove("(GU)")
+    assert known == {role: axes for role, axes in described.items() if role not in refused}
+    assert refused <= described.keys()
