@@ -156,7 +156,10 @@ def test_tensors_that_do_not_fit_are_listed(workplace, checkpoint, runtime):
     done = workplace.run("ckpt", "--model", "net.py:Net", "--runtime", runtime)
     assert done.returncode == 52, done.stderr
     assert "odd.weight" in done.stderr
-    assert workplace.names() == ["ckpt", "net.py"]
+    # What was found of the mapping is kept for people to complete.
+    proposals = "ckpt-torch.proposed-mapping.csv"
+    assert workplace.names() == ["ckpt", proposals, "net.py"]
+    assert "odd.weight,?" in (workplace.folder / proposals).read_text()
 
 
 def test_nan_in_a_weight_is_converted_and_reported(workplace, checkpoint, runtime, extract_python):
