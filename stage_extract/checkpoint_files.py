@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import List, Optional, Tuple
 
 from stage_extract.bundle_index import BundleIndex, read_bundle_index
-from stage_extract.bundle_reader import BundleReader, truncated
+from stage_extract.bundle_reader import truncated
 from stage_extract.checkpoint_names import INDEX_SUFFIX, META_SUFFIX, is_shard_of, shard_name
 from stage_extract.errors import CorruptIndex, DataFileMissing, EmptyCheckpoint
 from stage_extract.file_kinds import binary_file_kind, file_kind, is_git_lfs_pointer, refuse_file
@@ -91,11 +91,8 @@ def _check_shard_sizes(index: BundleIndex, shard_paths: Tuple[str, ...]) -> None
             raise truncated(path, size_bytes, needed_bytes)
 
 
-def open_checkpoint(located: Located) -> Tuple[CheckpointFiles, BundleReader]:
-    """Decode the index, check that all files are there, readable and large enough, and open them.
-
-    Returns:
-        The files and a reader, which the caller closes. Only the reader holds the decoded index.
+def check_checkpoint(located: Located) -> Tuple[CheckpointFiles, BundleIndex]:
+    """Decode the index, and check that all files are there, readable and large enough.
 
     Raises:
         GitLfsPointer, NotTensorFlow, UnsupportedFormat: a file is something else.
@@ -121,5 +118,4 @@ def open_checkpoint(located: Located) -> Tuple[CheckpointFiles, BundleReader]:
             "Expected at least one.",
             "Look whether the training's saver was made with the model's variables.",
         )
-    files = CheckpointFiles(prefix, located.step, index_path, shard_paths, meta_path)
-    return files, BundleReader(index, shard_paths)
+    return CheckpointFiles(prefix, located.step, index_path, shard_paths, meta_path), index

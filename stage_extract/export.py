@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from typing import Any, Dict, Iterator, Mapping, Sequence, Tuple
 
 from stage_extract.bundle_index import count_elements
-from stage_extract.checkpoint_files import CheckpointFiles, open_checkpoint
 from stage_extract.dtypes import BY_NAME
 from stage_extract.errors import EmptyCheckpoint, OutputNotWritable
 from stage_extract.export_format import (
@@ -17,6 +17,7 @@ from stage_extract.export_format import (
     REFERENCE_FILE_NAME,
     VARIABLES_FILE_NAME,
 )
+from stage_extract.formats.registry import open_source
 from stage_extract.graph.describe import Description, describe
 from stage_extract.graph_writer import write_graph
 from stage_extract.hashing import InputHasher
@@ -26,11 +27,13 @@ from stage_extract.locate import locate
 from stage_extract.optimizer_graph import optimizer_hints
 from stage_extract.protocol import JobEvents
 from stage_extract.reader import VariableInfo, VariableReader
+from stage_extract.reference.filling import filler_of
 from stage_extract.reference.folded import add_folded
 from stage_extract.reference.record import record
 from stage_extract.reference.result import ReferenceResult, ReferenceUnavailable, absent
 from stage_extract.safetensors_writer import TensorEntry, write_safetensors
 from stage_extract.selection import UNSUPPORTED_DTYPE, Selection, select
+from stage_extract.source import Source
 
 
 class PhaseClock:
@@ -57,46 +60,55 @@ def run_job(job: Job, events: JobEvents) -> Tuple[Mapping[str, Any], Mapping[str
     clock = PhaseClock()
     with clock.phase("locate"):
         located = locate(job.checkpoint, job.options.step)
-        for warning in located.warnings:
+        source = open_source(located, job.options)
+        for warning in (*located.warnings, *source.warnings):
             events.warning(warning)
-        files, reader = open_checkpoint(located)
-    with closing(reader):
+    job = _with_endpoints(job, source)
+    with closing(source.open_reader()) as reader:
         with clock.phase("select"):
-            selection = _select(job, files, reader, events)
+            selection = _select(job, source, reader, events)
         if job.out is None:
-            return _inspect(job, files, selection, clock), clock.timings_s
-        with InputHasher(files.paths()) as hasher, _removed_on_error(job.out) as keep:
+            return _inspect(job, source, selection, clock), clock.timings_s
+        with InputHasher(source.paths) as hasher, _removed_on_error(job.out) as keep:
             _check_output_folder(job.out)
-            result = _extract(job, job.out, files, reader, selection, clock, events)
+            result = _extract(job, job.out, source, reader, selection, clock, events)
             with clock.phase("hash"):
-                checkpoint = {**_checkpoint_summary(files), "files": hasher.result()}
+                checkpoint = {**_checkpoint_summary(source), "files": hasher.result()}
             keep()
     return {"checkpoint": checkpoint, **result}, clock.timings_s
 
 
-def _select(
-    job: Job, files: CheckpointFiles, reader: VariableReader, events: JobEvents
-) -> Selection:
-    hints = optimizer_hints(files.meta_path)
+def _with_endpoints(job: Job, source: Source) -> Job:
+    """Take the inputs and outputs that the file names where the user names none."""
+    options = job.options
+    inputs = options.inputs or source.inputs
+    outputs = options.outputs or source.outputs
+    return replace(job, options=replace(options, inputs=inputs, outputs=outputs))
+
+
+def _select(job: Job, source: Source, reader: VariableReader, events: JobEvents) -> Selection:
+    hints = optimizer_hints(source.graph)
     selection = select(reader.variables(), hints, job.options.keep_optimizer)
     for skipped in selection.skipped:
         if skipped.category == UNSUPPORTED_DTYPE:
             events.warning(f"{skipped.variable.name!r} is left out: {skipped.reason}.")
     if not selection.kept:
         raise EmptyCheckpoint(
-            f"None of the {len(selection.skipped)} tensors of {files.prefix!r} can be exported.",
+            f"None of the {len(selection.skipped)} tensors of {source.prefix!r} can be exported.",
             "Expected at least one numeric variable that is no state of an optimizer.",
             "`inspect` lists the tensors; --keep-optimizer exports the optimizer's state as well.",
         )
     return selection
 
 
-def _inspect(
-    job: Job, files: CheckpointFiles, selection: Selection, clock: PhaseClock
-) -> Dict[str, Any]:
+def _inspect(job: Job, source: Source, selection: Selection, clock: PhaseClock) -> Dict[str, Any]:
     with clock.phase("describe"):
-        description = describe(files.meta_path, selection.kept, job.options)
-    return {"inspection": inspect(_checkpoint_summary(files), description, selection.skipped)}
+        description = _describe(job, source, selection)
+    return {"inspection": inspect(_checkpoint_summary(source), description, selection.skipped)}
+
+
+def _describe(job: Job, source: Source, selection: Selection, fold: bool = True) -> Description:
+    return describe(source.graph, selection.kept, job.options, fold, source.format, source.no_graph)
 
 
 def _check_output_folder(out: str) -> None:
@@ -111,7 +123,7 @@ def _check_output_folder(out: str) -> None:
 def _extract(
     job: Job,
     out: str,
-    files: CheckpointFiles,
+    source: Source,
     reader: VariableReader,
     selection: Selection,
     clock: PhaseClock,
@@ -123,10 +135,10 @@ def _extract(
     # For very many variables the index and the description are large: one after the other.
     reader.close()
     with clock.phase("describe"):
-        description = describe(files.meta_path, selection.kept, job.options)
-        description = _with_folded(job, out, files, selection, description, events)
+        description = _describe(job, source, selection)
+        description = _with_folded(job, out, source, selection, description, events)
     with clock.phase("reference"):
-        reference = _record_reference(job, out, files, description)
+        reference = _record_reference(job, out, source, description)
     for warning in (*description.warnings, *reference.warnings):
         events.warning(warning)
     with clock.phase("graph"):
@@ -138,25 +150,26 @@ def _extract(
 def _with_folded(
     job: Job,
     out: str,
-    files: CheckpointFiles,
+    source: Source,
     selection: Selection,
     description: Description,
     events: JobEvents,
 ) -> Description:
     """Add the kernels that the graph computes from variables; describe anew if that cannot be."""
-    if not description.folded or files.meta_path is None:
+    if not description.folded or source.graph is None:
         return description
     path = os.path.join(out, VARIABLES_FILE_NAME)
     entries = [_entry(variable) for variable in selection.kept]
     document = description.to_json()
     try:
-        add_folded(path, entries, description.folded, files.meta_path, files.prefix, document)
+        filler = filler_of(source)
+        add_folded(path, entries, description.folded, source.graph, filler, document)
     except ReferenceUnavailable as error:
         events.warning(
             f"What the graph computes from variables, first '{description.folded[0].tensor}', is "
             f"no variable of the export: {error}."
         )
-        return describe(files.meta_path, selection.kept, job.options, fold=False)
+        return _describe(job, source, selection, fold=False)
     return description
 
 
@@ -201,14 +214,14 @@ def _entry(variable: VariableInfo) -> TensorEntry:
 
 
 def _record_reference(
-    job: Job, out: str, files: CheckpointFiles, description: Description
+    job: Job, out: str, source: Source, description: Description
 ) -> ReferenceResult:
     if not job.options.reference:
         return absent("it was not asked for")
-    if files.meta_path is None:
-        return absent("there is no graph (no .meta file beside the checkpoint)")
+    if source.graph is None:
+        return absent(f"there is no graph ({source.no_graph})")
     path = os.path.join(out, REFERENCE_FILE_NAME)
-    return record(files.meta_path, files.prefix, description, job.options, path)
+    return record(source.graph, filler_of(source), description, job.options, path)
 
 
 def _complete_graph(
@@ -220,8 +233,8 @@ def _complete_graph(
     return graph
 
 
-def _checkpoint_summary(files: CheckpointFiles) -> Dict[str, Any]:
-    return {"prefix": os.path.basename(files.prefix), "step": files.step}
+def _checkpoint_summary(source: Source) -> Dict[str, Any]:
+    return {"prefix": os.path.basename(source.prefix), "step": source.step}
 
 
 def _summarise(selection: Selection, size_bytes: int, graph: Mapping[str, Any]) -> Dict[str, Any]:

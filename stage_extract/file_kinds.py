@@ -28,11 +28,13 @@ class FileKind(NamedTuple):
         words: the kind in words, with its article ("a git-LFS pointer").
         error: class of the error.
         remedy: what the user can do.
+        format: a key of `formats.registry.OPENERS`; None if files of this kind are refused.
     """
 
     words: str
     error: Type[ExtractError]
     remedy: str
+    format: Optional[str] = None
 
 
 _PULL = FileKind(

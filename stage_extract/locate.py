@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import List, NamedTuple, NoReturn, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from stage_extract.checkpoint_names import (
     INDEX_SUFFIX,
@@ -22,7 +22,7 @@ from stage_extract.errors import (
     NoCheckpointFound,
     StepNotFound,
 )
-from stage_extract.file_kinds import binary_file_kind, file_kind, refuse_file
+from stage_extract.file_kinds import FileKind, binary_file_kind, file_kind, refuse_file
 from stage_extract.files import check_access, list_folder
 from stage_extract.step_choice import choose_by_state, choose_step, shown, take_newest
 
@@ -33,17 +33,19 @@ _EXPECTED = (
 
 
 class Located(NamedTuple):
-    """A checkpoint whose index exists.
+    """A model that is there, and its format.
 
     Attributes:
-        prefix: path without any suffix.
+        prefix: of a checkpoint its path without any suffix; of another format its file or folder.
         step: training step in its name; None without one.
         warnings: what was odd on the way, for the user.
+        format: a key of `formats.registry.OPENERS`.
     """
 
     prefix: str
     step: Optional[int]
     warnings: Tuple[str, ...]
+    format: str = "V2"
 
 
 def _located(prefix: str, step: Optional[int], warnings: List[str]) -> Located:
@@ -83,8 +85,15 @@ def _warn_of_missing_graph(prefix: str) -> List[str]:
     ]
 
 
-def _refuse_other_formats(folder: str, names: List[str]) -> None:
-    """Raise for the first file of a folder that is a model of another format."""
+def _read_or_refuse(path: str, kind: Optional[FileKind]) -> Located:
+    """Accept a file of a format that is read, and say of any other what it is."""
+    if kind is not None and kind.format is not None:
+        return Located(path, None, (), kind.format)
+    raise refuse_file(path, kind)
+
+
+def _other_format(folder: str, names: List[str]) -> Optional[Located]:
+    """Find the first file of a folder that is a model of another format."""
     orphans = set(filter(None, map(strip_suffix, names)))
     suspects = [name for name in names if name.startswith("saved_model.pb")]
     # A V1 checkpoint has a .meta beside it as well.
@@ -94,19 +103,22 @@ def _refuse_other_formats(folder: str, names: List[str]) -> None:
     for name in suspects:
         path = os.path.join(folder, name)
         if os.path.isfile(path):
-            raise refuse_file(path, file_kind(path))
+            return _read_or_refuse(path, file_kind(path))
+    return None
 
 
-def _no_checkpoint_in(folder: str, names: List[str]) -> NoReturn:
-    """Say what a folder without any index holds instead."""
-    _refuse_other_formats(folder, names)
+def _without_index(folder: str, names: List[str]) -> Located:
+    """Find, or say, what a folder without any index holds instead."""
+    other = _other_format(folder, names)
+    if other is not None:
+        return other
     for prefix in filter(None, map(strip_suffix, names)):
         raise _index_missing(os.path.join(folder, prefix))
     for name in names:
         path = os.path.join(folder, name)
         kind = binary_file_kind(path) if os.path.isfile(path) else None
         if kind is not None:
-            raise refuse_file(path, kind)
+            return _read_or_refuse(path, kind)
     below = [name for name in names if _holds_checkpoint(os.path.join(folder, name))]
     visible = [name for name in names if not name.startswith(".")]
     raise NoCheckpointFound(
@@ -145,7 +157,7 @@ def _locate_in_folder(folder: str, step: Optional[int]) -> Located:
     if by_state is not None:
         return _located(os.path.join(folder, by_state), step, warnings)
     if not prefixes:
-        _no_checkpoint_in(folder, names)
+        return _without_index(folder, names)
     chosen = prefixes[0].name if len(prefixes) == 1 else take_newest(folder, prefixes)
     if named:
         warnings.append(
@@ -164,7 +176,7 @@ def _locate_file(path: str, step: Optional[int]) -> Located:
     folder = folder or "."
     if name == STATE_FILE_NAME and (read_state_file(path) or _holds_checkpoint(folder)):
         return _locate_in_folder(folder, step)
-    raise refuse_file(path, file_kind(path))
+    return _read_or_refuse(path, file_kind(path))
 
 
 def _locate_prefix(prefix: str, step: Optional[int], given: str) -> Located:
@@ -183,7 +195,8 @@ def _locate_prefix(prefix: str, step: Optional[int], given: str) -> Located:
     for other in names:
         # The .meta of a V1 checkpoint looks like that of a V2 one.
         if other == name or strip_v1_shard_suffix(other) == name:
-            raise refuse_file(os.path.join(folder, other), file_kind(os.path.join(folder, other)))
+            path = os.path.join(folder, other)
+            return _read_or_refuse(path, file_kind(path))
     if has_shards or name + META_SUFFIX in names:
         raise _index_missing(prefix)
     steps = [found for found in prefixes_with_index(names) if found.base == name]

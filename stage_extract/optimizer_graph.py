@@ -15,8 +15,9 @@ from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.core.framework.variable_pb2 import VariableDef
 from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 
-from stage_extract.files import open_for_reading
+from stage_extract.graph.graphdef import GraphUnreadable
 from stage_extract.opaque_buffers import opaque_buffers
+from stage_extract.source import GraphFile
 
 _APPLY_STARTS = ("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply")
 _VARIABLE_OPS = frozenset({"Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"})
@@ -84,23 +85,21 @@ def strip_number(word: str) -> str:
     return head if underscore and head and number.isdigit() else word
 
 
-def optimizer_hints(meta_path: Optional[str]) -> OptimizerHints:
-    """Read the hints from a .meta file.
+def optimizer_hints(file: Optional[GraphFile]) -> OptimizerHints:
+    """Read the hints from a graph.
 
     Returns:
-        No hints without a file, or if it cannot be decoded (the description says that).
+        No hints without a graph, or if it cannot be decoded (the description says that).
 
     Raises:
         NotReadable: the operating system refuses.
     """
-    if meta_path is None:
+    if file is None:
         return NO_HINTS
-    graph = MetaGraphDef()
-    with open_for_reading(meta_path) as file:
-        try:
-            graph.ParseFromString(file.read())
-        except (DecodeError, RuntimeError):
-            return NO_HINTS
+    try:
+        graph = file.parse().proto
+    except GraphUnreadable:
+        return NO_HINTS
     keys = _keys_by_node(graph)
     slots = _slots(graph, keys)
     return OptimizerHints(

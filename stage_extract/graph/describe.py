@@ -1,4 +1,4 @@
-"""From a .meta file and the list of a checkpoint's variables to everything that graph.json says."""
+"""From a graph and the list of a checkpoint's variables to everything that graph.json says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Se
 import tensorflow
 
 from stage_extract.export_format import FORMAT_NAME, FORMAT_VERSION
-from stage_extract.files import open_for_reading
 from stage_extract.graph.conditions import take_branches
 from stage_extract.graph.dropout import dropped_shares, marked, remove_dropout
 from stage_extract.graph.dtypes import output_dtype
@@ -23,7 +22,6 @@ from stage_extract.graph.graphdef import (
     MetaGraph,
     node_name,
     output_index,
-    parse_meta_graph,
     tensor_name,
 )
 from stage_extract.graph.guess import guess_layers
@@ -43,8 +41,7 @@ from stage_extract.graph.traverse import ancestors
 from stage_extract.graph.variables import VariableTable
 from stage_extract.jobs import ExtractOptions
 from stage_extract.reader import VariableInfo
-
-NO_META = "no .meta file beside the checkpoint"
+from stage_extract.source import NO_META, GraphFile
 
 
 @dataclass(frozen=True)
@@ -85,33 +82,38 @@ class InferenceGraph(NamedTuple):
 
 
 def describe(
-    meta_path: Optional[str],
+    source: Optional[GraphFile],
     variables: Sequence[VariableInfo],
     options: ExtractOptions,
     fold: bool = True,
+    checkpoint_format: str = "V2",
+    no_graph: str = NO_META,
 ) -> Description:
     """Describe a checkpoint's variables by its graph, or by their names where there is none.
 
     Args:
-        meta_path: the .meta file; None if the checkpoint has none.
+        source: where the graph is; None if there is none.
         variables: what is exported.
         options: the user's inputs and outputs, if any.
         fold: describe kernels that are computed from variables alone as variables.
+        checkpoint_format: graph.json's `source.checkpoint_format`.
+        no_graph: why there is no graph.
 
     Raises:
         EndpointNotFound: an input or output that the user names is not in the graph.
-        NotReadable: the operating system refuses the .meta file.
+        NotReadable: the operating system refuses the graph's file.
     """
-    if meta_path is None:
-        return _without_graph(variables, NO_META, ())
+    if source is None:
+        return _without_graph(variables, _head(None, no_graph, None, checkpoint_format), ())
     try:
-        with open_for_reading(meta_path) as file:
-            meta = parse_meta_graph(file.read())
+        meta = source.parse()
     except GraphUnreadable as error:
-        reason = f"the .meta file cannot be read: {error}"
+        reason = f"{source.words} cannot be read: {error}"
         warning = f"The graph is left out, {reason}. Layers are guessed from names and shapes."
-        return _without_graph(variables, reason, (warning,))
-    return _with_graph(to_inference(meta, options.inputs), variables, options, fold)
+        head = _head(None, reason, None, checkpoint_format)
+        return _without_graph(variables, head, (warning,))
+    head = _head(source.kind, None, meta.producer, checkpoint_format)
+    return _with_graph(to_inference(meta, options.inputs), variables, options, fold, head)
 
 
 def to_inference(meta: MetaGraph, inputs: Sequence[str] = ()) -> InferenceGraph:
@@ -138,6 +140,7 @@ def _with_graph(
     variables: Sequence[VariableInfo],
     options: ExtractOptions,
     fold: bool,
+    head: Mapping[str, Any],
 ) -> Description:
     meta, graph, switches = inference.meta, inference.graph, inference.switches
     values = {switch.tensor: switch.value for switch in switches}
@@ -154,7 +157,7 @@ def _with_graph(
     layers = find_layers(forward, MovingAverages(meta, saved, variables, switches), computing)
     names = {node.name for node in nodes}
     document = {
-        **_head("meta", None, meta.producer),
+        **head,
         "variables": describe_variables(variables, layers, table, folded),
         "layers": LazyEntries(layers, partial(layer_to_json, evidence="graph")),
         "inputs": [_endpoint(graph, shapes, tensor) for tensor in endpoints.inputs],
@@ -171,11 +174,11 @@ def _with_graph(
 
 
 def _without_graph(
-    variables: Sequence[VariableInfo], reason: str, warnings: Tuple[str, ...]
+    variables: Sequence[VariableInfo], head: Mapping[str, Any], warnings: Tuple[str, ...]
 ) -> Description:
     layers = guess_layers(variables)
     document = {
-        **_head(None, reason, None),
+        **head,
         "variables": describe_variables(variables, layers, None),
         "layers": LazyEntries(layers, partial(layer_to_json, evidence="guessed")),
         "inputs": [],
@@ -188,7 +191,9 @@ def _without_graph(
     return Description(document, warnings)
 
 
-def _head(graph: Optional[str], reason: Optional[str], producer: Optional[int]) -> Dict[str, Any]:
+def _head(
+    graph: Optional[str], reason: Optional[str], producer: Optional[int], checkpoint_format: str
+) -> Dict[str, Any]:
     return {
         "format": FORMAT_NAME,
         "version": FORMAT_VERSION,
@@ -197,7 +202,7 @@ def _head(graph: Optional[str], reason: Optional[str], producer: Optional[int]) 
             "tensorflow": tensorflow.__version__,
             "graph": graph,
             "graph_reason": reason,
-            "checkpoint_format": "V2",
+            "checkpoint_format": checkpoint_format,
             "producer": producer,
         },
     }

@@ -9,12 +9,14 @@ from typing import Any, Iterator, Mapping, Sequence
 from stage_extract.dtypes import BY_NAME
 from stage_extract.export_format import HEADER_METADATA
 from stage_extract.graph.folding import Folded
+from stage_extract.reference.filling import Filler
 from stage_extract.reference.plan import make_folding_plan
-from stage_extract.reference.record import OpenGraph, open_graph, read_meta_graph
+from stage_extract.reference.record import OpenGraph, open_graph, read_graph
 from stage_extract.reference.result import ReferenceUnavailable
 from stage_extract.reference.session import RunFailed
 from stage_extract.reference.values import as_bytes
 from stage_extract.safetensors_writer import TensorEntry, write_safetensors
+from stage_extract.source import GraphFile
 
 _PIECE_BYTES = 1 << 24
 _LENGTH_SIZE_BYTES = 8
@@ -24,8 +26,8 @@ def add_folded(
     path: str,
     entries: Sequence[TensorEntry],
     folded: Sequence[Folded],
-    meta_path: str,
-    prefix: str,
+    source: GraphFile,
+    filler: Filler,
     description: Mapping[str, Any],
 ) -> None:
     """Write the file of the variables again, with the computed kernels behind them.
@@ -36,19 +38,19 @@ def add_folded(
         path: variables.safetensors.
         entries: what it holds, in the order of its data.
         folded: the kernels.
-        meta_path: the .meta file.
-        prefix: the checkpoint.
+        source: where the graph is.
+        filler: gives the graph's variables their values.
         description: graph.json's object.
 
     Raises:
         ReferenceUnavailable: TensorFlow cannot compute a kernel.
         DiskFull, OutputNotWritable, HeaderTooLarge: from writing.
     """
-    meta = read_meta_graph(meta_path)
+    meta = read_graph(source)
     tensors = {one.info.name: one for one in folded}
     plan = make_folding_plan(meta, description, [one.tensor for one in folded])
     more = [_entry(one) for one in sorted(folded, key=lambda one: one.info.name)]
-    with open_graph(meta, prefix, plan) as graph, _OldData(path, entries) as old:
+    with open_graph(meta, filler, plan) as graph, _OldData(path, entries) as old:
 
         def pieces(name: str) -> Iterator[memoryview]:
             if name in tensors:

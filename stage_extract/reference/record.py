@@ -8,12 +8,13 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 
 from stage_extract.dtypes import BY_NAME
 from stage_extract.export_format import HEADER_METADATA
-from stage_extract.graph.graphdef import GraphUnreadable, MetaGraph, node_name, parse_meta_graph
+from stage_extract.graph.graphdef import GraphUnreadable, MetaGraph, node_name
 from stage_extract.graph.moving_statistics import with_moving_averages
 from stage_extract.jobs import ExtractOptions
 from stage_extract.memory import give_back_free_memory
 from stage_extract.reference.attempts import find_attempt
 from stage_extract.reference.effects import check_effects
+from stage_extract.reference.filling import Filler
 from stage_extract.reference.graph_facts import GraphFacts
 from stage_extract.reference.loops import loop_frames
 from stage_extract.reference.operators import register_ops
@@ -34,7 +35,8 @@ from stage_extract.reference.result import (
 )
 from stage_extract.reference.session import ImportedGraph, ReferenceSession
 from stage_extract.reference.subgraph import Subgraph, cut_subgraph
-from stage_extract.reference.variables import checkpoint_variables, variable_sources
+from stage_extract.reference.variables import variable_sources
+from stage_extract.source import GraphFile
 
 NOT_FINITE = "it holds NaN or infinity"
 
@@ -57,13 +59,13 @@ class OpenGraph(NamedTuple):
 
 
 def record(
-    meta_path: str, prefix: str, description: Any, options: ExtractOptions, out_path: str
+    source: GraphFile, filler: Filler, description: Any, options: ExtractOptions, out_path: str
 ) -> ReferenceResult:
     """Run the graph on seeded inputs and write the inputs, outputs and layer outputs to a file.
 
     Args:
-        meta_path: the .meta file.
-        prefix: the checkpoint.
+        source: where the graph is.
+        filler: gives the graph's variables their values.
         description: the described graph (`to_json()` gives graph.json's object).
         options: the user's choices.
         out_path: where reference.safetensors goes.
@@ -76,55 +78,54 @@ def record(
         DiskFull, OutputNotWritable, TensorNameReserved: the file cannot be written.
     """
     try:
-        return _record_or_absent(meta_path, prefix, description, options, out_path)
+        return _record_or_absent(source, filler, description, options, out_path)
     finally:
         give_back_free_memory()
 
 
 def _record_or_absent(
-    meta_path: str, prefix: str, description: Any, options: ExtractOptions, out_path: str
+    source: GraphFile, filler: Filler, description: Any, options: ExtractOptions, out_path: str
 ) -> ReferenceResult:
     try:
-        meta = read_meta_graph(meta_path)
+        meta = read_graph(source)
         plan = make_plan(meta, description.to_json(), options.input_shapes)
         meta = with_moving_averages(meta, plan.batch_norms)
-        with open_graph(meta, prefix, plan) as graph:
+        with open_graph(meta, filler, plan) as graph:
             return _record(graph, plan, options, out_path)
     except ReferenceUnavailable as error:
         return absent(str(error))
 
 
-def read_meta_graph(path: str) -> MetaGraph:
-    """Parse a .meta file.
+def read_graph(source: GraphFile) -> MetaGraph:
+    """Parse a graph.
 
     Raises:
-        ReferenceUnavailable: the file is no MetaGraphDef.
+        ReferenceUnavailable: there is none in the file.
     """
-    with open(path, "rb") as file:
-        try:
-            return parse_meta_graph(file.read())
-        except GraphUnreadable as error:
-            raise ReferenceUnavailable(f"the .meta file cannot be read: {error}") from error
+    try:
+        return source.parse()
+    except GraphUnreadable as error:
+        raise ReferenceUnavailable(f"{source.words} cannot be read: {error}") from error
 
 
 @contextmanager
-def open_graph(meta: MetaGraph, prefix: str, plan: ReferencePlan) -> Iterator[OpenGraph]:
+def open_graph(meta: MetaGraph, filler: Filler, plan: ReferencePlan) -> Iterator[OpenGraph]:
     """Import the part of a graph that computes a plan's tensors, and restore its variables.
 
     Args:
         meta: the whole graph.
-        prefix: the checkpoint.
+        filler: gives the variables their values.
         plan: what will be fed and fetched.
 
     Raises:
         ReferenceUnavailable: the graph cannot be imported or filled.
     """
     subgraph, cut_because = _runnable_part(meta, plan)
-    sources = variable_sources(meta, subgraph.graph, checkpoint_variables(prefix))
+    sources = variable_sources(meta, subgraph.graph, filler.variables())
     imported = ImportedGraph(subgraph)
     unrecordable = _unrecordable(imported, subgraph, plan.tensors)
     usable = [tensor for tensor in plan.tensors if tensor not in unrecordable]
-    with ReferenceSession(imported, sources, prefix, usable) as session:
+    with ReferenceSession(imported, sources, filler, usable) as session:
         yield OpenGraph(session, subgraph, unrecordable, cut_because)
 
 

@@ -11,15 +11,16 @@ from __future__ import annotations
 import os
 import re
 from types import TracebackType
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
 
 import tensorflow
 from tensorflow.core.protobuf import rewriter_config_pb2
 
 from stage_extract.bundle_index import count_elements
+from stage_extract.reference.filling import Fill, Filler
 from stage_extract.reference.result import ReferenceUnavailable
 from stage_extract.reference.subgraph import Subgraph
-from stage_extract.reference.variables import VariableSource, add_restore_ops
+from stage_extract.reference.variables import VariableSource
 
 THREADS = 8
 # Eigen's switch for the kernels of MKL-DNN, read when the first contraction of the process runs.
@@ -114,7 +115,7 @@ class ReferenceSession:
     Args:
         imported: the graph.
         sources: where the value of each variable lies.
-        prefix: the checkpoint.
+        filler: gives the variables their values.
         tensors: names of the numeric tensors that may be measured or fetched.
 
     Raises:
@@ -125,16 +126,16 @@ class ReferenceSession:
         self,
         imported: ImportedGraph,
         sources: Sequence[VariableSource],
-        prefix: str,
+        filler: Filler,
         tensors: Sequence[str],
     ) -> None:
         self._imported = imported
         self._shapes: Dict[str, Any] = {}
         self._add_probes(tensors)
-        groups = add_restore_ops(imported.graph, prefix, sources)
+        fills = filler.prepare(imported.graph, sources)
         os.environ.update(PORTABLE_KERNELS)
         self._session = _compat.Session(graph=imported.graph, config=_session_config())
-        self._restore(groups)
+        self._fill(fills)
 
     def __enter__(self) -> ReferenceSession:
         return self
@@ -193,13 +194,14 @@ class ReferenceSession:
                     input=tensor, out_type=tensorflow.int64
                 )
 
-    def _restore(self, groups: Sequence[List[Any]]) -> None:
-        for group in groups:
+    def _fill(self, fills: Sequence[Fill]) -> None:
+        for fill in fills:
             try:
-                self._run(group, {})
-            except RunFailed as error:
+                self._session.run(fill.operations, fill.feeds())
+            except tensorflow.errors.OpError as error:
                 raise ReferenceUnavailable(
-                    f"TensorFlow cannot put the checkpoint into the graph's variables: {error}"
+                    "TensorFlow cannot put the checkpoint into the graph's variables: "
+                    f"{_told(error)}"
                 ) from error
 
     def _run(self, fetches: Any, feeds: Mapping[str, Any]) -> Any:

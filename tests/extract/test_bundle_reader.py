@@ -9,16 +9,16 @@ import tensorflow
 
 from stage_extract import bundle_reader
 from stage_extract.bundle_index import read_bundle_index
-from stage_extract.checkpoint_files import open_checkpoint
 from stage_extract.errors import CorruptTensor, TruncatedData
+from stage_extract.formats.registry import open_source
+from stage_extract.jobs import ExtractOptions
 from stage_extract.locate import locate
 
 BFLOAT16 = tensorflow.bfloat16.as_numpy_dtype
 
 
 def open_reader(path):
-    _, reader = open_checkpoint(locate(path, None))
-    return reader
+    return open_source(locate(path, None), ExtractOptions()).open_reader()
 
 
 def read_by_tensorflow(prefix):

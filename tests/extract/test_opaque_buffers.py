@@ -6,6 +6,7 @@ import pytest
 import tensorflow
 from tensorflow.contrib import cudnn_rnn
 
+from stage_extract.graph.meta_file import MetaFile
 from stage_extract.optimizer_graph import optimizer_hints
 from stage_extract.reader import VariableInfo
 from stage_extract.selection import OPAQUE_BUFFER, select
@@ -25,7 +26,7 @@ def hints(tmp_path_factory):
         x = compat.placeholder("float32", [7, None, 5])
         cudnn_rnn.CudnnLSTM(1, 3, name="net")(x)
         compat.train.Saver().export_meta_graph(path)
-    return optimizer_hints(path)
+    return optimizer_hints(MetaFile(path))
 
 
 def test_a_buffer_that_is_made_from_others_stays_out(hints):

@@ -6,6 +6,7 @@ import numpy
 import pytest
 import tensorflow
 
+from stage_extract.graph.meta_file import MetaFile
 from stage_extract.optimizer_graph import NO_HINTS, optimizer_hints
 from stage_extract.reader import VariableInfo
 from stage_extract.selection import select
@@ -96,7 +97,7 @@ def test_leaves_out_what_an_optimizer_made(tmp_path, optimizer, with_graph, reso
             OPTIMIZERS[optimizer](step).minimize(loss, global_step=step)
 
     variables, prefix = train_and_save(tmp_path, minimize, resource)
-    hints = optimizer_hints(prefix + ".meta") if with_graph else NO_HINTS
+    hints = optimizer_hints(MetaFile(prefix + ".meta")) if with_graph else NO_HINTS
     selection = select(variables, hints, keep_optimizer=False)
     assert [variable.name for variable in selection.kept] == MODEL
     assert len(selection.kept) + len(selection.skipped) == len(variables)
@@ -115,7 +116,7 @@ def test_slots_made_inside_another_scope(tmp_path, scope, parts, with_graph):
 
     partitioner = compat.fixed_size_partitioner(parts)
     variables, prefix = train_and_save(tmp_path, minimize, partitioner=partitioner)
-    hints = optimizer_hints(prefix + ".meta") if with_graph else NO_HINTS
+    hints = optimizer_hints(MetaFile(prefix + ".meta")) if with_graph else NO_HINTS
     selection = select(variables, hints, keep_optimizer=False)
     assert [variable.name for variable in selection.kept] == MODEL
     slots = [item for item in selection.skipped if item.category == "optimizer_slot"]
@@ -130,7 +131,7 @@ def test_optimize_loss_of_contrib_layers(tmp_path):
         contrib_layers.optimize_loss(loss, step, learning_rate=0.1, optimizer="Adam")
 
     variables, prefix = train_and_save(tmp_path, minimize)
-    for hints in (optimizer_hints(prefix + ".meta"), NO_HINTS):
+    for hints in (optimizer_hints(MetaFile(prefix + ".meta")), NO_HINTS):
         kept = [variable.name for variable in select(variables, hints, False).kept]
         # The learning rate is a variable that no rule of an optimizer's state covers.
         assert kept == ["OptimizeLoss/learning_rate", *MODEL]
@@ -143,7 +144,8 @@ def test_loss_scale_optimizer(tmp_path):
         optimizer.minimize(loss, global_step=step)
 
     variables, prefix = train_and_save(tmp_path, minimize)
-    kept = [v.name for v in select(variables, optimizer_hints(prefix + ".meta"), False).kept]
+    hints = optimizer_hints(MetaFile(prefix + ".meta"))
+    kept = [v.name for v in select(variables, hints, False).kept]
     assert not [name for name in kept if "Adam" in name or "beta" in name]
 
 
@@ -152,7 +154,7 @@ def test_renamed_optimizer_is_found_by_the_graph(tmp_path):
         train.AdamOptimizer(0.1, name="my_step").minimize(loss, global_step=step)
 
     variables, prefix = train_and_save(tmp_path, minimize)
-    selection = select(variables, optimizer_hints(prefix + ".meta"), keep_optimizer=False)
+    selection = select(variables, optimizer_hints(MetaFile(prefix + ".meta")), keep_optimizer=False)
     assert [variable.name for variable in selection.kept] == MODEL
     reasons = {skipped.variable.name: skipped.reason for skipped in selection.skipped}
     assert "slot of net/kernel" in reasons["net/kernel/my_step_1"]
@@ -165,7 +167,8 @@ def test_moving_averages_stay(tmp_path):
             train.ExponentialMovingAverage(0.9, step).apply(compat.trainable_variables())
 
     variables, prefix = train_and_save(tmp_path, minimize)
-    kept = [v.name for v in select(variables, optimizer_hints(prefix + ".meta"), False).kept]
+    hints = optimizer_hints(MetaFile(prefix + ".meta"))
+    kept = [v.name for v in select(variables, hints, False).kept]
     assert kept == sorted(MODEL + [name + "/ExponentialMovingAverage" for name in MODEL])
 
 
@@ -177,7 +180,7 @@ def test_a_trained_variable_is_never_a_slot(tmp_path):
         session.run(compat.global_variables_initializer())
         prefix = train.Saver().save(session, str(tmp_path / "model"))
     variables = infos(train.NewCheckpointReader(prefix))
-    kept = select(variables, optimizer_hints(prefix + ".meta"), False).kept
+    kept = select(variables, optimizer_hints(MetaFile(prefix + ".meta")), False).kept
     assert [variable.name for variable in kept] == ["ball", "ball/Momentum"]
 
 
@@ -196,7 +199,7 @@ def test_a_global_step_of_any_name_is_found_by_its_counting(tmp_path, dtype, res
         session.run(compat.global_variables_initializer())
         prefix = train.Saver().save(session, str(tmp_path / "model"))
     variables = infos(train.NewCheckpointReader(prefix))
-    selection = select(variables, optimizer_hints(prefix + ".meta"), keep_optimizer=False)
+    selection = select(variables, optimizer_hints(MetaFile(prefix + ".meta")), keep_optimizer=False)
     assert [variable.name for variable in selection.kept] == ["size", "weight"]
     assert [one.category for one in selection.skipped] == ["step_counter"]
 
@@ -206,7 +209,7 @@ def test_keep_optimizer_keeps_all_numbers(tmp_path):
         train.AdamOptimizer(0.1).minimize(loss, global_step=step)
 
     variables, prefix = train_and_save(tmp_path, minimize)
-    selection = select(variables, optimizer_hints(prefix + ".meta"), keep_optimizer=True)
+    selection = select(variables, optimizer_hints(MetaFile(prefix + ".meta")), keep_optimizer=True)
     assert list(selection.kept) == variables
     assert selection.skipped == ()
 
@@ -217,7 +220,7 @@ def test_keep_optimizer_keeps_all_numbers(tmp_path):
 def test_an_unreadable_graph_gives_no_hints(tmp_path, content):
     path = tmp_path / "model.meta"
     path.write_bytes(content)
-    hints = optimizer_hints(str(path))
+    hints = optimizer_hints(MetaFile(str(path)))
     assert not hints.slots
     assert not hints.trainable
 

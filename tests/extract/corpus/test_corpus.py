@@ -11,8 +11,10 @@ import pytest
 from tensorflow.python import pywrap_tensorflow
 
 from stage_extract.errors import DataFileMissing
+from stage_extract.graph.meta_file import MetaFile
+from stage_extract.reference.filling import RestoringFiller
 from stage_extract.reference.plan import make_plan
-from stage_extract.reference.record import open_graph, read_meta_graph
+from stage_extract.reference.record import open_graph
 
 
 class Item(NamedTuple):
@@ -145,13 +147,13 @@ def test_the_reference_is_recorded(item, exported, read_safetensors):
 def test_the_stored_run_is_reproduced(item, exported):
     export = exported(item.folder, item.prefix)
     stored = stored_run(export)
-    meta = read_meta_graph(f"{export.prefix}.meta")
+    meta = MetaFile(f"{export.prefix}.meta").parse()
     outputs = list(stored["outputs"])
     plan = replace(make_plan(meta, export.graph, {}), outputs=outputs, layers=())
     feeds = {**plan.switches, **stored["inputs"]}
     for tensor, value in stored["feeds"].items():
         assert plan.switches[tensor] == value
-    with open_graph(meta, export.prefix, plan) as graph:
+    with open_graph(meta, RestoringFiller(export.prefix), plan) as graph:
         computed = graph.session.fetch(feeds, outputs)
     for name, expected in stored["outputs"].items():
         assert computed[name].shape == expected.shape

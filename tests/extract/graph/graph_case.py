@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 import tensorflow as tf
 
 from stage_extract.graph.describe import Description, describe
+from stage_extract.graph.meta_file import MetaFile
 from stage_extract.jobs import ExtractOptions
 from stage_extract.reader import VariableInfo
 
@@ -51,7 +52,7 @@ def describe_meta(content: bytes, variables: Sequence[VariableInfo], **options: 
         path = os.path.join(folder, "model.meta")
         with open(path, "wb") as file:
             file.write(content)
-        return describe(path, variables, ExtractOptions(**options))
+        return describe(MetaFile(path), variables, ExtractOptions(**options))
 
 
 def saved_variables() -> List[VariableInfo]:

@@ -10,8 +10,10 @@ import numpy
 import pytest
 import tensorflow
 
+from stage_extract.graph.meta_file import MetaFile
 from stage_extract.jobs import ExtractOptions
-from stage_extract.reference.record import read_meta_graph, record
+from stage_extract.reference.filling import Filler, RestoringFiller
+from stage_extract.reference.record import record
 from stage_extract.reference.result import ReferenceResult
 
 compat = tensorflow.compat.v1
@@ -88,7 +90,7 @@ def save_graph(tmp_path: Any) -> Callable[..., SavedGraph]:
 
 @pytest.fixture
 def run_reference(tmp_path: Any) -> Callable[..., Recorded]:
-    """`run_reference(saved, inputs, outputs, switches, layers, **options)`."""
+    """`run_reference(saved, inputs, outputs, switches, layers, rewrites, filler, **options)`."""
 
     def run(
         saved: SavedGraph,
@@ -97,13 +99,18 @@ def run_reference(tmp_path: Any) -> Callable[..., Recorded]:
         switches: Optional[Mapping[str, Any]] = None,
         layers: Sequence[str] = (),
         rewrites: Sequence[Mapping[str, Any]] = (),
+        filler: Optional[Filler] = None,
         **options: Any,
     ) -> Recorded:
         graph = describe_by_hand(saved, inputs, outputs, switches or {}, layers)
         graph["rewrites"] = list(rewrites)
         path = tmp_path / "reference.safetensors"
         result = record(
-            saved.meta_path, saved.prefix, Description(graph), ExtractOptions(**options), str(path)
+            MetaFile(saved.meta_path),
+            filler or RestoringFiller(saved.prefix),
+            Description(graph),
+            ExtractOptions(**options),
+            str(path),
         )
         return Recorded(result, read_safetensors(path) if path.exists() else None)
 
@@ -118,7 +125,7 @@ def describe_by_hand(
     layers: Sequence[str],
 ) -> Dict[str, Any]:
     """Give the part of graph.json that a reference run reads."""
-    nodes = read_meta_graph(saved.meta_path).graph
+    nodes = MetaFile(saved.meta_path).parse().graph
 
     def endpoint(tensor: str) -> Dict[str, Any]:
         node = nodes.producer(tensor)

@@ -9,9 +9,10 @@ import pytest
 import tensorflow
 
 from stage_extract.graph.describe import describe
+from stage_extract.graph.meta_file import MetaFile
 from stage_extract.jobs import ExtractOptions
+from stage_extract.reference.filling import RestoringFiller
 from stage_extract.reference.record import record
-from stage_extract.reference.variables import checkpoint_variables
 from tests.extract.reference.conftest import read_safetensors
 
 compat = tensorflow.compat.v1
@@ -87,10 +88,18 @@ def test_reference(data: Callable[[Any], Any], source: str, tmp_path: Any) -> No
         session.run(compat.global_variables_initializer())
         compat.train.Saver().save(session, prefix)
         kernel, bias = session.run(compat.trainable_variables())
-    description = describe(f"{prefix}.meta", checkpoint_variables(prefix), ExtractOptions())
+    description = describe(
+        MetaFile(f"{prefix}.meta"), RestoringFiller(prefix).variables(), ExtractOptions()
+    )
     [given] = description.to_json()["inputs"]
     path = tmp_path / "reference.safetensors"
-    result = record(f"{prefix}.meta", prefix, description, ExtractOptions(), str(path))
+    result = record(
+        MetaFile(f"{prefix}.meta"),
+        RestoringFiller(prefix),
+        description,
+        ExtractOptions(),
+        str(path),
+    )
     assert (result.state, result.reason) == ("recorded", None)
     assert source in given["tensor"]
     [warning] = result.warnings

@@ -10,9 +10,10 @@ import tensorflow
 from tensorflow.contrib import layers as contrib
 
 from stage_extract.graph.describe import describe
+from stage_extract.graph.meta_file import MetaFile
 from stage_extract.jobs import ExtractOptions
+from stage_extract.reference.filling import RestoringFiller
 from stage_extract.reference.record import record
-from stage_extract.reference.variables import checkpoint_variables
 from tests.extract.reference.conftest import read_safetensors
 
 compat = tensorflow.compat.v1
@@ -88,13 +89,13 @@ def test_reference_is_that_of_the_inference_graph(build: Any, tmp_path: Any) -> 
     prefix = str(tmp_path / "model.ckpt")
     output, _ = trained(build, prefix)
     meta_path, options = prefix + ".meta", ExtractOptions()
-    description = describe(meta_path, checkpoint_variables(prefix), options)
+    description = describe(MetaFile(meta_path), RestoringFiller(prefix).variables(), options)
     document = description.to_json()
     assert [one["tensor"] for one in document["outputs"]] == [output]
     norms = [layer for layer in document["layers"] if layer["kind"] == "batch_norm"]
     assert [layer["attributes"]["is_training"] for layer in norms] == [False]
     path = tmp_path / "reference.safetensors"
-    result = record(meta_path, prefix, description, options, str(path))
+    result = record(MetaFile(meta_path), RestoringFiller(prefix), description, options, str(path))
     assert (result.state, result.reason) == ("recorded", None)
     tensors = read_safetensors(path)
     with compat.Graph().as_default(), compat.Session() as session:

@@ -11,8 +11,9 @@ import tensorflow
 from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from stage_extract.graph.meta_file import MetaFile
 from stage_extract.reference import operators
-from stage_extract.reference.record import read_meta_graph
+from stage_extract.reference.record import read_graph
 from stage_extract.reference.result import ReferenceUnavailable
 
 compat = tensorflow.compat.v1
@@ -147,7 +148,7 @@ def test_meta_that_is_no_protocol_buffer_leaves_no_reference(save_graph, run_ref
     path = tmp_path / "broken.meta"
     path.write_bytes(b"\xff" * 40)
     with pytest.raises(ReferenceUnavailable, match=r"the \.meta file cannot be read: "):
-        read_meta_graph(str(path))
+        read_graph(MetaFile(str(path)))
 
 
 def test_an_op_of_cudnn_is_said_to_need_a_gpu(save_graph, run_reference):

@@ -8,8 +8,10 @@ import tensorflow
 from tensorflow.contrib import rnn
 
 from stage_extract.graph.describe import describe
+from stage_extract.graph.meta_file import MetaFile
 from stage_extract.jobs import ExtractOptions
 from stage_extract.reader import VariableInfo
+from stage_extract.reference.filling import RestoringFiller
 from stage_extract.reference.record import record
 from tests.extract.reference.conftest import read_safetensors
 
@@ -65,10 +67,16 @@ def test_outputs_of_recurrent_layers_are_recorded(build, recorded, save_graph, t
     variables = [
         VariableInfo(name, value.dtype.name, value.shape) for name, value in saved.values.items()
     ]
-    description = describe(saved.meta_path, variables, ExtractOptions())
+    description = describe(MetaFile(saved.meta_path), variables, ExtractOptions())
     assert not any(one["kind"] == "other" for one in description.to_json()["layers"])
     path = tmp_path / "reference.safetensors"
-    result = record(saved.meta_path, saved.prefix, description, ExtractOptions(), str(path))
+    result = record(
+        MetaFile(saved.meta_path),
+        RestoringFiller(saved.prefix),
+        description,
+        ExtractOptions(),
+        str(path),
+    )
     assert (result.state, result.reason) == ("recorded", None)
     assert all(layer.recorded for layer in result.layers)
     named = [layer.tensor for layer in result.layers]

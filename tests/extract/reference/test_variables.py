@@ -6,8 +6,12 @@ import numpy
 import pytest
 import tensorflow
 
-from stage_extract.reference import variables
-from stage_extract.reference.record import read_meta_graph
+from stage_extract.formats.registry import open_source
+from stage_extract.graph.meta_file import MetaFile
+from stage_extract.jobs import ExtractOptions
+from stage_extract.locate import locate
+from stage_extract.reference import filling, variables
+from stage_extract.reference.filling import FeedingFiller, RestoringFiller
 
 compat = tensorflow.compat.v1
 
@@ -71,8 +75,8 @@ def test_a_renamed_variable_is_found_by_the_savers_names(save_graph, run_referen
 
 def test_slices_are_read_from_the_whole(save_graph):
     saved = save_graph(partitioned)
-    meta = read_meta_graph(saved.meta_path)
-    stored = variables.checkpoint_variables(saved.prefix)
+    meta = MetaFile(saved.meta_path).parse()
+    stored = RestoringFiller(saved.prefix).variables()
     assert [(one.name, one.dtype, one.shape) for one in stored] == [("weight", "float32", (6,))]
     assert variables.variable_sources(meta, meta.graph, stored) == [
         ("weight/part_0", "weight", "6 0,3"),
@@ -80,7 +84,12 @@ def test_slices_are_read_from_the_whole(save_graph):
     ]
 
 
-def test_large_variables_are_restored_in_groups(save_graph, run_reference, monkeypatch):
+def feeding(prefix):
+    return FeedingFiller(open_source(locate(prefix, None), ExtractOptions()).open_reader)
+
+
+@pytest.mark.parametrize("filler", [RestoringFiller, feeding])
+def test_large_variables_are_filled_in_groups(save_graph, run_reference, monkeypatch, filler):
     def build():
         x = compat.placeholder("float32", [None, 6], name="x")
         names = ["first", "second", "third", "fourth"]
@@ -90,17 +99,26 @@ def test_large_variables_are_restored_in_groups(save_graph, run_reference, monke
         )
 
     restored = []
-    original = variables._add_restore_group
-
-    def spy(graph, prefix, group):
-        restored.append([source.node for source in group])
-        return original(graph, prefix, group)
-
-    monkeypatch.setattr(variables, "_add_restore_group", spy)
     # Two variables of 24 bytes fit.
-    monkeypatch.setattr(variables, "RESTORE_GROUP_BYTES", 50)
+    monkeypatch.setattr(filling, "GROUP_BYTES", 50)
     saved = save_graph(build)
-    _, tensors = run_reference(saved, ["x:0"], ["out:0"])
+    used = filler(saved.prefix)
+    original = type(used)._add_group
+
+    def spy(self, graph, group):
+        restored.append([source.node for source in group])
+        return original(self, graph, group)
+
+    monkeypatch.setattr(type(used), "_add_group", spy)
+    _, tensors = run_reference(saved, ["x:0"], ["out:0"], filler=used)
     assert restored == [["first", "second"], ["third", "fourth"]]
     total = sum(saved.values.values())
     numpy.testing.assert_allclose(tensors["out:0"], tensors["x:0"] * total, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("filler", [RestoringFiller, feeding])
+def test_both_fillers_cut_a_variable_into_its_parts(save_graph, run_reference, filler):
+    saved = save_graph(partitioned)
+    _, tensors = run_reference(saved, ["x:0"], ["out:0"], filler=filler(saved.prefix))
+    whole = numpy.concatenate([saved.values["weight/part_0"], saved.values["weight/part_1"]])
+    numpy.testing.assert_array_equal(tensors["out:0"], tensors["x:0"] * whole)

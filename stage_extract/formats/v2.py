@@ -1,0 +1,41 @@
+"""V2 checkpoints ("tensor bundles"): an index, its data shards, and the graph in a .meta file."""
+
+from __future__ import annotations
+
+from typing import Optional, Tuple
+
+from stage_extract.bundle_index import BundleIndex, read_bundle_index
+from stage_extract.bundle_reader import BundleReader
+from stage_extract.checkpoint_files import check_checkpoint
+from stage_extract.graph.meta_file import MetaFile
+from stage_extract.jobs import ExtractOptions
+from stage_extract.locate import Located
+from stage_extract.source import Source
+
+
+class _Opener:
+    """Opens the reader. The index that was decoded for the checks serves the first one."""
+
+    def __init__(self, index: BundleIndex, index_path: str, shard_paths: Tuple[str, ...]) -> None:
+        self._decoded: Optional[BundleIndex] = index
+        self._index_path = index_path
+        self._shard_paths = shard_paths
+
+    def __call__(self) -> BundleReader:
+        # Not kept: only the reader holds the index, which is large for very many variables.
+        index, self._decoded = self._decoded, None
+        return BundleReader(index or read_bundle_index(self._index_path), self._shard_paths)
+
+
+def open_v2(located: Located, options: ExtractOptions) -> Source:
+    """Check the files of a V2 checkpoint (raises what `check_checkpoint` raises)."""
+    files, index = check_checkpoint(located)
+    return Source(
+        format="V2",
+        prefix=files.prefix,
+        step=files.step,
+        paths=tuple(files.paths()),
+        open_reader=_Opener(index, files.index_path, files.shard_paths),
+        graph=None if files.meta_path is None else MetaFile(files.meta_path),
+        restore_prefix=files.prefix,
+    )
