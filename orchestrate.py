@@ -26,13 +26,10 @@ from orchestration import settings as s
 from orchestration.command_options import (
     DefaultCommandGroup,
     build_options,
-    extract_options,
-    graph_options,
     load_options,
     model_options,
     output_options,
     package_options,
-    reference_options,
     runtime_options,
     runtime_settings,
     speech_options,
@@ -48,6 +45,7 @@ from orchestration.errors import (
     exit_code_of,
 )
 from orchestration.printing import printable
+from orchestration.reading_options import checkpoint_options, extract_options, reference_options
 from orchestration.run_paths import cache_folder, default_out
 from orchestration.summary import error_lines, shown_path, summary_lines, verdict_color
 
@@ -76,7 +74,7 @@ def cli() -> None:
 @model_options
 @transfer_options
 @output_options
-@graph_options
+@checkpoint_options
 @reference_options
 @runtime_options
 @package_options
@@ -100,7 +98,7 @@ def convert(checkpoint: Path, **given: Any) -> int:
 @cli.command()
 @click.argument("checkpoint", metavar="CKPT", type=option_types.path)
 @output_options
-@graph_options
+@checkpoint_options
 @reference_options
 @click.option("--reference/--no-reference", default=True, help="Record what the graph computes.")
 @runtime_options
@@ -145,7 +143,7 @@ def load(export: Path, **given: Any) -> int:
 
 @cli.command()
 @click.argument("checkpoint", metavar="CKPT", type=option_types.path)
-@graph_options
+@checkpoint_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @runtime_options
 @speech_options

@@ -116,36 +116,6 @@ transfer_options = with_options(
         help="Store the weights so, after the proof; default: as the checkpoint has them.",
     ),
 )
-graph_options = with_options(
-    click.option("--step", type=click.IntRange(min=0), help="Step to take; default: the newest."),
-    click.option("--inputs", multiple=True, metavar="NAME,…", help="Inputs, if found wrongly."),
-    click.option("--outputs", multiple=True, metavar="NAME,…", help="Outputs, if found wrongly."),
-    click.option(
-        "--input-shape",
-        "input_shapes",
-        type=option_types.input_shape,
-        multiple=True,
-        metavar="NAME=1,64,64,3",
-        help="Shape to run an input with, in TensorFlow's axes.",
-    ),
-    click.option("--keep-optimizer", is_flag=True, help="Export optimizer slots too."),
-)
-reference_options = with_options(
-    click.option(
-        "--reference-mb",
-        type=click.IntRange(min=0),
-        default=s.DEFAULT_REFERENCE_MB,
-        show_default=True,
-        help="Cap of the layer outputs that are recorded, in megabytes.",
-    ),
-    click.option(
-        "--seed",
-        type=click.IntRange(min=0, max=s.LARGEST_SEED),
-        default=s.DEFAULT_SEED,
-        show_default=True,
-        help="Of the random inputs.",
-    ),
-)
 output_options = with_options(
     click.option(
         "--out", type=option_types.path, help="Result folder; default: <name>-torch or -export."
@@ -251,20 +221,6 @@ build_options = with_options(
         help="Build a load image with these packages of yours, too.",
     ),
 )
-
-
-def extract_options(given: Mapping[str, Any], reference: bool) -> s.ExtractOptions:
-    """Settings of stage 1 from parsed options."""
-    return s.ExtractOptions(
-        step=given["step"],
-        keep_optimizer=given["keep_optimizer"],
-        inputs=option_types.split_names(given["inputs"]),
-        outputs=option_types.split_names(given["outputs"]),
-        input_shapes=dict(given["input_shapes"]),
-        reference=reference,
-        reference_mb=given.get("reference_mb", s.DEFAULT_REFERENCE_MB),
-        seed=given.get("seed", s.DEFAULT_SEED),
-    )
 
 
 def load_options(given: Mapping[str, Any]) -> s.LoadOptions:

@@ -56,10 +56,19 @@ def export_key(
         "stem": checkpoint.stem,
         "files": [[path.name, path.stat().st_size] for path in checkpoint.files()],
         "state_sha256": None if checkpoint.name else _state_sha256(checkpoint.folder),
-        "options": options.to_job(),
+        "options": _named_options(checkpoint, options),
         "extractor": extractor,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _named_options(checkpoint: CheckpointPath, options: ExtractOptions) -> dict[str, Any]:
+    """The options, with the files of a data folder in place of the place where it lies."""
+    if options.data_folder is None:
+        return options.to_job()
+    files = CheckpointPath(options.data_folder, checkpoint.name).files()
+    listed = [[path.name, path.stat().st_size] for path in files]
+    return {**options.to_job(), "data_folder": listed}
 
 
 def _state_sha256(folder: Path) -> str | None:

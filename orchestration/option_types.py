@@ -73,6 +73,13 @@ def model(text: str) -> str:
     return text
 
 
+def no_empty_text(text: str) -> str:
+    """A name that has at least one character besides blanks."""
+    if not text.strip():
+        raise click.BadParameter("an empty name names nothing.")
+    return text
+
+
 def interpreter(text: str) -> Path:
     """A Python, or the folder of an environment that has one, as an absolute path.
 

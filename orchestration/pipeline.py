@@ -150,7 +150,8 @@ def inspect(settings: InspectSettings, context: RunContext) -> dict[str, Any]:
     context.runtime.prepare([EXTRACT], context.display.notify)
     context.runtime.reap()
     with context.conversation() as talk:
-        worker = talk.start(extract_spec(checkpoint, None, settings.runtime, ()))
+        spec = extract_spec(checkpoint, None, settings.extract, settings.runtime, ())
+        worker = talk.start(spec)
         job = extract_job("inspect", worker.process, checkpoint, None, settings.extract)
         talk.post("extract", job, is_last=True)
         done = talk.wait_for("extract", "inspect")

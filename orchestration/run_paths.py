@@ -14,6 +14,7 @@ from orchestration.runtimes.base import Mount
 
 PROJECT = "tf1-to-torch"
 INPUT_TARGET = "/in"
+DATA_TARGET = "/data"
 EXPORT_TARGET = "/export"
 OUTPUT_TARGET = "/out"
 MAP_TARGET = "/map"

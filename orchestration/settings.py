@@ -5,6 +5,7 @@ Built once from the command line; nothing else reads argv.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from orchestration.runtimes.base import Stage
 
 RuntimeName = Literal["auto", "docker", "local"]
 TorchVariant = Literal["cpu", "cuda"]
+Reader = Literal["auto", "tf", "pure", "both"]
 
 DEFAULT_REFERENCE_MB = 256
 DEFAULT_SEED = 0
@@ -63,6 +65,12 @@ class ExtractOptions:
         reference: run the graph once and record what it computes.
         reference_mb: cap of the recorded layer outputs, in megabytes.
         seed: of the random inputs.
+        reader: TensorFlow's code, the one without it, or both; "auto" = TensorFlow's where it runs.
+        prefer_ema: export moving averages in place of the variables that they follow.
+        tags: of the SavedModel's graph; empty = found ones.
+        signature: of the SavedModel; None = the found one.
+        checkpoint_format: "V1" or "V2", where both lie at one prefix; None = the newer.
+        data_folder: where data shards lie that are not beside their index, or None.
     """
 
     step: int | None = None
@@ -73,9 +81,15 @@ class ExtractOptions:
     reference: bool = True
     reference_mb: int = DEFAULT_REFERENCE_MB
     seed: int = DEFAULT_SEED
+    reader: Reader = "auto"
+    prefer_ema: bool = False
+    tags: tuple[str, ...] = ()
+    signature: str | None = None
+    checkpoint_format: str | None = None
+    data_folder: Path | None = None
 
     def to_job(self) -> dict[str, Any]:
-        """The `options` object of an extract or inspect job."""
+        """The `options` object of an extract or inspect job, with the host's paths."""
         return {
             "step": self.step,
             "keep_optimizer": self.keep_optimizer,
@@ -85,6 +99,12 @@ class ExtractOptions:
             "reference": self.reference,
             "reference_mb": self.reference_mb,
             "seed": self.seed,
+            "reader": self.reader,
+            "prefer_ema": self.prefer_ema,
+            "tags": list(self.tags),
+            "signature": self.signature,
+            "checkpoint_format": self.checkpoint_format,
+            "data_folder": None if self.data_folder is None else os.fspath(self.data_folder),
         }
 
 

@@ -65,7 +65,9 @@ class ExtractRun:
     def start(self) -> None:
         """Start the process and send its job, which it takes up once TensorFlow is imported."""
         folder = self._folder
-        spec = extract_spec(self._checkpoint, folder.export, self._runtime, folder.keep_open)
+        spec = extract_spec(
+            self._checkpoint, folder.export, self._options, self._runtime, folder.keep_open
+        )
         self._worker = self._talk.start(spec)
         job = extract_job(
             "extract", self._worker.process, self._checkpoint, folder.export, self._options

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestration.own_code import model_file, package_folder
 from orchestration.run_paths import (
+    DATA_TARGET,
     EXPORT_TARGET,
     MAP_TARGET,
     MODEL_TARGET,
@@ -26,11 +27,14 @@ _HIDE_CARDS = {"CUDA_VISIBLE_DEVICES": ""}
 def extract_spec(
     checkpoint: CheckpointPath,
     out: Path | None,
+    extract: ExtractOptions,
     options: RuntimeOptions,
     keep_open: tuple[int, ...],
 ) -> StageSpec:
     """Stage 1, reading `checkpoint` and writing to `out` (None: an inspection writes nothing)."""
     mounts = checkpoint.mounts()
+    if extract.data_folder is not None:
+        mounts += (Mount(extract.data_folder, DATA_TARGET, read_only=True),)
     if out is not None:
         mounts += (Mount(out, OUTPUT_TARGET, read_only=False),)
     return StageSpec(
@@ -84,7 +88,7 @@ def extract_job(
         "job": command,
         "command": command,
         "checkpoint": process.path(checkpoint.path),
-        "options": options.to_job(),
+        "options": _extract_job_options(process, options),
     }
     return job if out is None else {**job, "out": process.path(out)}
 
@@ -111,6 +115,12 @@ def load_job(
 def _deepest_last(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
     """In the order that `StageSpec` asks for: an output below a mounted folder comes after it."""
     return tuple(sorted(mounts, key=lambda mount: len(mount.source.parts)))
+
+
+def _extract_job_options(process: StageProcess, options: ExtractOptions) -> Mapping[str, Any]:
+    folder = options.data_folder
+    seen = None if folder is None else process.path(folder)
+    return {**options.to_job(), "data_folder": seen}
 
 
 def _load_job_options(process: StageProcess, load: LoadOptions, device: str) -> Mapping[str, Any]:

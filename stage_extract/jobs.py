@@ -9,6 +9,8 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 from stage_extract.errors import JobInvalid
 
 COMMANDS = ("extract", "inspect")
+READERS = ("auto", "tf", "pure", "both")
+CHECKPOINT_FORMATS = ("V1", "V2")
 DEFAULT_REFERENCE_MB = 256
 
 
@@ -25,6 +27,12 @@ class ExtractOptions:
         reference: record a reference run.
         reference_mb: most megabytes (10**6 bytes) that the reference may take.
         seed: seed of the reference inputs.
+        reader: which code reads the files; "auto" is whatever this process was started with.
+        prefer_ema: export the moving averages of variables in place of their last values.
+        tags: tags of the SavedModel's graph to take; empty to choose.
+        signature: name of the SavedModel's signature to take; None to choose.
+        checkpoint_format: "V1" or "V2", where both lie at one prefix; None takes the newer.
+        data_folder: folder with the data shards that do not lie beside their index; None without.
     """
 
     step: Optional[int] = None
@@ -35,6 +43,12 @@ class ExtractOptions:
     reference: bool = True
     reference_mb: int = DEFAULT_REFERENCE_MB
     seed: int = 0
+    reader: str = "auto"
+    prefer_ema: bool = False
+    tags: Tuple[str, ...] = ()
+    signature: Optional[str] = None
+    checkpoint_format: Optional[str] = None
+    data_folder: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +105,18 @@ def _is_seed(value: Any) -> bool:
     return _is_size(value) and value < 2**32
 
 
+def _is_reader(value: Any) -> bool:
+    return value in READERS
+
+
+def _is_text_or_null(value: Any) -> bool:
+    return value is None or _is_text(value)
+
+
+def _is_format_or_null(value: Any) -> bool:
+    return value is None or value in CHECKPOINT_FORMATS
+
+
 # One row an option: its check, and what the check wants in words.
 _OPTION_CHECKS: Mapping[str, Tuple[Callable[[Any], bool], str]] = {
     "step": (_is_step, "null or a step >= 0"),
@@ -101,6 +127,12 @@ _OPTION_CHECKS: Mapping[str, Tuple[Callable[[Any], bool], str]] = {
     "reference": (_is_flag, "true or false"),
     "reference_mb": (_is_size, "a number of megabytes >= 0"),
     "seed": (_is_seed, "a number from 0 to 2**32 - 1"),
+    "reader": (_is_reader, f"one of {', '.join(READERS)}"),
+    "prefer_ema": (_is_flag, "true or false"),
+    "tags": (_are_names, "a list of tags"),
+    "signature": (_is_text_or_null, "null or the name of a signature"),
+    "checkpoint_format": (_is_format_or_null, f"null or one of {', '.join(CHECKPOINT_FORMATS)}"),
+    "data_folder": (_is_text_or_null, "null or a folder"),
 }
 
 
@@ -124,7 +156,7 @@ def parse_options(values: Mapping[str, Any]) -> ExtractOptions:
         if not check(value):
             raise _invalid(f"Option {name!r} is {value!r}.", f"Expected {wanted}.")
     frozen: Dict[str, Any] = dict(values)
-    for name in ("inputs", "outputs"):
+    for name in ("inputs", "outputs", "tags"):
         frozen[name] = tuple(values.get(name, ()))
     shapes = values.get("input_shapes", {})
     frozen["input_shapes"] = {name: tuple(shape) for name, shape in shapes.items()}

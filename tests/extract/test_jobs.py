@@ -30,12 +30,31 @@ def test_reads_every_option():
                 "reference": False,
                 "reference_mb": 0,
                 "seed": 5,
+                "reader": "both",
+                "prefer_ema": True,
+                "tags": ["serve", "gpu"],
+                "signature": "predict",
+                "checkpoint_format": "V1",
+                "data_folder": "/data",
             },
         }
     )
     assert job.out == "/out"
     assert job.options == ExtractOptions(
-        20, True, ("x:0",), ("y:0", "z:0"), {"x:0": (1, 64, 48, 3)}, False, 0, 5
+        step=20,
+        keep_optimizer=True,
+        inputs=("x:0",),
+        outputs=("y:0", "z:0"),
+        input_shapes={"x:0": (1, 64, 48, 3)},
+        reference=False,
+        reference_mb=0,
+        seed=5,
+        reader="both",
+        prefer_ema=True,
+        tags=("serve", "gpu"),
+        signature="predict",
+        checkpoint_format="V1",
+        data_folder="/data",
     )
 
 
@@ -58,6 +77,12 @@ def test_reads_every_option():
         pytest.param({"options": {"reference": 1}}, "true or false", id="flag-is-a-number"),
         pytest.param({"options": {"reference_mb": -1}}, "megabytes", id="negative-size"),
         pytest.param({"options": {"seed": 2**32}}, "2\\*\\*32", id="seed-too-large"),
+        pytest.param({"options": {"reader": "torch"}}, "auto, tf, pure, both", id="reader"),
+        pytest.param({"options": {"prefer_ema": "yes"}}, "true or false", id="flag-is-a-text"),
+        pytest.param({"options": {"tags": "serve"}}, "list of tags", id="tags-a-text"),
+        pytest.param({"options": {"signature": ""}}, "signature", id="empty-signature"),
+        pytest.param({"options": {"checkpoint_format": "V3"}}, "V1, V2", id="format"),
+        pytest.param({"options": {"data_folder": "a\0b"}}, "a folder", id="null-in-folder"),
     ],
 )
 def test_refuses(change, words):

@@ -138,3 +138,36 @@ def test_a_new_checkpoint_state_file_changes_the_key_of_the_folder(tmp_path):
     before = export_key(find_checkpoint(tmp_path), ExtractOptions(), {})
     (tmp_path / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-2"')
     assert export_key(find_checkpoint(tmp_path), ExtractOptions(), {}) != before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"reader": "pure"}, id="reader"),
+        pytest.param({"prefer_ema": True}, id="averages"),
+        pytest.param({"tags": ("serve", "gpu")}, id="tags"),
+        pytest.param({"signature": "predict"}, id="signature"),
+        pytest.param({"checkpoint_format": "V1"}, id="format"),
+        pytest.param({"keep_optimizer": True}, id="optimizer"),
+    ],
+)
+def test_an_option_that_changes_the_export_changes_the_key(tmp_path, change):
+    (tmp_path / "model.ckpt.index").write_text("index")
+    checkpoint = find_checkpoint(tmp_path / "model.ckpt")
+    plain, changed = ExtractOptions(), ExtractOptions(**change)
+    assert export_key(checkpoint, plain, {}) == export_key(checkpoint, ExtractOptions(), {})
+    assert export_key(checkpoint, plain, {}) != export_key(checkpoint, changed, {})
+
+
+def test_a_data_folder_counts_by_what_it_holds(tmp_path):
+    (tmp_path / "model.ckpt.index").write_text("index")
+    for name, content in (("a", "same"), ("b", "same"), ("c", "longer")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.ckpt.data-00000-of-00001").write_text(content)
+    checkpoint = find_checkpoint(tmp_path / "model.ckpt")
+    keys = {
+        name: export_key(checkpoint, ExtractOptions(data_folder=tmp_path / name), {})
+        for name in ("a", "b", "c")
+    }
+    assert keys["a"] == keys["b"] != keys["c"]
+    assert export_key(checkpoint, ExtractOptions(), {}) not in keys.values()

@@ -38,12 +38,14 @@ def folder(tmp_path: Path) -> Path:
 def test_stage_1(folder):
     checkpoint, out = find_checkpoint(folder / "model.ckpt"), folder / "out"
     options = RuntimeOptions(memory_limit_bytes=1 << 30, device="cuda:1")
-    spec = extract_spec(checkpoint, out, options, (3,))
+    extraction = ExtractOptions(
+        step=5, inputs=("x:0",), input_shapes={"x:0": (1, 2)}, seed=9, tags=("serve",)
+    )
+    spec = extract_spec(checkpoint, out, extraction, options, (3,))
     assert spec.mounts == (Mount(folder, "/in", True), Mount(out, "/out", False))
     assert (spec.stage, spec.device, spec.memory_limit_bytes) == ("extract", "cpu", 1 << 30)
     assert spec.keep_open == (3,)
     assert spec.environment["CUDA_VISIBLE_DEVICES"] == ""
-    extraction = ExtractOptions(step=5, inputs=("x:0",), input_shapes={"x:0": (1, 2)}, seed=9)
     assert extract_job("extract", Host(), checkpoint, out, extraction) == {
         "job": "extract",
         "command": "extract",
@@ -58,13 +60,42 @@ def test_stage_1(folder):
             "reference": True,
             "reference_mb": 256,
             "seed": 9,
+            "reader": "auto",
+            "prefer_ema": False,
+            "tags": ["serve"],
+            "signature": None,
+            "checkpoint_format": None,
+            "data_folder": None,
         },
     }
 
 
+class Container:
+    """A process that sees each mount under its target."""
+
+    def __init__(self, mounts: tuple[Mount, ...]) -> None:
+        self._targets = {mount.source: mount.target for mount in mounts}
+
+    def path(self, host_path: Path) -> str:
+        return self._targets.get(host_path) or f"{self.path(host_path.parent)}/{host_path.name}"
+
+
+def test_a_data_folder_is_mounted_and_named_as_the_stage_sees_it(folder):
+    shards = folder.with_name("shards")
+    shards.mkdir()
+    checkpoint, extraction = (
+        find_checkpoint(folder / "model.ckpt"),
+        ExtractOptions(data_folder=shards),
+    )
+    spec = extract_spec(checkpoint, None, extraction, RuntimeOptions(), ())
+    assert spec.mounts == (Mount(folder, "/in", True), Mount(shards, "/data", True))
+    job = extract_job("inspect", Container(spec.mounts), checkpoint, None, extraction)
+    assert (job["checkpoint"], job["options"]["data_folder"]) == ("/in/model.ckpt", "/data")
+
+
 def test_an_inspection_has_nowhere_to_write(folder):
     checkpoint = find_checkpoint(folder)
-    spec = extract_spec(checkpoint, None, RuntimeOptions(), ())
+    spec = extract_spec(checkpoint, None, ExtractOptions(), RuntimeOptions(), ())
     assert spec.mounts == (Mount(folder, "/in", True),)
     assert "out" not in extract_job("inspect", Host(), checkpoint, None, ExtractOptions())
 
