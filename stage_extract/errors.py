@@ -135,4 +135,10 @@ class OutputNotWritable(ExtractError):
     exit_code = 47
 
 
+class ArchiveRefused(ExtractError):
+    """An archive whose members lead out of it or come twice, or that holds far too much."""
+
+    exit_code = 48
+
+
 INTERNAL_ERROR_EXIT_CODE = 1

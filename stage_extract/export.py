@@ -17,13 +17,12 @@ from stage_extract.export_format import (
     REFERENCE_FILE_NAME,
     VARIABLES_FILE_NAME,
 )
-from stage_extract.formats.registry import open_source
+from stage_extract.formats.opening import open_model
 from stage_extract.graph.describe import Description, describe
 from stage_extract.graph_writer import write_graph
 from stage_extract.hashing import InputHasher
 from stage_extract.inspection import inspect
 from stage_extract.jobs import Job
-from stage_extract.locate import locate
 from stage_extract.optimizer_graph import optimizer_hints
 from stage_extract.protocol import JobEvents
 from stage_extract.reader import VariableInfo, VariableReader
@@ -58,24 +57,25 @@ def run_job(job: Job, events: JobEvents) -> Tuple[Mapping[str, Any], Mapping[str
         ExtractError: a cause that the user can understand; nothing is left in the output folder.
     """
     clock = PhaseClock()
-    with clock.phase("locate"):
-        located = locate(job.checkpoint, job.options.step)
-        source = open_source(located, job.options)
-        for warning in (*located.warnings, *source.warnings):
-            events.warning(warning)
-    job = _with_endpoints(job, source)
+    with ExitStack() as stack:
+        with clock.phase("locate"):
+            source = stack.enter_context(open_model(job, events.warning))
+        return _run(_with_endpoints(job, source), source, clock, events), clock.timings_s
+
+
+def _run(job: Job, source: Source, clock: PhaseClock, events: JobEvents) -> Dict[str, Any]:
     with closing(source.open_reader()) as reader:
         with clock.phase("select"):
             selection = _select(job, source, reader, events)
         if job.out is None:
-            return _inspect(job, source, selection, clock), clock.timings_s
+            return _inspect(job, source, selection, clock)
         with InputHasher(source.paths) as hasher, _removed_on_error(job.out) as keep:
             _check_output_folder(job.out)
             result = _extract(job, job.out, source, reader, selection, clock, events)
             with clock.phase("hash"):
                 checkpoint = {**_checkpoint_summary(source), "files": hasher.result()}
             keep()
-    return {"checkpoint": checkpoint, **result}, clock.timings_s
+    return {"checkpoint": checkpoint, **result}
 
 
 def _with_endpoints(job: Job, source: Source) -> Job:

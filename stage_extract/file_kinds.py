@@ -37,6 +37,14 @@ class FileKind(NamedTuple):
     format: Optional[str] = None
 
 
+# The format of what has to be unpacked first: `formats.opening` looks for the model in it.
+ARCHIVE = "archive"
+
+
+def _archive(words: str) -> FileKind:
+    return FileKind(words, NotTensorFlow, "Unpack it first.", ARCHIVE)
+
+
 _PULL = FileKind(
     "a git-LFS pointer, not the file itself",
     GitLfsPointer,
@@ -94,9 +102,9 @@ _STARTS = (
         b"\x80",
         FileKind("a Python pickle", NotTensorFlow, "Load it with the program that wrote it."),
     ),
-    (b"\x1f\x8b", FileKind("a gzip archive", NotTensorFlow, "Unpack it first.")),
-    (b"BZh", FileKind("a bzip2 archive", NotTensorFlow, "Unpack it first.")),
-    (b"\xfd7zXZ\x00", FileKind("an xz archive", NotTensorFlow, "Unpack it first.")),
+    (b"\x1f\x8b", _archive("a gzip archive")),
+    (b"BZh", _archive("a bzip2 archive")),
+    (b"\xfd7zXZ\x00", _archive("an xz archive")),
     (b"7z\xbc\xaf\x27\x1c", FileKind("a 7z archive", NotTensorFlow, "Unpack it first.")),
     (b"Rar!", FileKind("a RAR archive", NotTensorFlow, "Unpack it first.")),
     (
@@ -132,7 +140,7 @@ def _zip_kind(path: str) -> FileKind:
         return _PYTORCH
     if names and all(name.endswith(".npy") for name in names):
         return FileKind("a NumPy archive (npz)", NotTensorFlow, "Load it with numpy.load.")
-    return FileKind("a zip archive", NotTensorFlow, "Unpack it first.")
+    return _archive("a zip archive")
 
 
 def _text_kind(head: bytes) -> Optional[FileKind]:
@@ -223,7 +231,7 @@ def binary_file_kind(path: str) -> Optional[FileKind]:
     if head.startswith(b"PK\x03\x04"):
         return _zip_kind(path)
     if head[_TAR_MAGIC_OFFSET : _TAR_MAGIC_OFFSET + 5] == b"ustar":
-        return FileKind("a tar archive", NotTensorFlow, "Unpack it first.")
+        return _archive("a tar archive")
     if _text_kind(head) is not None:
         return None
     return _table_kind(path) or _safetensors_kind(head) or _protobuf_kind(head)

@@ -18,11 +18,12 @@ from stage_extract.checkpoint_names import (
     strip_v1_shard_suffix,
 )
 from stage_extract.errors import (
+    AmbiguousCheckpoint,
     DataFileMissing,
     NoCheckpointFound,
     StepNotFound,
 )
-from stage_extract.file_kinds import FileKind, binary_file_kind, file_kind, refuse_file
+from stage_extract.file_kinds import ARCHIVE, FileKind, binary_file_kind, file_kind, refuse_file
 from stage_extract.files import check_access, list_folder
 from stage_extract.step_choice import choose_by_state, choose_step, shown, take_newest
 
@@ -114,11 +115,9 @@ def _without_index(folder: str, names: List[str]) -> Located:
         return other
     for prefix in filter(None, map(strip_suffix, names)):
         raise _index_missing(os.path.join(folder, prefix))
-    for name in names:
-        path = os.path.join(folder, name)
-        kind = binary_file_kind(path) if os.path.isfile(path) else None
-        if kind is not None:
-            return _read_or_refuse(path, kind)
+    by_bytes = _by_bytes(folder, names)
+    if by_bytes is not None:
+        return by_bytes
     below = [name for name in names if _holds_checkpoint(os.path.join(folder, name))]
     visible = [name for name in names if not name.startswith(".")]
     raise NoCheckpointFound(
@@ -128,6 +127,23 @@ def _without_index(folder: str, names: List[str]) -> Located:
         if below
         else "Give the folder to which the training saved its model.",
     )
+
+
+def _by_bytes(folder: str, names: List[str]) -> Optional[Located]:
+    """Find the one file of a folder that is a model by its bytes; an archive is the last choice."""
+    paths = [os.path.join(folder, name) for name in names]
+    found = [(path, binary_file_kind(path)) for path in paths if os.path.isfile(path)]
+    kinds = [(path, kind) for path, kind in found if kind is not None]
+    readable = [(path, kind) for path, kind in kinds if kind.format not in (None, ARCHIVE)]
+    chosen = readable or [(path, kind) for path, kind in kinds if kind.format == ARCHIVE] or kinds
+    if len(chosen) > 1 and chosen is not kinds:
+        shown_names = shown([os.path.basename(path) for path, _ in chosen])
+        raise AmbiguousCheckpoint(
+            f"{folder!r} holds several models: {shown_names}.",
+            "Expected one.",
+            f"Give the file that you mean, e.g. {chosen[-1][0]}.",
+        )
+    return _read_or_refuse(*chosen[0]) if chosen else None
 
 
 def _holds_checkpoint(folder: str) -> bool:

@@ -1,0 +1,1 @@
+"""Archives and single compressed files that hold a model, unpacked by hand and safely."""
