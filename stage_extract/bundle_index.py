@@ -9,7 +9,7 @@ belong to its shape.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Tuple
 
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework.tensor_slice_pb2 import TensorSliceProto
@@ -19,6 +19,17 @@ from stage_extract.dtypes import ELEMENT_TYPES, ElementType
 from stage_extract.errors import CorruptIndex, UnsupportedFormat
 from stage_extract.files import open_for_reading
 from stage_extract.ordered_code import WHOLE_AXIS, encode_slice_key
+from stage_extract.slices import (
+    Box,
+    SlicesError,
+    box_shape,
+    check_cover,
+    count_elements,
+    is_possible_shape,
+    resolve_box,
+    shown_shape,
+    whole_box,
+)
 from stage_extract.sstable import SSTableError, read_table
 
 _HEADER_KEY = b""
@@ -35,14 +46,14 @@ class Extent(NamedTuple):
         offset: first byte in the shard.
         size_bytes: number of bytes.
         masked_crc32c: checksum of the bytes, masked as TensorFlow does.
-        shape: sizes of this stored part.
+        box: where this part lies in the whole tensor.
     """
 
     shard: int
     offset: int
     size_bytes: int
     masked_crc32c: int
-    shape: Tuple[int, ...]
+    box: Box
 
 
 class IndexedTensor(NamedTuple):
@@ -52,15 +63,13 @@ class IndexedTensor(NamedTuple):
         name: its key.
         element_type: dtype.
         shape: sizes of the whole tensor.
-        extents: one for a plain tensor; for a partitioned one its slices in order along `cut_axis`.
-        cut_axis: axis along which the variable is partitioned; None for a plain tensor.
+        extents: one for a plain tensor; for a partitioned one its slices, which cover it once.
     """
 
     name: str
     element_type: ElementType
     shape: Tuple[int, ...]
     extents: Tuple[Extent, ...]
-    cut_axis: Optional[int]
 
 
 class BundleIndex(NamedTuple):
@@ -82,10 +91,6 @@ class BundleIndex(NamedTuple):
                 end = extent.offset + extent.size_bytes
                 sizes[extent.shard] = max(sizes[extent.shard], end)
         return sizes
-
-
-# (start, length) of each axis of a slice; `WHOLE_AXIS` where the index does not cut.
-_Bounds = Tuple[Tuple[int, int], ...]
 
 
 class _IndexDecoder:
@@ -147,30 +152,35 @@ class _IndexDecoder:
         except UnicodeDecodeError as error:
             raise self.corrupt(f"the name {key[:80]!r} is no UTF-8") from error
         entry = self._parse(BundleEntryProto(), value, f"the entry of {name!r}")
-        shape = tuple(dimension.size for dimension in entry.shape.dim)
-        # Most variables of a large checkpoint share a few shapes.
-        shape = self._shapes.setdefault(shape, shape)
+        shape = self._decode_shape(name, entry)
         if entry.dtype not in ELEMENT_TYPES:
             raise self.corrupt(f"{name!r} has the unknown element type {entry.dtype}")
-        if entry.shape.unknown_rank or any(size < 0 for size in shape):
-            raise self.corrupt(f"{name!r} has the shape {list(shape)}")
         element_type = ELEMENT_TYPES[entry.dtype]
         if not entry.slices:
-            extent = self._decode_extent(name, entry, element_type, shape)
-            return IndexedTensor(name, element_type, shape, (extent,), None)
-        slices = [self._slice_bounds(name, part, shape) for part in entry.slices]
-        cut_axis = self._cut_axis(name, slices, shape)
-        slices.sort(key=lambda bounds: bounds[cut_axis])
-        self._check_cover(name, [bounds[cut_axis] for bounds in slices], shape[cut_axis])
-        extents = tuple(self._decode_slice(name, entry, shape, bounds) for bounds in slices)
-        return IndexedTensor(name, element_type, shape, extents, cut_axis)
+            extent = self._decode_extent(name, entry, element_type, whole_box(shape))
+            return IndexedTensor(name, element_type, shape, (extent,))
+        keys = [self._slice_key(name, part, shape) for part in entry.slices]
+        boxes = [resolve_box(key, shape) for key in keys]
+        try:
+            check_cover(boxes, shape)
+        except SlicesError as error:
+            raise self.corrupt(f"the slices of {name!r} do not fit: {error}") from error
+        extents = tuple(self._decode_slice(name, entry, key, box) for key, box in zip(keys, boxes))
+        return IndexedTensor(name, element_type, shape, extents)
+
+    def _decode_shape(self, name: str, entry: Any) -> Tuple[int, ...]:
+        shape = tuple(dimension.size for dimension in entry.shape.dim)
+        if entry.shape.unknown_rank or not is_possible_shape(shape):
+            raise self.corrupt(f"{name!r} has the shape {shown_shape(shape)}")
+        # Most variables of a large checkpoint share a few shapes.
+        return self._shapes.setdefault(shape, shape)
 
     def _decode_extent(
         self,
         name: str,
         entry: BundleEntryProto,
         element_type: ElementType,
-        shape: Tuple[int, ...],
+        box: Box,
     ) -> Extent:
         if not 0 <= entry.shard_id < self._num_shards:
             raise self.corrupt(
@@ -179,15 +189,16 @@ class _IndexDecoder:
         if entry.offset < 0 or entry.size < 0:
             raise self.corrupt(f"{name!r} lies at {entry.offset} with {entry.size} bytes")
         if element_type.size_bytes is not None:
-            size_bytes = element_type.size_bytes * count_elements(shape)
+            size_bytes = element_type.size_bytes * count_elements(box_shape(box))
             if size_bytes != entry.size:
                 raise self.corrupt(
                     f"{name!r} has {entry.size} bytes, but {element_type.name} "
-                    f"{list(shape)} takes {size_bytes}"
+                    f"{list(box_shape(box))} takes {size_bytes}"
                 )
-        return Extent(entry.shard_id, entry.offset, entry.size, entry.crc32c, shape)
+        return Extent(entry.shard_id, entry.offset, entry.size, entry.crc32c, box)
 
-    def _slice_bounds(self, name: str, part: TensorSliceProto, shape: Tuple[int, ...]) -> _Bounds:
+    def _slice_key(self, name: str, part: TensorSliceProto, shape: Tuple[int, ...]) -> Box:
+        """Give the bounds of a slice as its key has them: `WHOLE_AXIS` where it is not cut."""
         if len(part.extent) != len(shape):
             raise self.corrupt(f"a slice of {name!r} has {len(part.extent)} axes")
         bounds = tuple(
@@ -200,52 +211,17 @@ class _IndexDecoder:
             raise self.corrupt(f"a slice of {name!r} has the bounds {bounds}")
         return bounds
 
-    def _cut_axis(self, name: str, slices: List[_Bounds], shape: Tuple[int, ...]) -> int:
-        """Give the axis along which a variable is cut; TensorFlow's partitioners cut only one."""
-        axes = {
-            axis
-            for bounds in slices
-            for axis, bound in enumerate(bounds)
-            if bound not in (WHOLE_AXIS, (0, shape[axis]))
-        }
-        if len(axes) != 1:
-            raise self.corrupt(f"{name!r} is cut along the axes {sorted(axes)}, expected one")
-        return axes.pop()
-
-    def _check_cover(self, name: str, cuts: List[Tuple[int, int]], size: int) -> None:
-        """Check that the slices, in order, cover the axis once."""
-        end = 0
-        for start, length in cuts:
-            if start != end:
-                raise self.corrupt(f"the slices of {name!r} overlap or leave a gap at {end}")
-            end += length
-        if end != size:
-            raise self.corrupt(f"the slices of {name!r} end at {end} of {size}")
-
-    def _decode_slice(
-        self, name: str, entry: BundleEntryProto, shape: Tuple[int, ...], bounds: _Bounds
-    ) -> Extent:
-        value = self._slices.get(encode_slice_key(name, bounds))
+    def _decode_slice(self, name: str, entry: BundleEntryProto, key: Box, box: Box) -> Extent:
+        value = self._slices.get(encode_slice_key(name, key))
         if value is None:
-            raise self.corrupt(f"the slice {list(bounds)} of {name!r} is missing")
+            raise self.corrupt(f"the slice {list(key)} of {name!r} is missing")
         stored = self._parse(BundleEntryProto(), value, f"a slice of {name!r}")
-        sizes = tuple(
-            size if bound == WHOLE_AXIS else bound[1] for bound, size in zip(bounds, shape)
-        )
         stored_shape = tuple(dimension.size for dimension in stored.shape.dim)
-        if stored_shape != sizes or stored.dtype != entry.dtype or stored.slices:
+        if stored_shape != box_shape(box) or stored.dtype != entry.dtype or stored.slices:
             raise self.corrupt(
-                f"a slice of {name!r} is {list(stored_shape)}, expected {list(sizes)}"
+                f"a slice of {name!r} is {list(stored_shape)}, expected {list(box_shape(box))}"
             )
-        return self._decode_extent(name, stored, ELEMENT_TYPES[entry.dtype], sizes)
-
-
-def count_elements(shape: Sequence[int]) -> int:
-    """Give the number of elements of a tensor; 1 for a scalar."""
-    count = 1
-    for size in shape:
-        count *= size
-    return count
+        return self._decode_extent(name, stored, ELEMENT_TYPES[entry.dtype], box)
 
 
 def read_bundle_index(path: str) -> BundleIndex:

@@ -13,12 +13,11 @@ from typing import Iterator, List, Mapping, Sequence
 import numpy
 
 from stage_extract import native
-from stage_extract.bundle_index import BundleIndex, Extent, IndexedTensor, count_elements
+from stage_extract.bundle_index import BundleIndex, Extent, IndexedTensor
 from stage_extract.errors import CorruptTensor, TruncatedData
 from stage_extract.files import not_readable
 from stage_extract.reader import VariableInfo, VariableReader
-
-PIECE_SIZE_BYTES = 4 * 1024 * 1024
+from stage_extract.slices import PIECE_SIZE_BYTES, Part, merge
 
 
 class _Buffer:
@@ -30,24 +29,37 @@ class _Buffer:
         self.view = memoryview(self._array)
 
 
-class _ExtentStream:
-    """The bytes of one stored tensor or slice, front to back, with a running checksum."""
+class _ExtentPart(Part):
+    """One stored tensor or slice, with a running checksum.
 
-    def __init__(self, descriptor: int, path: str, extent: Extent) -> None:
+    Args:
+        name: of the tensor, for the error.
+        descriptor: of the open data shard.
+        path: of the data shard.
+        extent: where in the shard.
+        buffer: what is read into; other parts use it too.
+    """
+
+    def __init__(
+        self, name: str, descriptor: int, path: str, extent: Extent, buffer: _Buffer
+    ) -> None:
+        super().__init__(extent.box)
+        self._name = name
         self._descriptor = descriptor
         self._path = path
+        self._extent = extent
+        self._buffer = buffer
         self._offset = extent.offset
-        self._expected = extent.masked_crc32c
         self._crc = 0
 
-    def next_bytes(self, buffer: _Buffer, size_bytes: int) -> memoryview:
-        """Read the next `size_bytes` into the start of `buffer` and give them.
+    def next_bytes(self, size_bytes: int) -> memoryview:
+        """Read the next bytes (see `Part.next_bytes`).
 
         Raises:
             TruncatedData: the shard ends before.
             NotReadable: the operating system refuses.
         """
-        view = buffer.view[:size_bytes]
+        view = self._buffer.view[:size_bytes]
         filled = 0
         while filled < size_bytes:
             try:
@@ -59,12 +71,17 @@ class _ExtentStream:
                 raise truncated(self._path, size_now_bytes, self._offset + size_bytes)
             filled += count
         self._offset += size_bytes
-        self._crc = native.extend_crc32c_at(self._crc, buffer.address, size_bytes)
+        self._crc = native.extend_crc32c_at(self._crc, self._buffer.address, size_bytes)
         return view
 
-    def is_intact(self) -> bool:
-        """Tell, after the last byte, whether the checksum fits."""
-        return native.mask_crc32c(self._crc) == self._expected
+    def finish(self) -> None:
+        """Compare the checksum.
+
+        Raises:
+            CorruptTensor: it does not fit.
+        """
+        if native.mask_crc32c(self._crc) != self._extent.masked_crc32c:
+            raise _corrupt(self._name, self._path, self._extent)
 
 
 def truncated(path: str, size_bytes: int, expected_bytes: int) -> TruncatedData:
@@ -118,12 +135,20 @@ class BundleReader(VariableReader):
     def pieces(self, name: str) -> Iterator[memoryview]:
         """Give the bytes of one numeric tensor in pieces (see `VariableReader.pieces`)."""
         tensor = self._tensors[name]
-        if not tensor.cut_axis:
-            # Plain, or cut along the first axis: the slices' bytes follow each other.
-            for extent in tensor.extents:
-                yield from self._extent_pieces(name, extent)
-        else:
-            yield from self._interleaved_pieces(tensor, tensor.cut_axis)
+        parts = [
+            _ExtentPart(
+                name,
+                self._descriptors[extent.shard],
+                self._paths[extent.shard],
+                extent,
+                self._buffer,
+            )
+            for extent in tensor.extents
+        ]
+        item_size_bytes = tensor.element_type.size_bytes
+        if item_size_bytes is None:
+            raise ValueError(f"{name!r} has no numeric elements ({tensor.element_type.name})")
+        return merge(parts, tensor.shape, item_size_bytes)
 
     def close(self) -> None:
         """Close the data shards and let go of the index and the memory for pieces."""
@@ -131,41 +156,3 @@ class BundleReader(VariableReader):
         self._buffer = _Buffer(0)
         while self._descriptors:
             os.close(self._descriptors.pop())
-
-    def _stream(self, extent: Extent) -> _ExtentStream:
-        return _ExtentStream(self._descriptors[extent.shard], self._paths[extent.shard], extent)
-
-    def _extent_pieces(self, name: str, extent: Extent) -> Iterator[memoryview]:
-        stream = self._stream(extent)
-        for start in range(0, extent.size_bytes, PIECE_SIZE_BYTES):
-            size_bytes = min(PIECE_SIZE_BYTES, extent.size_bytes - start)
-            yield stream.next_bytes(self._buffer, size_bytes)
-        if not stream.is_intact():
-            raise _corrupt(name, self._paths[extent.shard], extent)
-
-    def _interleaved_pieces(self, tensor: IndexedTensor, axis: int) -> Iterator[memoryview]:
-        """Merge slices along an inner axis, a block of outer rows at a time.
-
-        Seen as [outer, inner bytes], each slice is a band of columns; a block of outer rows of one
-        slice is contiguous in its shard, so every slice is still read front to back.
-        """
-        outer = count_elements(tensor.shape[:axis])
-        if outer == 0:
-            return
-        row_bytes = sum(extent.size_bytes for extent in tensor.extents) // outer
-        block_rows = max(1, PIECE_SIZE_BYTES // max(row_bytes, 1))
-        streams = [self._stream(extent) for extent in tensor.extents]
-        widths = [extent.size_bytes // outer for extent in tensor.extents]
-        buffers = [_Buffer(width * block_rows) for width in widths]
-        for start in range(0, outer, block_rows):
-            rows = min(block_rows, outer - start)
-            bands = [
-                numpy.frombuffer(
-                    stream.next_bytes(buffer, width * rows), dtype=numpy.uint8
-                ).reshape(rows, width)
-                for stream, buffer, width in zip(streams, buffers, widths)
-            ]
-            yield memoryview(numpy.concatenate(bands, axis=1).reshape(-1))
-        for stream, extent in zip(streams, tensor.extents):
-            if not stream.is_intact():
-                raise _corrupt(tensor.name, self._paths[extent.shard], extent)

@@ -8,7 +8,6 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import Any, Dict, Iterator, Mapping, Sequence, Tuple
 
-from stage_extract.bundle_index import count_elements
 from stage_extract.dtypes import BY_NAME
 from stage_extract.errors import EmptyCheckpoint, OutputNotWritable
 from stage_extract.export_format import (
@@ -32,6 +31,7 @@ from stage_extract.reference.record import record
 from stage_extract.reference.result import ReferenceResult, ReferenceUnavailable, absent
 from stage_extract.safetensors_writer import TensorEntry, write_safetensors
 from stage_extract.selection import UNSUPPORTED_DTYPE, Selection, select
+from stage_extract.slices import count_elements
 from stage_extract.source import Source
 
 

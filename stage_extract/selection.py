@@ -6,10 +6,10 @@ import re
 from types import MappingProxyType
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from stage_extract.bundle_index import count_elements
 from stage_extract.dtypes import BY_NAME
 from stage_extract.optimizer_graph import OptimizerHints, strip_number
 from stage_extract.reader import VariableInfo
+from stage_extract.slices import count_elements
 
 OPTIMIZER_SLOT = "optimizer_slot"
 STEP_COUNTER = "step_counter"

@@ -16,11 +16,11 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Ty
 import tensorflow
 from tensorflow.core.protobuf import rewriter_config_pb2
 
-from stage_extract.bundle_index import count_elements
 from stage_extract.reference.filling import Fill, Filler
 from stage_extract.reference.result import ReferenceUnavailable
 from stage_extract.reference.subgraph import Subgraph
 from stage_extract.reference.variables import VariableSource
+from stage_extract.slices import count_elements
 
 THREADS = 8
 # Eigen's switch for the kernels of MKL-DNN, read when the first contraction of the process runs.

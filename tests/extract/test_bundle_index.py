@@ -55,8 +55,8 @@ def test_reads_plain_and_sliced_tensors(read):
     cuts = [(0, 2, 3), (0, 0, 2)]
     index = read([header(2), *sliced((5, 3), cuts, [(3, 3), (2, 3)])])
     tensor = index.tensors["w"]
-    assert (tensor.shape, tensor.cut_axis) == ((5, 3), 0)
-    assert [extent.shape for extent in tensor.extents] == [(2, 3), (3, 3)]
+    assert tensor.shape == (5, 3)
+    assert [extent.box for extent in tensor.extents] == [((2, 3), (0, 3)), ((0, 2), (0, 3))]
 
 
 def test_shard_sizes_are_those_of_the_furthest_tensor(read):
@@ -85,8 +85,13 @@ def test_shard_sizes_are_those_of_the_furthest_tensor(read):
         pytest.param([header(), (b"w", entry((2, -3)))], r"\[2, -3\]", id="negative-axis"),
         pytest.param([header(), (b"w", entry(size=23))], "takes 24", id="size-is-not-the-shapes"),
         pytest.param(
-            [header(), (b"w", entry((2**40, 2**40), size=0))], "takes", id="size-overflows"
+            [header(), (b"w", entry((2**40, 2**40), size=0))], "has the shape", id="size-overflows"
         ),
+        pytest.param([header(), (b"w", entry((2**60,), size=24))], "takes", id="2-to-the-60"),
+        pytest.param(
+            [header(), (b"w", entry((0, 2**40, 2**40)))], "has the shape", id="empty-yet-too-large"
+        ),
+        pytest.param([header(), (b"w", entry((1,) * 60))], "28 axes more", id="sixty-axes"),
         pytest.param([header(), (b"w", entry(offset=-8))], "at -8", id="negative-offset"),
         pytest.param([header(), (b"w", entry(shard_id=1))], "shard 1 of 1", id="shard-too-high"),
         pytest.param([header(), (b"w", entry(shard_id=-1))], "shard -1", id="negative-shard"),
@@ -105,7 +110,7 @@ def test_shard_sizes_are_those_of_the_furthest_tensor(read):
         ),
         pytest.param(
             [header(), *sliced((5, 3), [(0, 0, 2), (0, 2, 9)], [(2, 3), (9, 3)])],
-            "end at 11",
+            "ends at 11",
             id="slices-reach-too-far",
         ),
         pytest.param(
@@ -120,8 +125,13 @@ def test_shard_sizes_are_those_of_the_furthest_tensor(read):
         ),
         pytest.param(
             [header(), (b"w", entry((5, 3), size=0, cuts=[(0, 0, 2), (1, 1, 2)]))],
-            r"axes \[0, 1\]",
-            id="cut-along-two-axes",
+            "overlap",
+            id="slices-cross",
+        ),
+        pytest.param(
+            [header(), (b"w", entry((5, 3), size=0, cuts=[(0, 0, 5), (0, 0, 5)]))],
+            "overlap",
+            id="same-slice-twice",
         ),
         pytest.param(
             [header(), (b"w", entry((5, 3), size=0, cuts=[(0, -1, 6)]))],

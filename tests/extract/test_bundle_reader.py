@@ -7,7 +7,7 @@ import numpy
 import pytest
 import tensorflow
 
-from stage_extract import bundle_reader
+from stage_extract import slices as slices_module
 from stage_extract.bundle_index import read_bundle_index
 from stage_extract.errors import CorruptTensor, TruncatedData
 from stage_extract.formats.registry import open_source
@@ -84,7 +84,7 @@ def test_reads_every_kind_of_tensor_bit_for_bit(tmp_path, save_bundle, values):
 def test_merges_partitioned_variables(
     tmp_path, save_bundle, monkeypatch, piece_size_bytes, shape, axis, sizes
 ):
-    monkeypatch.setattr(bundle_reader, "PIECE_SIZE_BYTES", piece_size_bytes)
+    monkeypatch.setattr(slices_module, "PIECE_SIZE_BYTES", piece_size_bytes)
     whole = numpy.random.RandomState(1).rand(*shape).astype("float32")
     arrays, slices, start = {}, {}, 0
     for part, size in enumerate(sizes):
@@ -98,6 +98,75 @@ def test_merges_partitioned_variables(
     prefix = save_bundle(tmp_path / "model", arrays, slices)
     assert_equal_to_tensorflow(prefix)
     assert open_reader(prefix).read("emb").tobytes() == whole.tobytes()
+
+
+# Boxes of the whole, by start and stop of each axis.
+TILINGS = [
+    pytest.param((7, 5), [((0, 3), (0, 2)), ((0, 3), (2, 5)), ((3, 7), (0, 2)), ((3, 7), (2, 5))],
+                 id="grid"),
+    # No straight cut separates these.
+    pytest.param((3, 4), [((0, 1), (0, 3)), ((0, 2), (3, 4)), ((2, 3), (1, 4)), ((1, 3), (0, 1)),
+                          ((1, 2), (1, 3))], id="pinwheel"),
+    pytest.param((2, 3, 5), [((0, 2), (0, 1), (0, 5)), ((0, 1), (1, 3), (0, 4)),
+                             ((0, 1), (1, 3), (4, 5)), ((1, 2), (1, 3), (0, 5))],
+                 id="three-axes"),
+    pytest.param((2, 1, 3, 1, 2, 2, 1, 2),
+                 [((0, 2), (0, 1), (0, 3), (0, 1), (0, 2), (0, 2), (0, 1), (1, 2)),
+                  ((0, 2), (0, 1), (1, 3), (0, 1), (0, 2), (0, 2), (0, 1), (0, 1)),
+                  ((0, 2), (0, 1), (0, 1), (0, 1), (0, 2), (1, 2), (0, 1), (0, 1)),
+                  ((0, 2), (0, 1), (0, 1), (0, 1), (0, 2), (0, 1), (0, 1), (0, 1))],
+                 id="eight-axes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("piece_size_bytes", [3, 40, 1 << 22])
+@pytest.mark.parametrize("dtype", ["float32", "int8", "complex64"])
+@pytest.mark.parametrize(("shape", "boxes"), TILINGS)
+def test_merges_variables_cut_along_several_axes(
+    tmp_path, save_bundle, monkeypatch, piece_size_bytes, dtype, shape, boxes
+):
+    monkeypatch.setattr(slices_module, "PIECE_SIZE_BYTES", piece_size_bytes)
+    count = numpy.prod(shape)
+    whole = numpy.random.RandomState(4).permutation(count).reshape(shape).astype(dtype)
+    arrays, slices = {}, {}
+    for place, box in enumerate(boxes):
+        key = f"w#{place}" if place else "w"
+        arrays[key] = whole[tuple(slice(*bounds) for bounds in box)]
+        extents = ":".join(f"{start},{stop - start}" for start, stop in box)
+        slices[key] = f"{' '.join(map(str, shape))} {extents}"
+    prefix = save_bundle(tmp_path / "model", arrays, slices)
+    reader = open_reader(prefix)
+    assert [variable.shape for variable in reader.variables()] == [shape]
+    assert reader.read("w").tobytes() == whole.tobytes()
+    if dtype == "float32":
+        assert_equal_to_tensorflow(prefix)
+
+
+def test_lists_and_reads_twelve_thousand_variables(tmp_path):
+    # Their entries fill several blocks of the index. TensorFlow is slow at saving so many at once.
+    compat = tensorflow.compat.v1
+    names = [f"layer_{place:05d}/weights" for place in range(12000)]
+    parts = [str(tmp_path / f"part-{place}") for place in range(12)]
+    with compat.Graph().as_default(), compat.Session() as session:
+        value = compat.placeholder("int16", [])
+        some_names = compat.placeholder("string", [1000])
+        prefix = compat.placeholder("string", [])
+        save = compat.raw_ops.SaveV2(
+            prefix=prefix,
+            tensor_names=some_names,
+            shape_and_slices=[""] * 1000,
+            tensors=[value] * 1000,
+        )
+        for place, part in enumerate(parts):
+            chosen = names[1000 * place : 1000 * (place + 1)]
+            session.run(save, {value: place, some_names: chosen, prefix: part})
+        merge = compat.raw_ops.MergeV2Checkpoints(
+            checkpoint_prefixes=parts, destination_prefix=str(tmp_path / "model")
+        )
+        session.run(merge)
+    reader = open_reader(str(tmp_path / "model"))
+    assert [variable.name for variable in reader.variables()] == names
+    assert [int(reader.read(name)) for name in names] == [place // 1000 for place in range(12000)]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +208,7 @@ def test_reads_several_shards(tmp_path, save_bundle):
 
 
 def test_reads_tensors_larger_than_a_piece(tmp_path, save_bundle, monkeypatch):
-    monkeypatch.setattr(bundle_reader, "PIECE_SIZE_BYTES", 1000)
+    monkeypatch.setattr(slices_module, "PIECE_SIZE_BYTES", 1000)
     arrays = {"exact": numpy.arange(500, dtype="int32"), "odd": numpy.arange(333, dtype="float64")}
     reader = open_reader(save_bundle(tmp_path / "model", arrays))
     assert [len(piece) for piece in reader.pieces("exact")] == [1000, 1000]
