@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-import time
 
 import numpy
 import pytest
@@ -86,7 +85,5 @@ def test_gives_up_where_comparing_would_take_too_long():
     # Each of the columns meets each of the rows beside them.
     columns = [((0, 4000), (column, 1)) for column in range(2000)]
     rows = [((row, 1), (2000, 2000)) for row in range(4000)]
-    start_s = time.perf_counter()
     with pytest.raises(SlicesError, match="too many"):
         check_cover(columns + rows, (4000, 4000))
-    assert time.perf_counter() - start_s < 20
