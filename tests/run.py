@@ -45,6 +45,8 @@ BENCHMARKS_OF_THE_STAGES = (
     "benchmarks/demo/train.py",
     "benchmarks/tutorial/load_transpose.py",
 )
+# One process a core, each with whole files: their fixtures are made once.
+SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=8", "--dist=loadfile")
 # Compiles in memory: nothing is written beside the sources.
 COMPILE_PROGRAM = """
 import pathlib, sys
@@ -108,7 +110,8 @@ class Checks:
 
     def host(self) -> None:
         """The host side alone, and the contract between the stages."""
-        self._host_pytest(["tests/orchestration", "tests/contract"])
+        # They look at all of the engine's containers, and at signals.
+        self._host_pytest(["tests/orchestration", "tests/contract", "--numprocesses=0"])
 
     def end_to_end(self) -> None:
         """Real conversions by the command line."""
@@ -119,7 +122,8 @@ class Checks:
         self._pytest(Path(sys.executable), [*folders, *options])
 
     def _pytest(self, python: Path, arguments: Sequence[str]) -> None:
-        run([os.fspath(python), "-m", "pytest", *arguments, *self._pytest_arguments])
+        command = [os.fspath(python), "-m", "pytest", *SIDE_BY_SIDE, *arguments]
+        run([*command, *self._pytest_arguments])
 
     def _python(self, stage: Stage) -> Path:
         lock = ROOT / "tests" / f"requirements-{stage}.txt"
