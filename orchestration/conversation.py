@@ -141,7 +141,7 @@ class Conversation:
         for stage, worker in self.workers.items():
             if not worker.announced:
                 worker.announced = True
-                self._on_event(stage, {"event": "starting"})
+                self._on_event(stage, {"event": "starting", "imports": worker.spec.imports})
 
     def stop(self) -> None:
         """Kill every stage that still runs."""
@@ -156,7 +156,7 @@ class Conversation:
             raise message.error
         event = message.event
         if event is None:
-            _check_end(message.stage, worker)
+            _check_end(worker)
             return None
         if event["event"] == "ready":
             worker.ready = event
@@ -184,7 +184,7 @@ def _answers(event: Event, job_name: str) -> bool:
     return bool(event["event"] == "done" and event["job"] == job_name)
 
 
-def _check_end(stage: Stage, worker: Worker) -> None:
+def _check_end(worker: Worker) -> None:
     """A stage closed its output: well, at the end of its work, or because it died.
 
     Once every job is answered, how it ends does not matter any more.
@@ -195,7 +195,7 @@ def _check_end(stage: Stage, worker: Worker) -> None:
     if worker.has_finished:
         return
     status = worker.process.wait()
-    raise explain_exit(stage, status, list(worker.text), worker.spec.memory_limit_bytes)
+    raise explain_exit(worker.spec, status, list(worker.text))
 
 
 def _stage_failure(error: Mapping[str, Any], process: StageProcess) -> StageFailed:

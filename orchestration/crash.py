@@ -6,29 +6,26 @@ import signal
 from collections.abc import Sequence
 
 from orchestration.errors import CorruptCheckpoint, OrchestrationError, OutOfMemory, StageCrashed
-from orchestration.runtimes.base import ExitStatus, Stage
+from orchestration.runtimes.base import ExitStatus, Stage, StageSpec
 
 _SHOWN_LINES = 4
 # What libraries say when an allocation fails, before they abort by themselves.
 _MEMORY_WORDS = ("std::bad_alloc", "MemoryError", "DefaultCPUAllocator: can't allocate")
-_FRAMEWORKS = {"extract": "TensorFlow", "load": "torch"}
 
 
-def explain_exit(
-    stage: Stage, status: ExitStatus, text: Sequence[str], memory_limit_bytes: int | None
-) -> OrchestrationError:
+def explain_exit(spec: StageSpec, status: ExitStatus, text: Sequence[str]) -> OrchestrationError:
     """The error that tells why a stage ended before its work was done.
 
     Args:
-        stage: which stage.
+        spec: what ran.
         status: how it ended.
         text: its last lines of stderr.
-        memory_limit_bytes: the limit that it ran under, or None.
     """
-    code = status.code
+    stage, code = spec.stage, status.code
+    runs_tensorflow = stage == "extract" and spec.home is None
     if status.out_of_memory or any(word in line for word in _MEMORY_WORDS for line in text):
-        return _out_of_memory(stage, memory_limit_bytes)
-    if stage == "extract" and code == 128 + signal.SIGABRT:
+        return _out_of_memory(stage, spec.memory_limit_bytes)
+    if runs_tensorflow and code == 128 + signal.SIGABRT:
         return CorruptCheckpoint(
             f"TensorFlow aborted while it read the checkpoint (exit code {code}).{_said(text)}",
             "It does so when a data file is shorter than its index says, or damaged.",
@@ -37,8 +34,9 @@ def explain_exit(
     if code == 128 + signal.SIGILL:
         return StageCrashed(
             f"Stage {stage} met an instruction that this processor lacks (exit code {code}).",
-            f"{_FRAMEWORKS[stage]}'s builds need AVX; emulated processors often do not have it.",
-            "Run on an x86_64 machine with AVX.",
+            f"{spec.imports}'s builds need AVX; emulated processors often do not have it.",
+            "Run on an x86_64 machine with AVX"
+            + (", or read without TensorFlow: --reader pure." if runs_tensorflow else "."),
         )
     if code == 128 + signal.SIGKILL:
         return StageCrashed(

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 _LINE_INTERVAL_S = 5.0
 _DESCRIPTION_WIDTH = 28
-_FRAMEWORKS: dict[Stage, str] = {"extract": "TensorFlow", "load": "torch"}
 
 
 class QuietDisplay:
@@ -105,7 +104,7 @@ class TerminalDisplay:
         kind = event["event"]
         if kind == "starting":
             self._tasks[stage] = progress.add_task(
-                _described(stage, f"starting {_FRAMEWORKS[stage]}"), total=None
+                _described(stage, f"starting {event['imports']}"), total=None
             )
         elif kind == "ready":
             self._update(stage, "ready", total=1, completed=0)

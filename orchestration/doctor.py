@@ -16,7 +16,9 @@ from orchestration.environments import environments_folder, existing_python, rec
 from orchestration.errors import ImageMissing, LegacyPythonMissing, OrchestrationError
 from orchestration.images import build_command, find_image, recorded_images
 from orchestration.interpreters import find_legacy_python
-from orchestration.runtimes.base import Stage
+from orchestration.processor import read_cpu_flags, why_no_tensorflow
+from orchestration.runtimes.base import Availability, Stage
+from orchestration.runtimes.docker import tensorflow_on
 from orchestration.runtimes.local import LocalRuntime
 from orchestration.settings import RuntimeOptions, TorchVariant
 
@@ -27,6 +29,10 @@ GB = 10**9
 # Measured, with what building them needs besides: both images with CPU torch, both environments.
 IMAGES_NEED_BYTES = 6 * GB
 ENVIRONMENTS_NEED_BYTES = 3 * GB
+ELSEWHERE = (
+    "`--reader pure` reads checkpoints here; for a proof, run `orchestrate.py extract` on an x86_64"
+    " machine with AVX (not an emulated one), and `orchestrate.py load` here."
+)
 GPU_QUERY = ("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")
 GPU_QUERY_TIMEOUT_S = 20
 
@@ -52,33 +58,22 @@ def diagnose(options: RuntimeOptions, environment: Mapping[str, str] = os.enviro
     """Look at both runtimes and at what each of them needs."""
     gpus = find_gpus(environment)
     return [
-        check_processor(platform.machine(), _read_cpu_flags()),
+        check_processor(platform.machine(), read_cpu_flags()),
         *_check_docker(gpus),
         *_check_local(options, environment),
     ]
 
 
 def check_processor(machine: str, flags: frozenset[str] | None) -> Check:
-    """TensorFlow 1.15 exists for x86-64 only, and its builds use AVX; so do containers of it.
+    """Whether this machine's processor can run TensorFlow.
 
     Args:
         machine: as `platform.machine` says.
         flags: of the first processor, None where the system does not tell.
     """
-    if machine not in ("x86_64", "AMD64"):
-        return Check(
-            "processor",
-            False,
-            f"{machine}: TensorFlow 1.15.5 was built for x86_64 only",
-            "Run `orchestrate.py extract` on an x86_64 machine, and `orchestrate.py load` here.",
-        )
-    if flags is not None and "avx" not in flags:
-        return Check(
-            "processor",
-            False,
-            "no AVX: TensorFlow 1.15.5 ends with SIGILL",
-            "Run `orchestrate.py extract` on a processor with AVX (not an emulated one).",
-        )
+    missing = why_no_tensorflow(machine, flags)
+    if missing is not None:
+        return Check("processor", False, missing, ELSEWHERE)
     return Check("processor", True, f"{machine} with AVX" if flags else machine)
 
 
@@ -115,6 +110,13 @@ def check_gpu(gpus: tuple[str, ...], engine_information: Mapping[str, Any]) -> C
     )
 
 
+def check_readers(name: str, tensorflow: Availability) -> Check:
+    """Which values of `--reader` work with a runtime."""
+    if tensorflow.ok:
+        return Check(name, True, f"tf, pure, both ({tensorflow.reason})")
+    return Check(name, None, f"pure, which runs no reference ({tensorflow.reason.rstrip('.')})")
+
+
 def check_disk(name: str, folder: Path, needed_bytes: int, already_made: bool) -> Check:
     """Free space where something large is kept.
 
@@ -148,10 +150,10 @@ def _check_docker(gpus: tuple[str, ...]) -> Iterator[Check]:
     try:
         information = engine.info()
         yield Check("docker", True, f"engine {information['ServerVersion']} answers")
-        images = [
-            _check_image(engine, "extract", "cpu"),
-            _check_image(engine, "load", "cpu"),
-        ]
+        tensorflow = tensorflow_on(engine)
+        yield check_readers("docker readers", tensorflow)
+        needed: tuple[Stage, ...] = ("extract", "load") if tensorflow.ok else ("load",)
+        images = [_check_image(engine, stage, "cpu") for stage in needed]
         yield from images
         yield check_gpu(gpus, information)
         if gpus:
@@ -186,9 +188,11 @@ def _check_image(engine: Engine, stage: Stage, variant: TorchVariant) -> Check:
 
 
 def _check_local(options: RuntimeOptions, environment: Mapping[str, str]) -> Iterator[Check]:
-    availability = LocalRuntime(options, environment).availability()
+    runtime = LocalRuntime(options, environment)
+    availability = runtime.availability()
     yield Check("local", availability.ok, availability.reason, availability.remedy)
     try:
+        yield check_readers("local readers", runtime.tensorflow())
         python = find_legacy_python(options.legacy_python, environment, Path.home())
         version = ".".join(str(part) for part in python.version)
         yield Check("local Python 3.7", True, f"{version}, {python.path} ({python.found_in})")
@@ -207,15 +211,3 @@ def _check_local(options: RuntimeOptions, environment: Mapping[str, str]) -> Ite
         yield Check(f"local environment {stage}", None if path is None else True, detail)
     folder = environments_folder(environment)
     yield check_disk("local disk", folder, ENVIRONMENTS_NEED_BYTES, all(made))
-
-
-def _read_cpu_flags() -> frozenset[str] | None:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    for line in text.splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == "flags":
-            return frozenset(value.split())
-    return None

@@ -57,10 +57,14 @@ class Engine:
 
     Every method raises `EngineNotRunning` when the engine is gone, and `EngineRefused` with the
     engine's own words when it refuses.
+
+    Attributes:
+        is_here: it is reached by a socket of this machine.
     """
 
-    def __init__(self, client: DockerClient) -> None:
+    def __init__(self, client: DockerClient, is_here: bool) -> None:
         self._client = client
+        self.is_here = is_here
 
     @classmethod
     def connect(cls, environment: Mapping[str, str] = os.environ) -> Engine:
@@ -81,7 +85,7 @@ class Engine:
                 "A running Docker engine, version 20.10 or later, was expected there.",
                 START_HINT,
             ) from error
-        return cls(client)
+        return cls(client, address.startswith("unix://"))
 
     def close(self) -> None:
         """Give the connection up."""

@@ -47,7 +47,9 @@ class ImageSources:
         """Read the Dockerfile, the lock and the stage's files from a checkout; None = this one."""
         root = root or repository_folder()
         variant = torch_variant if stage == "load" else None
-        paths = [root / _dockerfile(stage), root / _lock(stage, variant), root / CONTRACT]
+        paths = [root / _dockerfile(stage), root / _lock(stage, variant)]
+        # Without TensorFlow, stage 1 runs in the image of stage 2.
+        paths += _stage_files(root / "stage_extract")
         paths += _stage_files(root / f"stage_{stage}")
         names = sorted({path.relative_to(root).as_posix() for path in paths})
         return cls(stage, variant, {name: (root / name).read_bytes() for name in names})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration.engine_access import open_engine
-from orchestration.errors import ImageBuildFailed, ImageMissing
+from orchestration.errors import FeatureUnavailable, ImageBuildFailed, ImageMissing
 from orchestration.image_sources import REPOSITORIES, ImageSources
 from orchestration.own_images import ExtendedSources
 from orchestration.package_sources import (
@@ -20,6 +20,7 @@ from orchestration.package_sources import (
     sources_of_own,
 )
 from orchestration.pip_settings import PipSettings
+from orchestration.processor import why_no_tensorflow
 from orchestration.run_paths import cache_folder
 from orchestration.runtimes.base import Stage
 from orchestration.settings import BuildSettings, TorchVariant
@@ -91,11 +92,13 @@ def build_images(settings: BuildSettings, notify: Callable[[str], None]) -> list
 
     Raises:
         EngineNotInstalled, EngineNotRunning, EngineForbidden: the engine is not usable.
+        FeatureUnavailable: nothing but stage 1's image was asked for, which cannot run there.
         ImageBuildFailed: a base image is missing, the wheelhouse incomplete, or a step failed.
     """
     engine = open_engine()
     try:
-        built = [_build_one(engine, stage, settings, notify) for stage in settings.stages]
+        stages = _stages_that_run(engine, settings.stages, notify)
+        built = [_build_one(engine, stage, settings, notify) for stage in stages]
         if settings.requirements is not None:
             built.append(_build_extended(engine, settings.requirements, settings, notify))
         return built
@@ -139,6 +142,23 @@ def recorded_images(environment: Mapping[str, str] = os.environ) -> dict[str, di
     except FileNotFoundError:
         return {}
     return dict(json.loads(text))
+
+
+def _stages_that_run(
+    engine: Engine, stages: Sequence[Stage], notify: Callable[[str], None]
+) -> Sequence[Stage]:
+    """The stages without the first one where TensorFlow was not built for the engine's machine."""
+    missing = why_no_tensorflow(str(engine.info()["Architecture"]), None)
+    if missing is None or "extract" not in stages:
+        return stages
+    if len(stages) == 1:
+        raise FeatureUnavailable(
+            f"Stage 1's image cannot be made here ({missing}).",
+            "An engine on an x86_64 machine was expected.",
+            "Build the load image alone (--stage load): in it, `--reader pure` reads checkpoints.",
+        )
+    notify(f"Only the load image is built ({missing}); in it, `--reader pure` reads checkpoints")
+    return [stage for stage in stages if stage != "extract"]
 
 
 def _build_one(

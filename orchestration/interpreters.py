@@ -82,7 +82,8 @@ def find_legacy_python(
         _rejection_text("CPython 3.7", rejected),
         "TensorFlow 1.15.5 runs on CPython 3.7 for x86_64 only, with its ssl and venv modules.",
         "Install one (`pyenv install 3.7.17`, or `conda create -n python37 python=3.7`) and"
-        " name it with --legacy-python PATH, or use containers: --runtime docker.",
+        " name it with --legacy-python PATH, use containers (--runtime docker), or read without"
+        " TensorFlow and without a proof: --reader pure.",
     )
 
 

@@ -19,6 +19,7 @@ from orchestration.own_code import code_sha256
 from orchestration.previous_result import check_out, up_to_date_manifest
 from orchestration.proposals import keep_proposals
 from orchestration.publishing import EXPORT_FOLDER, publish, publish_result
+from orchestration.readers import home_of_stage_1, with_chosen_reader
 from orchestration.result_folder import ResultFolder, writing_to
 from orchestration.run_context import Outcome, RunContext
 from orchestration.run_paths import CheckpointPath, find_checkpoint, find_export
@@ -47,8 +48,8 @@ def convert(settings: ConvertSettings, context: RunContext) -> Outcome:
     """
     checkpoint = find_checkpoint(settings.checkpoint)
     out = check_out(settings.out, settings.force, checkpoint.folder)
-    context.runtime.prepare([EXTRACT, LOAD], context.display.notify)
-    exports = _Exports.of(checkpoint, settings.extract, context)
+    options = _prepared(settings.extract, context, also=LOAD)
+    exports = _Exports.of(checkpoint, options, context)
     load_request = _load_request(settings.load, settings.runtime.device, context.runtime)
     request = {"command": "convert", "export_key": exports.key, "load": load_request}
     earlier = _earlier_outcome(out, settings.force, request, checkpoint.folder)
@@ -56,7 +57,7 @@ def convert(settings: ConvertSettings, context: RunContext) -> Outcome:
         return earlier
     context.runtime.reap()
     with ResultFolder(out) as folder, context.conversation() as talk:
-        extract_run = ExtractRun(talk, checkpoint, settings.extract, settings.runtime, folder)
+        extract_run = ExtractRun(talk, checkpoint, options, settings.runtime, folder)
         record = exports.find(settings.force)
         if record is None:
             extract_run.start()
@@ -83,15 +84,15 @@ def extract(settings: ExtractSettings, context: RunContext) -> Outcome:
     """
     checkpoint = find_checkpoint(settings.checkpoint)
     out = check_out(settings.out, settings.force, checkpoint.folder)
-    context.runtime.prepare([EXTRACT], context.display.notify)
-    exports = _Exports.of(checkpoint, settings.extract, context)
+    options = _prepared(settings.extract, context)
+    exports = _Exports.of(checkpoint, options, context)
     request = {"command": "extract", "export_key": exports.key}
     earlier = _earlier_outcome(out, settings.force, request, checkpoint.folder)
     if earlier is not None:
         return earlier
     context.runtime.reap()
     with ResultFolder(out) as folder, context.conversation() as talk:
-        run = ExtractRun(talk, checkpoint, settings.extract, settings.runtime, folder)
+        run = ExtractRun(talk, checkpoint, options, settings.runtime, folder)
         exported = run.reuse_or_finish(exports.find(settings.force), context.display.notify)
         files = BackgroundDescription(folder.export, exported.files)
         parts = {
@@ -147,16 +148,28 @@ def inspect(settings: InspectSettings, context: RunContext) -> dict[str, Any]:
         OrchestrationError: one of `orchestration.errors`.
     """
     checkpoint = find_checkpoint(settings.checkpoint)
-    context.runtime.prepare([EXTRACT], context.display.notify)
+    options = _prepared(settings.extract, context)
     context.runtime.reap()
     with context.conversation() as talk:
-        spec = extract_spec(checkpoint, None, settings.extract, settings.runtime, ())
+        spec = extract_spec(checkpoint, None, options, settings.runtime, ())
         worker = talk.start(spec)
-        job = extract_job("inspect", worker.process, checkpoint, None, settings.extract)
+        job = extract_job("inspect", worker.process, checkpoint, None, options)
         talk.post("extract", job, is_last=True)
         done = talk.wait_for("extract", "inspect")
     inspection: dict[str, Any] = done["result"]["inspection"]
     return inspection
+
+
+def _prepared(
+    options: ExtractOptions, context: RunContext, also: Stage | None = None
+) -> ExtractOptions:
+    """Make the runtime ready for stage 1, and `also` a stage; gives the options with the reader."""
+    options = with_chosen_reader(options, context.runtime, context.display.notify)
+    stages = [home_of_stage_1(options.reader)]
+    if also is not None and also not in stages:
+        stages.append(also)
+    context.runtime.prepare(stages, context.display.notify)
+    return options
 
 
 @dataclass(frozen=True)
@@ -176,7 +189,8 @@ class _Exports:
         cls, checkpoint: CheckpointPath, options: ExtractOptions, context: RunContext
     ) -> _Exports:
         """Compute the key, which depends on the runtime's stage 1, too."""
-        key = export_key(checkpoint, options, context.runtime.identity(EXTRACT))
+        stage_1 = context.runtime.identity(EXTRACT, home_of_stage_1(options.reader))
+        key = export_key(checkpoint, options, stage_1)
         return cls(key, ExportIndex(context.environment))
 
     def find(self, force: bool) -> ExportRecord | None:

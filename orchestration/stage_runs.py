@@ -87,7 +87,8 @@ class ExtractRun:
         files = check_export(self._folder.export)
         with writing_to(self._folder.out.parent):
             take_over_from_stage(self._folder.export)
-        return Exported(files, {**_process_record(self._worker, done), "reused_from": None})
+        record = {"reader": self._options.reader, **_process_record(self._worker, done)}
+        return Exported(files, {**record, "reused_from": None})
 
     def reuse_or_finish(
         self, earlier: ExportRecord | None, notify: Callable[[str], None]

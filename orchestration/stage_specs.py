@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.own_code import model_file, package_folder
+from orchestration.readers import home_of_stage_1
 from orchestration.run_paths import (
     DATA_TARGET,
     EXPORT_TARGET,
@@ -37,6 +38,8 @@ def extract_spec(
         mounts += (Mount(extract.data_folder, DATA_TARGET, read_only=True),)
     if out is not None:
         mounts += (Mount(out, OUTPUT_TARGET, read_only=False),)
+    home = home_of_stage_1(extract.reader)
+    is_pure = home != "extract"
     return StageSpec(
         stage="extract",
         mounts=_deepest_last(mounts),
@@ -44,6 +47,9 @@ def extract_spec(
         memory_limit_bytes=options.memory_limit_bytes,
         environment={**_COMMON_ENVIRONMENT, **_EXTRACT_ENVIRONMENT},
         keep_open=keep_open,
+        imports="numpy" if is_pure else "TensorFlow",
+        home=home if is_pure else None,
+        arguments=("--reader", "pure") if is_pure else (),
     )
 
 
@@ -73,6 +79,7 @@ def load_spec(
         memory_limit_bytes=options.memory_limit_bytes,
         environment={**_COMMON_ENVIRONMENT, **hidden},
         keep_open=keep_open,
+        imports="torch",
     )
 
 

@@ -48,6 +48,9 @@ class StageSpec:
             the runtime makes one up.
         keep_open: file descriptors that a child process on this host must inherit (the lock of the
             run's temporary folder).
+        imports: the framework that it imports first, for people.
+        home: whose environment or image it runs in; None = its own.
+        arguments: of the program.
     """
 
     stage: Stage
@@ -57,6 +60,9 @@ class StageSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     run_id: str = ""
     keep_open: tuple[int, ...] = ()
+    imports: str = ""
+    home: Stage | None = None
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,14 @@ class Runtime(Protocol):
     def availability(self) -> Availability:
         """Check, quickly and without changing anything, whether this runtime can work here."""
 
+    def tensorflow(self) -> Availability:
+        """Check, quickly and without changing anything, whether TensorFlow can run here.
+
+        Raises:
+            LegacyPythonMissing: the Python that the user names for it does not serve.
+            EngineNotInstalled, EngineNotRunning, EngineForbidden: the engine is not usable.
+        """
+
     def prepare(self, stages: Collection[Stage], notify: Notify) -> None:
         """Make sure that everything `start` needs is there.
 
@@ -145,17 +159,21 @@ class Runtime(Protocol):
             LegacyPythonMissing, EnvironmentBuildFailed: an environment cannot be made.
         """
 
-    def identity(self, stage: Stage) -> dict[str, Any]:
+    def identity(self, stage: Stage, home: Stage | None = None) -> dict[str, Any]:
         """What exactly runs: image name and digest, or hashes of lock and sources.
 
         Goes into the manifest and the key of export reuse.
+
+        Args:
+            stage: which program.
+            home: whose environment or image it runs in; None = its own.
         """
 
     def start(self, spec: StageSpec, on_text: Notify) -> StageProcess:
         """Start a stage. Returns at once, while the stage still imports its framework.
 
         Args:
-            spec: what to run. `prepare` was called for its stage.
+            spec: what to run. `prepare` was called for the stage whose environment it runs in.
             on_text: takes each line of people's text (stderr), possibly from another thread.
         """
 

@@ -15,6 +15,9 @@ from typing import Any
 from orchestration.run_paths import PROJECT
 from orchestration.runtimes.base import Mount, StageSpec
 
+# See docker/Dockerfile.*.
+INTERPRETER = "/venv/bin/python3"
+SOURCES = "/stage"
 SCRATCH = "/tmp"
 SCRATCH_OPTIONS = "rw,noexec,nosuid,nodev,size=256m,mode=1777"
 # Enough for the thread pools of TensorFlow, torch and BLAS on a machine with hundreds of cores, and
@@ -103,6 +106,10 @@ def container_arguments(
         # Equal, or the engine grants as much again in swap.
         arguments["mem_limit"] = spec.memory_limit_bytes
         arguments["memswap_limit"] = spec.memory_limit_bytes
+    if spec.home is not None:
+        # The image starts the stage that it is made for.
+        arguments["entrypoint"] = [INTERPRETER, "-m", f"stage_{spec.stage}", *spec.arguments]
+        arguments["working_dir"] = SOURCES
     if gpu:
         arguments["device_requests"] = [dict(GPU_REQUEST)]
     return arguments

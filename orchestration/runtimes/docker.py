@@ -16,6 +16,7 @@ from orchestration.errors import (
 )
 from orchestration.images import find_image
 from orchestration.own_images import check_own_image, find_extended_image, find_own_image
+from orchestration.processor import read_cpu_flags, why_no_tensorflow
 from orchestration.runtimes.base import (
     Availability,
     ExitStatus,
@@ -25,7 +26,12 @@ from orchestration.runtimes.base import (
     StageSpec,
 )
 from orchestration.runtimes.container_process import ContainerProcess
-from orchestration.runtimes.containers import Caller, container_arguments, container_name
+from orchestration.runtimes.containers import (
+    INTERPRETER,
+    Caller,
+    container_arguments,
+    container_name,
+)
 from orchestration.runtimes.ownership import (
     RUN_LABEL,
     STAGE_LABEL,
@@ -36,11 +42,7 @@ from orchestration.runtimes.ownership import (
 from orchestration.settings import RuntimeOptions, TorchVariant
 
 if TYPE_CHECKING:
-    from orchestration.engine import ImageDetails
-
-
-# See docker/Dockerfile.*.
-INTERPRETER = "/venv/bin/python3"
+    from orchestration.engine import Engine, ImageDetails
 
 
 class DockerRuntime:
@@ -73,6 +75,18 @@ class DockerRuntime:
         finally:
             engine.close()
         return Availability(True, f"Docker {version} answers")
+
+    def tensorflow(self) -> Availability:
+        """It runs where the engine's machine is x86-64 with AVX.
+
+        Raises:
+            EngineNotInstalled, EngineNotRunning, EngineForbidden: the engine is not usable.
+        """
+        engine = open_engine()
+        try:
+            return tensorflow_on(engine)
+        finally:
+            engine.close()
 
     def prepare(self, stages: Collection[Stage], notify: Notify) -> None:
         """Find the stages' images. Nothing is built or pulled.
@@ -112,9 +126,9 @@ class DockerRuntime:
             torch = ready.get("versions", {}).get("torch")
             notify(f"Stage 2 runs in {self._options.load_image}, with torch {torch}")
 
-    def identity(self, stage: Stage) -> dict[str, Any]:
-        """Name and digest of the stage's image."""
-        reference, details = self._images[stage]
+    def identity(self, stage: Stage, home: Stage | None = None) -> dict[str, Any]:
+        """Name and digest of the image that the stage runs in."""
+        reference, details = self._images[home or stage]
         return {"runtime": self.name, "image": reference, "digest": details.image_id}
 
     def start(self, spec: StageSpec, on_text: Notify) -> StageProcess:
@@ -144,7 +158,7 @@ class DockerRuntime:
         labels = {RUN_LABEL: run_id, STAGE_LABEL: spec.stage, **Owner.current().labels()}
         return container_arguments(
             spec,
-            image_id=self._images[spec.stage][1].image_id,
+            image_id=self._images[spec.home or spec.stage][1].image_id,
             name=container_name(spec.stage, run_id, secrets.token_hex(2)),
             caller=Caller.current(self._rootless),
             labels=labels,
@@ -161,6 +175,18 @@ class DockerRuntime:
                     engine.remove_container(container.container_id)
         finally:
             engine.close()
+
+
+def tensorflow_on(engine: Engine) -> Availability:
+    """Whether containers of an engine can run TensorFlow.
+
+    Raises:
+        EngineNotRunning, EngineRefused: the engine does not tell.
+    """
+    machine = str(engine.info()["Architecture"])
+    # Of an engine that is reached by network only the architecture is known.
+    missing = why_no_tensorflow(machine, read_cpu_flags() if engine.is_here else None)
+    return Availability(missing is None, missing or f"containers run on {machine}")
 
 
 def check_memory_limit(limit_bytes: int | None, information: Mapping[str, Any]) -> None:

@@ -81,7 +81,7 @@ def machine(tmp_path: Path) -> Machine:
         folder = cache / "tf1-to-torch" / "environments" / recipe_for(stage, "cpu").folder_name()
         python = folder / "bin" / "python"
         python.parent.mkdir(parents=True)
-        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{TINY_STAGE}" {stage}\n')
+        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{TINY_STAGE}" "$@"\n')
         python.chmod(0o755)
     work = tmp_path / "work"
     work.mkdir()

@@ -71,7 +71,8 @@ def test_the_manifest_lists_inputs_outputs_and_what_ran(machine):
     assert manifest["argv"][1:] == ["ckpt", "--model", "unet", "--seed", "7", "--runtime", "local"]
     assert manifest["runtime"] == "local"
     assert manifest["request"]["load"]["loader"]["lock"] == "requirements-load-cpu.txt"
-    assert manifest["extract"]["versions"] == {"python": "3"}
+    assert manifest["extract"]["versions"] == {"python": "3", "tensorflow": "1"}
+    assert manifest["extract"]["reader"] == "tf"
     assert manifest["load"]["timings_s"] == {"load": 0.1}
     # Only the manifest may tell where and when: the export is the same wherever it is made.
     assert str(machine.folder) not in (out / "export" / "graph.json").read_text()

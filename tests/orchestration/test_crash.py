@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from orchestration.crash import explain_exit
 from orchestration.errors import CorruptCheckpoint, OutOfMemory, StageCrashed
-from orchestration.runtimes.base import ExitStatus
+from orchestration.runtimes.base import ExitStatus, StageSpec
 
 ABORT = ExitStatus(134, signal=6)
 KILLED = ExitStatus(137, signal=9)
+SPECS = {
+    "extract": StageSpec("extract", (), imports="TensorFlow"),
+    "pure": StageSpec("extract", (), imports="numpy", home="load", arguments=("--reader", "pure")),
+    "load": StageSpec("load", (), imports="torch"),
+}
 
 
 @pytest.mark.parametrize(
@@ -40,6 +47,12 @@ KILLED = ExitStatus(137, signal=9)
         ),
         pytest.param("load", ExitStatus(1), ["MemoryError"], OutOfMemory, "memory", id="python"),
         pytest.param("extract", ExitStatus(132, 4), [], StageCrashed, "AVX", id="illegal"),
+        pytest.param(
+            "extract", ExitStatus(132, 4), [], StageCrashed, "--reader pure", id="emulated"
+        ),
+        pytest.param("pure", ExitStatus(132, 4), [], StageCrashed, "numpy's builds", id="no-tf"),
+        # No native code of TensorFlow's was there to abort.
+        pytest.param("pure", ABORT, [], StageCrashed, "exit code 134", id="pure-aborts"),
         pytest.param("load", ExitStatus(139, 11), [], StageCrashed, "139", id="segfault"),
         pytest.param(
             "load",
@@ -52,11 +65,11 @@ KILLED = ExitStatus(137, signal=9)
     ],
 )
 def test_why_a_stage_died(stage, status, text, kind, words):
-    error = explain_exit(stage, status, text, memory_limit_bytes=1 << 30)
+    error = explain_exit(replace(SPECS[stage], memory_limit_bytes=1 << 30), status, text)
     assert type(error) is kind
-    assert words in f"{error.happened} {error.expected}"
+    assert words in f"{error.happened} {error.expected} {error.remedy}"
 
 
 def test_without_a_limit_it_was_the_machine():
     status = ExitStatus(137, signal=9, out_of_memory=True)
-    assert "machine itself" in explain_exit("load", status, [], None).expected
+    assert "machine itself" in explain_exit(SPECS["load"], status, []).expected

@@ -28,7 +28,7 @@ def progress(done: int, total: int = 3):
 @pytest.mark.parametrize(
     ("event", "line"),
     [
-        pytest.param({"event": "starting"}, "", id="starting"),
+        pytest.param({"event": "starting", "imports": "torch"}, "", id="starting"),
         pytest.param(READY, "load: ready (python 3.11, torch 2.13)\n", id="ready"),
         pytest.param({"event": "started", "job": "load"}, "", id="started"),
         pytest.param(progress(3), "load: load 3/3 tensors\n", id="end-of-a-phase"),
@@ -57,7 +57,7 @@ def test_bars_move_and_vanish():
     display = TerminalDisplay(stream)
     display.notify("before")
     for event in (
-        {"event": "starting"},
+        {"event": "starting", "imports": "torch"},
         READY,
         progress(1),
         {"event": "warning", "message": "[odd] message"},

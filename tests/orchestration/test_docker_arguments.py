@@ -110,6 +110,16 @@ BASE = {
             },
             id="gpu",
         ),
+        # Stage 2's image starts stage 2 unless told otherwise.
+        pytest.param(
+            StageSpec("extract", (), home="load", arguments=("--reader", "pure")),
+            False,
+            {
+                "entrypoint": ["/venv/bin/python3", "-m", "stage_extract", "--reader", "pure"],
+                "working_dir": "/stage",
+            },
+            id="in-the-other-stage-s-image",
+        ),
     ],
 )
 def test_arguments(spec: StageSpec, gpu: bool, changed: dict[str, Any]) -> None:

@@ -109,12 +109,20 @@ def test_disk(
 class FakeEngine:
     """An engine with some images."""
 
-    def __init__(self, images: dict[str, ImageDetails]) -> None:
+    is_here = False
+
+    def __init__(self, images: dict[str, ImageDetails], machine: str = "x86_64") -> None:
         self.images = images
+        self.machine = machine
         self.closed = False
 
     def info(self) -> dict[str, Any]:
-        return {"ServerVersion": "20.10.24", "Runtimes": {"runc": {}}, "DockerRootDir": "/nowhere"}
+        return {
+            "ServerVersion": "20.10.24",
+            "Architecture": self.machine,
+            "Runtimes": {"runc": {}},
+            "DockerRootDir": "/nowhere",
+        }
 
     def find_image(self, reference: str) -> ImageDetails | None:
         return self.images.get(reference)
@@ -185,7 +193,10 @@ def test_no_engine(quiet_machine: dict[str, str], monkeypatch: pytest.MonkeyPatc
 def test_no_legacy_python(quiet_machine: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "open_engine", lambda: FakeEngine({}))
     checks = by_name(diagnose(RuntimeOptions(), quiet_machine))
-    assert checks["local"].ok is False
+    assert checks["local"].ok is True
+    assert "without TensorFlow (No CPython 3.7" in checks["local"].detail
+    assert checks["local readers"].ok is None
+    assert "pure, which runs no reference (No CPython 3.7" in checks["local readers"].detail
     assert checks["local Python 3.7"].ok is False
     assert "pyenv install 3.7" in (checks["local Python 3.7"].remedy or "")
     # Made on first use: nothing is wrong with that.
@@ -199,6 +210,19 @@ def test_a_named_python_that_does_not_serve(
     checks = by_name(diagnose(RuntimeOptions(legacy_python=Path(sys.executable)), quiet_machine))
     assert checks["local Python 3.7"].ok is False
     assert "is Python 3.1" in checks["local Python 3.7"].detail
+
+
+def test_an_engine_on_another_architecture_needs_no_image_of_stage_1(
+    quiet_machine: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = ImageSources.read("load", "cpu")
+    images = {load.reference: image(load.reference, load.content_hash())}
+    monkeypatch.setattr(doctor, "open_engine", lambda: FakeEngine(images, "aarch64"))
+    checks = by_name(diagnose(RuntimeOptions(), quiet_machine))
+    assert checks["docker readers"].ok is None
+    assert "pure, which runs no reference (aarch64" in checks["docker readers"].detail
+    assert checks["docker image load (cpu torch)"].ok is True
+    assert "docker image extract" not in checks
 
 
 @pytest.mark.docker

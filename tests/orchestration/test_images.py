@@ -14,7 +14,7 @@ import pytest
 from orchestration import images
 from orchestration.engine import ImageDetails
 from orchestration.engine_access import open_engine
-from orchestration.errors import ImageBuildFailed, ImageMissing
+from orchestration.errors import FeatureUnavailable, ImageBuildFailed, ImageMissing
 from orchestration.image_sources import CONTRACT, ImageSources
 from orchestration.images import build_arguments, build_images, find_image, recorded_images
 from orchestration.package_sources import PackageSources
@@ -32,6 +32,7 @@ class FakeEngine:
 
     images: dict[str, ImageDetails] = field(default_factory=dict)
     registry: Sequence[str] = ()
+    machine: str = "x86_64"
     builds: list[tuple[dict[str, Any], list[str]]] = field(default_factory=list)
     labels: Callable[[Mapping[str, Any]], dict[str, str]] = lambda arguments: {
         "tf1-to-torch.content": arguments["buildargs"]["CONTENT"],
@@ -62,7 +63,7 @@ class FakeEngine:
         yield "Step 1"
 
     def info(self) -> dict[str, Any]:
-        return {"ServerVersion": "20.10.24"}
+        return {"ServerVersion": "20.10.24", "Architecture": self.machine}
 
     def close(self) -> None:
         pass
@@ -123,6 +124,8 @@ def checkout(tmp_path: Path) -> Path:
                 "docker/Dockerfile.load",
                 "docker/requirements-load-cuda.txt",
                 "stage_extract/contract_v1.json",
+                "stage_extract/export.py",
+                "stage_extract/graph/reach.py",
                 "stage_load/prove.py",
             ],
             id="load-cuda",
@@ -164,7 +167,9 @@ def test_context_streams_wheels(checkout: Path, tmp_path: Path) -> None:
         pytest.param("extract", "stage_load/prove.py", False, id="other-stage-s-source"),
         pytest.param("extract", "orchestration/settings.py", False, id="host-source"),
         pytest.param("load", CONTRACT, True, id="contract-in-load-image"),
-        pytest.param("load", "stage_extract/export.py", False, id="extract-source-in-load-image"),
+        # Without TensorFlow, stage 1 runs there.
+        pytest.param("load", "stage_extract/export.py", True, id="stage-1-in-load-image"),
+        pytest.param("load", "docker/requirements-extract.txt", False, id="other-stage-s-lock"),
         pytest.param("load", "docker/requirements-load-cuda.txt", False, id="other-variant-s-lock"),
     ],
 )
@@ -259,6 +264,20 @@ def test_build(engine: FakeEngine) -> None:
         "base_image_digest": engine.images[LOAD_BASE].image_id,
         "engine": "20.10.24",
     }
+
+
+def test_on_another_architecture_only_the_load_image_is_built_and_why_is_said(
+    engine: FakeEngine,
+) -> None:
+    engine.machine = "aarch64"
+    engine.add(LOAD_BASE)
+    lines: list[str] = []
+    assert [image.stage for image in build_images(SETTINGS, lines.append)] == ["load"]
+    assert "aarch64: TensorFlow 1.15.5 was built for x86_64 only" in lines[0]
+    assert "--reader pure" in lines[0]
+    alone = BuildSettings(stages=("extract",), extract_base_image=EXTRACT_BASE)
+    with pytest.raises(FeatureUnavailable, match="aarch64"):
+        build_images(alone, lines.append)
 
 
 @pytest.mark.parametrize(

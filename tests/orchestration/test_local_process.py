@@ -14,7 +14,8 @@ import pytest
 from orchestration.errors import StageCrashed
 from orchestration.event_check import decode_event
 from orchestration.runtimes.base import ExitStatus, StageSpec
-from orchestration.runtimes.local import LocalProcess, sources_sha256, stage_environment
+from orchestration.runtimes.local import sources_sha256
+from orchestration.runtimes.local_process import LocalProcess, stage_environment
 
 PATIENCE_S = 30
 

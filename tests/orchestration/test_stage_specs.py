@@ -93,6 +93,21 @@ def test_a_data_folder_is_mounted_and_named_as_the_stage_sees_it(folder):
     assert (job["checkpoint"], job["options"]["data_folder"]) == ("/in/model.ckpt", "/data")
 
 
+@pytest.mark.parametrize(
+    ("reader", "home", "arguments", "imports"),
+    [
+        pytest.param("tf", None, (), "TensorFlow", id="tf"),
+        pytest.param("both", None, (), "TensorFlow", id="both"),
+        pytest.param("pure", "load", ("--reader", "pure"), "numpy", id="pure"),
+    ],
+)
+def test_stage_1_runs_where_its_reader_can(folder, reader, home, arguments, imports):
+    extraction = ExtractOptions(reader=reader)
+    spec = extract_spec(find_checkpoint(folder), None, extraction, RuntimeOptions(), ())
+    assert (spec.stage, spec.home, spec.arguments) == ("extract", home, arguments)
+    assert spec.imports == imports
+
+
 def test_an_inspection_has_nowhere_to_write(folder):
     checkpoint = find_checkpoint(folder)
     spec = extract_spec(checkpoint, None, ExtractOptions(), RuntimeOptions(), ())

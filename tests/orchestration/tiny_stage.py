@@ -1,7 +1,7 @@
 """A stage of a few lines that speaks the protocol of the real ones, and misbehaves on demand.
 
-Run as `python tiny_stage.py extract|load`. What it does is the text of the checkpoint's `.index`
-file (extract) or the model's name (load).
+Run as `python tiny_stage.py -s -m stage_extract|stage_load`. What it does is the text of the
+checkpoint's `.index` file (extract) or the model's name (load).
 """
 
 import hashlib
@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 
+# What runs without TensorFlow says so by not naming it.
+VERSIONS = {("-m", "stage_extract"): {"tensorflow": "1"}, ("--reader", "pure"): {"numpy": "2"}}
 WEIGHTS = struct.pack("<6f", 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
 GRAPH = {
     "format": "tf1-export",
@@ -102,7 +104,7 @@ def extract(job):
     say(event="progress", job=job["job"], phase="variables", done=1, total=1, unit="tensors")
     weights = WEIGHTS[:-1] if word == "short export" else WEIGHTS
     write(job["out"], "variables.safetensors", safetensors({"w": weights}))
-    graph = {**GRAPH, "seed": job["options"]["seed"]}
+    graph = {**GRAPH, "options": job["options"]}
     if word == "next version":
         graph["version"] = 2
     write(job["out"], "graph.json", json.dumps(graph).encode())
@@ -169,8 +171,9 @@ def load(job):
 
 
 def main():
-    stage = sys.argv[1]
-    say(event="ready", stage=stage, versions={"python": "3"}, import_s=0.0)
+    stage = sys.argv[sys.argv.index("-m") + 1][len("stage_") :]
+    versions = {"python": "3", **VERSIONS.get(tuple(sys.argv[-2:]), {})}
+    say(event="ready", stage=stage, versions=versions, import_s=0.0)
     for line in sys.stdin.buffer:
         job = json.loads(line)
         say(event="started", job=job["job"])
