@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from typing import NamedTuple, Optional, Type
 
@@ -63,22 +64,35 @@ _V1 = FileKind(
 )
 # The first block of a V1 checkpoint may hold a tensor of any size, and is then not looked into.
 _V1_OR_DAMAGED = FileKind(f"{_V1.words}, or a damaged index", UnsupportedFormat, _V1.remedy)
-_SAVED_MODEL = FileKind(
-    "a SavedModel",
+SAVED_MODEL = FileKind(
+    "a SavedModel under the name of another file",
     UnsupportedFormat,
-    "Its variables alone are a V2 checkpoint: give the prefix variables/variables beside it. With "
-    "the graph: load it with TensorFlow 1.x and save it with tf.train.Saver().",
+    "Name it saved_model.pb, in a folder with its `variables`, and give that folder.",
+    "SavedModel",
 )
-_FROZEN_GRAPH = FileKind(
-    "a frozen graph or another GraphDef (weights as constants, no checkpoint)",
+FROZEN_GRAPH = FileKind(
+    "a graph (GraphDef) under the name of another file",
     UnsupportedFormat,
-    "Give the checkpoint that the graph was frozen from.",
+    "Name it NAME.pb, and give that.",
+    "frozen graph",
 )
 _META_GRAPH = FileKind(
     "a graph without weights (MetaGraphDef)",
     NotTensorFlow,
     "Give the checkpoint that belongs to it.",
+    "frozen graph",
 )
+# What a text starts with. Comments and blank lines may stand before it.
+_TEXT_STARTS = (
+    (b"saved_model_schema_version", SAVED_MODEL),
+    (b"meta_graphs", SAVED_MODEL),
+    (b"meta_info_def", _META_GRAPH),
+    (b"graph_def", _META_GRAPH),
+    (b"node", FROZEN_GRAPH),
+    (b"library", FROZEN_GRAPH),
+    (b"versions", FROZEN_GRAPH),
+)
+_MESSAGE_START = re.compile(rb"(?:\s|#[^\n]*\n)*(?:\xef\xbb\xbf)?(\w+)\s*[:{]")
 
 # One row a format that starts with a fixed sequence of bytes.
 _STARTS = (
@@ -157,11 +171,27 @@ def _text_kind(head: bytes) -> Optional[FileKind]:
             NotTensorFlow,
             "Give its folder, with the files that it names.",
         )
-    if start.startswith((b"node {", b"node{", b"meta_info_def", b"saved_model_schema_version")):
-        return FileKind("a graph written as text", UnsupportedFormat, _FROZEN_GRAPH.remedy)
+    graph = _text_graph_kind(head)
+    if graph is not None:
+        return graph
     if head and all(32 <= byte < 127 or byte in b"\t\r\n\f" for byte in head):
         return FileKind("a text file", NotTensorFlow, "Give the checkpoint's files.")
     return None
+
+
+def _text_graph_kind(head: bytes) -> Optional[FileKind]:
+    match = _MESSAGE_START.match(head)
+    return dict(_TEXT_STARTS).get(match.group(1)) if match is not None else None
+
+
+def holds_meta_graph(path: str) -> bool:
+    """Tell a MetaGraphDef from a GraphDef, in bytes or as text.
+
+    Raises:
+        NotReadable: the operating system refuses.
+    """
+    head = read_head(path)
+    return (_text_graph_kind(head) or _protobuf_kind(head)) is _META_GRAPH
 
 
 def _safetensors_kind(head: bytes) -> Optional[FileKind]:
@@ -181,7 +211,7 @@ def _protobuf_kind(head: bytes) -> Optional[FileKind]:
     field 1 is its name and field 2 its op. MetaGraphDef: field 1 a MetaInfoDef.
     """
     if head[:1] == b"\x08" and head[2:3] == b"\x12":
-        return _SAVED_MODEL
+        return SAVED_MODEL
     if head[:1] != b"\x0a":
         return None
     try:
@@ -192,7 +222,7 @@ def _protobuf_kind(head: bytes) -> Optional[FileKind]:
         return None
     if first == b"\x0a" and head[name_start + size : name_start + size + 1] == b"\x12":
         name = head[name_start : name_start + size]
-        return _FROZEN_GRAPH if name and all(32 < byte < 127 for byte in name) else _META_GRAPH
+        return FROZEN_GRAPH if name and all(32 < byte < 127 for byte in name) else _META_GRAPH
     return _META_GRAPH if first in (b"\x0a", b"\x12", b"\x22", b"\x2a") else None
 
 

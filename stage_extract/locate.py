@@ -25,6 +25,12 @@ from stage_extract.errors import (
 )
 from stage_extract.file_kinds import ARCHIVE, FileKind, binary_file_kind, file_kind, refuse_file
 from stage_extract.files import check_access, list_folder
+from stage_extract.model_places import (
+    SAVED_MODEL_START,
+    holds_saved_model,
+    only_text_graph,
+    saved_model_of,
+)
 from stage_extract.step_choice import choose_by_state, choose_step, shown, take_newest
 
 _EXPECTED = (
@@ -58,6 +64,9 @@ def _located(prefix: str, step: Optional[int], warnings: List[str]) -> Located:
             f"Its name says step {name.step}." if name.step is not None else "It names no step.",
             "Leave --step away, or give the folder that holds several steps.",
         )
+    saved_model = saved_model_of(prefix)
+    if saved_model is not None:
+        return Located(saved_model, step, tuple(warnings), "SavedModel")
     if os.path.isfile(prefix):
         kind = file_kind(prefix)
         words = kind.words if kind is not None else "a file of no known format"
@@ -96,7 +105,7 @@ def _read_or_refuse(path: str, kind: Optional[FileKind]) -> Located:
 def _other_format(folder: str, names: List[str]) -> Optional[Located]:
     """Find the first file of a folder that is a model of another format."""
     orphans = set(filter(None, map(strip_suffix, names)))
-    suspects = [name for name in names if name.startswith("saved_model.pb")]
+    suspects = [name for name in names if name.startswith(SAVED_MODEL_START)]
     # A V1 checkpoint has a .meta beside it as well.
     suspects += [
         name for name in names if name in orphans or strip_v1_shard_suffix(name) in orphans
@@ -119,6 +128,10 @@ def _without_index(folder: str, names: List[str]) -> Located:
     if by_bytes is not None:
         return by_bytes
     below = [name for name in names if _holds_checkpoint(os.path.join(folder, name))]
+    # An estimator writes a graph without weights as text beside the folders of its checkpoints.
+    graph = None if below else only_text_graph(folder, names)
+    if graph is not None:
+        return _read_or_refuse(graph, file_kind(graph))
     visible = [name for name in names if not name.startswith(".")]
     raise NoCheckpointFound(
         f"The folder {folder!r} holds no checkpoint; it holds {shown(visible)}.",
@@ -148,7 +161,8 @@ def _by_bytes(folder: str, names: List[str]) -> Optional[Located]:
 
 def _holds_checkpoint(folder: str) -> bool:
     readable = os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK)
-    return readable and bool(prefixes_with_index(list_folder(folder)))
+    names = list_folder(folder) if readable else []
+    return bool(prefixes_with_index(names)) or holds_saved_model(names)
 
 
 def _index_missing(prefix: str) -> DataFileMissing:

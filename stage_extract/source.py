@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
-from typing import Callable, ClassVar, Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 from stage_extract.graph.graphdef import MetaGraph
 from stage_extract.reader import VariableReader
@@ -22,8 +22,8 @@ class GraphFile(abc.ABC):
         words: the file, for messages ("the .meta file").
     """
 
-    kind: ClassVar[str]
-    words: ClassVar[str]
+    kind: str
+    words: str
 
     @abc.abstractmethod
     def parse(self) -> MetaGraph:
@@ -33,6 +33,10 @@ class GraphFile(abc.ABC):
             GraphUnreadable: the file holds no graph that can be used.
             NotReadable: the operating system refuses.
         """
+
+    def parse_to_run(self) -> MetaGraph:
+        """Read the graph as TensorFlow is to run it, with the same names (raises as `parse`)."""
+        return self.parse()
 
 
 @dataclass(frozen=True)

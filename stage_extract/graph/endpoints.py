@@ -124,10 +124,15 @@ class EndpointFinder:
             for tensor, where in hints.outputs.items()
             if self._graph.producer(tensor) is not None
         }
+        plausible = {
+            tensor: where
+            for tensor, where in named.items()
+            if node_name(tensor) in self._network.forward
+        }
         if wanted:
             chosen = dict.fromkeys(wanted, "named by the user")
-        elif named and self._are_plausible(named):
-            chosen = {tensor: f"named in {where}" for tensor, where in named.items()}
+        elif plausible and (hints.is_signed or len(plausible) == len(named)):
+            chosen = {tensor: f"named in {where}" for tensor, where in plausible.items()}
         else:
             chosen = {head.tensor: head.why for head in heads}
         candidates = [Candidate(tensor, True, why) for tensor, why in chosen.items()]
@@ -137,10 +142,6 @@ class EndpointFinder:
             if tensor not in {one.tensor for one in candidates}:
                 candidates.append(Candidate(tensor, False, why))
         return candidates
-
-    def _are_plausible(self, named: Iterable[str]) -> bool:
-        """Tell whether what the author named follows from layers: collections hold anything."""
-        return all(node_name(tensor) in self._network.forward for tensor in named)
 
     def _find_heads(self) -> Tuple[List[Head], List[Rejected]]:
         finder = HeadFinder(self._graph, self._network, self._shapes)
@@ -159,7 +160,8 @@ class EndpointFinder:
         self, outputs: Sequence[str], fed: Sequence[str], hints: Hints
     ) -> Tuple[List[str], List[Candidate]]:
         reasons: Dict[str, str] = dict.fromkeys(fed, "named by the user")
-        named = {name: where for name, where in hints.inputs.items() if name not in reasons}
+        known = {*reasons, *self._switches}
+        named = {name: where for name, where in hints.inputs.items() if name not in known}
         if not fed:
             reasons.update((tensor, f"named in {where}") for tensor, where in named.items())
         for tensor in self._needed_sources(outputs, reasons):

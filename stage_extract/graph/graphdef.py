@@ -196,6 +196,15 @@ def parse_meta_graph(content: bytes) -> MetaGraph:
         proto.ParseFromString(content)
     except (DecodeError, RuntimeError) as error:
         raise GraphUnreadable(f"its {len(content)} bytes are no MetaGraphDef ({error})") from error
+    return to_meta_graph(proto)
+
+
+def to_meta_graph(proto: meta_graph_pb2.MetaGraphDef) -> MetaGraph:
+    """Give a decoded MetaGraphDef with its nodes.
+
+    Raises:
+        GraphUnreadable: it has no nodes, or two of one name.
+    """
     if not proto.graph_def.node:
         raise GraphUnreadable("it holds no nodes")
     return MetaGraph(parse_graph(proto.graph_def), proto)

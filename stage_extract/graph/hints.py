@@ -1,10 +1,15 @@
-"""What a graph's author said about its inputs and outputs: signatures and named collections."""
+"""What a graph's author said about its inputs and outputs: signatures and named collections.
+
+Texts are left aside: a signature may take whole records to parse, and give the names of classes. The
+network lies between the numbers behind and before them.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple
 
+from stage_extract.graph.attributes import dtype_name
 from stage_extract.graph.graphdef import MetaGraph, tensor_name
 
 _DEFAULT_SIGNATURE = "serving_default"
@@ -27,10 +32,12 @@ class Hints(NamedTuple):
     Attributes:
         inputs: tensor -> where it is named so.
         outputs: tensor -> where it is named so.
+        is_signed: a signature names the outputs; a collection may hold anything.
     """
 
     inputs: Dict[str, str]
     outputs: Dict[str, str]
+    is_signed: bool = False
 
 
 def find_hints(meta: MetaGraph) -> Hints:
@@ -42,9 +49,10 @@ def find_hints(meta: MetaGraph) -> Hints:
     for key in keys[:1]:
         _read_endpoints(meta, signatures[key].inputs, f"signature {key!r}", hints.inputs)
         _read_endpoints(meta, signatures[key].outputs, f"signature {key!r}", hints.outputs)
-    if not hints.outputs:
-        for tensor, where in _collected(meta).items():
-            hints.outputs[tensor] = where
+    if hints.outputs:
+        return hints._replace(is_signed=True)
+    for tensor, where in _collected(meta).items():
+        hints.outputs[tensor] = where
     return hints
 
 
@@ -53,7 +61,8 @@ def _read_endpoints(
 ) -> None:
     for key in sorted(infos):
         tensor = tensor_name(infos[key].name)
-        if infos[key].name and meta.graph.producer(tensor) is not None:
+        is_number = infos[key].name and dtype_name(infos[key].dtype) != "string"
+        if is_number and meta.graph.producer(tensor) is not None:
             found.setdefault(tensor, f"{key!r} of the {where}")
 
 

@@ -103,7 +103,7 @@ def read_graph(source: GraphFile) -> MetaGraph:
         ReferenceUnavailable: there is none in the file.
     """
     try:
-        return source.parse()
+        return source.parse_to_run()
     except GraphUnreadable as error:
         raise ReferenceUnavailable(f"{source.words} cannot be read: {error}") from error
 

@@ -35,13 +35,6 @@ def numpy_file(save, *arrays):
     return content.getvalue()
 
 
-def frozen_graph():
-    graph = tensorflow.Graph()
-    with graph.as_default():
-        tensorflow.constant(numpy.arange(5.0), name="net/weights")
-    return graph.as_graph_def().SerializeToString()
-
-
 def meta_graph():
     graph = tensorflow.Graph()
     with graph.as_default():
@@ -82,16 +75,6 @@ def test_file_of_another_kind(tmp_path, out, run_extraction, name, content, word
     assert found["traceback"] is None
 
 
-def saved_model(folder):
-    compat = tensorflow.compat.v1
-    with compat.Graph().as_default(), compat.Session() as session:
-        x = compat.placeholder("float32", [None, 3])
-        y = compat.layers.dense(x, 2)
-        session.run(compat.global_variables_initializer())
-        compat.saved_model.simple_save(session, str(folder / "saved"), {"x": x}, {"y": y})
-    return folder / "saved"
-
-
 def v1_checkpoint(folder):
     compat = tensorflow.compat.v1
     with compat.Graph().as_default(), compat.Session() as session:
@@ -99,17 +82,6 @@ def v1_checkpoint(folder):
         session.run(compat.global_variables_initializer())
         saver = compat.train.Saver(write_version=compat.train.SaverDef.V1)
         return saver.save(session, str(folder / "model.ckpt"))
-
-
-def test_saved_model(tmp_path, out, run_extraction):
-    folder = saved_model(tmp_path)
-    for given in (folder, folder / "saved_model.pb"):
-        found = run_extraction(given, out).error
-        assert (found["class"], found["exit_code"]) == ("UnsupportedFormat", 36)
-        assert "a SavedModel" in found["happened"]
-        assert "variables/variables" in found["remedy"]
-    # What the remedy says works.
-    assert run_extraction(folder / "variables" / "variables", out).result["variables"] == 2
 
 
 def test_v1_checkpoint(tmp_path, out, run_extraction):
@@ -134,12 +106,3 @@ def test_v1_checkpoint_in_shards(tmp_path, out, run_extraction):
     os.rename(str(tmp_path / "model.ckpt.meta"), str(tmp_path / "export.meta"))
     for given in (tmp_path, tmp_path / "export", tmp_path / "export-00000-of-00001"):
         assert "a V1 checkpoint" in run_extraction(given, out).error["happened"]
-
-
-@pytest.mark.parametrize("name", ["frozen.pb", "model.ckpt"])
-def test_frozen_graph(tmp_path, out, run_extraction, name):
-    (tmp_path / name).write_bytes(frozen_graph())
-    for given in (tmp_path, tmp_path / name):
-        found = run_extraction(given, out).error
-        assert found["class"] == "UnsupportedFormat"
-        assert "a frozen graph" in found["happened"]
