@@ -101,10 +101,6 @@ def _is_step(value: Any) -> bool:
     return value is None or _is_size(value)
 
 
-def _is_text_or_null(value: Any) -> bool:
-    return value is None or _is_text(value)
-
-
 def _is_seed(value: Any) -> bool:
     return _is_size(value) and value < 2**32
 

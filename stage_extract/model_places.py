@@ -40,8 +40,9 @@ def only_text_graph(folder: str, names: Iterable[str]) -> Optional[str]:
     paths = [os.path.join(folder, name) for name in names if name.endswith(_TEXT_SUFFIX)]
     graphs = [path for path in paths if os.path.isfile(path) and _is_graph(path)]
     if len(graphs) > 1:
+        bases = [os.path.basename(path) for path in graphs]
         raise AmbiguousCheckpoint(
-            f"{folder!r} holds several models: {shown([os.path.basename(path) for path in graphs])}.",
+            f"{folder!r} holds several models: {shown(bases)}.",
             "Expected one.",
             f"Give the file that you mean, e.g. {graphs[-1]}.",
         )

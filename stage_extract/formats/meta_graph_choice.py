@@ -48,8 +48,8 @@ def choose_meta_graph(
             place = known.index(usual)
             others = _shown(one for at, one in enumerate(known) if at != place)
             return place, [
-                f"The SavedModel holds {len(known)} graphs. The one tagged {_words(usual)} is read; "
-                f"--tags names another: {others}."
+                f"The SavedModel holds {len(known)} graphs. The one tagged {_words(usual)} is "
+                f"read; --tags names another: {others}."
             ]
     raise AmbiguousCheckpoint(
         f"{path!r} holds {len(known)} graphs, tagged {_shown(known)}.",

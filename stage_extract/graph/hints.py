@@ -1,7 +1,7 @@
 """What a graph's author said about its inputs and outputs: signatures and named collections.
 
-Texts are left aside: a signature may take whole records to parse, and give the names of classes. The
-network lies between the numbers behind and before them.
+Texts are left aside: a signature may take whole records to parse, and give the names of classes;
+the network lies between the numbers.
 """
 
 from __future__ import annotations

@@ -56,11 +56,12 @@ _STATIC_OPS = (
     PASS_THROUGH
     | _ARITHMETIC_OPS
     | frozenset(
-        ("Abs", "Cast", "Concat", "ConcatV2", "Dequantize", "Exp", "ExpandDims", "FakeQuantWithMinMaxArgs",
-         "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel", "Fill", "L2Loss", "Log",
-         "Max", "Mean", "Min", "Neg", "Pack", "Pad", "Prod", "Reciprocal", "Reshape", "Reverse", "ReverseV2",
-         "Rsqrt", "Sigmoid", "Sign", "Slice", "Softmax", "Softplus", "Split", "SplitV", "Sqrt", "Square",
-         "Squeeze", "StridedSlice", "Sum", "Tanh", "Tile", "Transpose", "Unpack")
+        ("Abs", "Cast", "Concat", "ConcatV2", "Dequantize", "Exp", "ExpandDims",
+         "FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel",
+         "Fill", "L2Loss", "Log", "Max", "Mean", "Min", "Neg", "Pack", "Pad", "Prod", "Reciprocal",
+         "Reshape", "Reverse", "ReverseV2", "Rsqrt", "Sigmoid", "Sign", "Slice", "Softmax",
+         "Softplus", "Split", "SplitV", "Sqrt", "Square", "Squeeze", "StridedSlice", "Sum", "Tanh",
+         "Tile", "Transpose", "Unpack")
     )
 )  # fmt: skip
 # A placeholder's default is a setting, whatever it comes from.

@@ -66,11 +66,11 @@ class Maker:
         features = {"x": compat.FixedLenFeature([4], "float32")}
         x = compat.identity(compat.parse_example(records, features)["x"], name="x")
         y = network(x, units=units)
-        texts = compat.as_string(y)
+        classes = signatures.classification_signature_def
         made = {
             "predict": lambda: signatures.predict_signature_def({"x": x}, {"y": y}),
             "regress": lambda: signatures.regression_signature_def(records, y),
-            "classify": lambda: signatures.classification_signature_def(records, texts, y),
+            "classify": lambda: classes(records, compat.as_string(y), y),
         }
         signed = {name: made[method.partition(" ")[0]]() for name, method in methods.items()}
         for name, method in methods.items():
