@@ -118,9 +118,12 @@ class ExportIndex:
             os.replace(stream.name, self._folder / f"{key}.json")
 
 
-def why_not_reusable(record: ExportRecord, checkpoint: CheckpointPath) -> str | None:
+def why_not_reusable(
+    record: ExportRecord, checkpoint: CheckpointPath, data_folder: Path | None = None
+) -> str | None:
     """Compare hashes of the checkpoint and of the export; None = both are what they were."""
-    changed = changed_files(checkpoint.folder, record.stage["result"]["checkpoint"]["files"])
+    inputs = record.stage["result"]["checkpoint"]["files"]
+    changed = changed_files(checkpoint.folder, inputs, data_folder)
     if changed:
         return f"the checkpoint has changed: {', '.join(changed)}"
     changed = changed_files(record.folder, record.files)

@@ -73,17 +73,31 @@ class BackgroundDescription:
             self._found = error
 
 
-def changed_files(folder: Path, described: Sequence[Mapping[str, Any]]) -> list[str]:
+def changed_files(
+    folder: Path, described: Sequence[Mapping[str, Any]], beside: Path | None = None
+) -> list[str]:
     """Names of files that are missing, unreadable or not as described, sorted.
 
     Sizes are looked at first: nothing is read when those differ already. Nor is anything outside
     the folder, or what is no plain file: a description may come from anywhere, and a device has
     no end.
+
+    Args:
+        folder: where they are to lie.
+        described: as by `describe_files`.
+        beside: another folder, in which what is not in the first may lie.
     """
-    wrong = [str(entry["name"]) for entry in described if not _has_size(folder, entry)]
+    folders = (folder,) if beside is None else (folder, beside)
+    places = [
+        (str(entry["name"]), entry, [place for place in folders if _has_size(place, entry)])
+        for entry in described
+    ]
+    wrong = [name for name, _, found in places if not found]
     if wrong:
         return sorted(wrong)
-    return sorted(str(entry["name"]) for entry in described if not _has_hash(folder, entry))
+    return sorted(
+        name for name, entry, found in places if not any(_has_hash(place, entry) for place in found)
+    )
 
 
 def are_descriptions(value: Any) -> bool:

@@ -52,7 +52,7 @@ def convert(settings: ConvertSettings, context: RunContext) -> Outcome:
     exports = _Exports.of(checkpoint, options, context)
     load_request = _load_request(settings.load, settings.runtime.device, context.runtime)
     request = {"command": "convert", "export_key": exports.key, "load": load_request}
-    earlier = _earlier_outcome(out, settings.force, request, checkpoint.folder)
+    earlier = _earlier_outcome(out, settings.force, request, checkpoint.folder, options.data_folder)
     if earlier is not None:
         return earlier
     context.runtime.reap()
@@ -87,7 +87,7 @@ def extract(settings: ExtractSettings, context: RunContext) -> Outcome:
     options = _prepared(settings.extract, context)
     exports = _Exports.of(checkpoint, options, context)
     request = {"command": "extract", "export_key": exports.key}
-    earlier = _earlier_outcome(out, settings.force, request, checkpoint.folder)
+    earlier = _earlier_outcome(out, settings.force, request, checkpoint.folder, options.data_folder)
     if earlier is not None:
         return earlier
     context.runtime.reap()
@@ -203,10 +203,14 @@ class _Exports:
 
 
 def _earlier_outcome(
-    out: Path, force: bool, request: Mapping[str, Any], input_folder: Path
+    out: Path,
+    force: bool,
+    request: Mapping[str, Any],
+    input_folder: Path,
+    data_folder: Path | None = None,
 ) -> Outcome | None:
     """The outcome of an earlier run, if it has made exactly this already."""
-    manifest = None if force else up_to_date_manifest(out, request, input_folder)
+    manifest = None if force else up_to_date_manifest(out, request, input_folder, data_folder)
     return None if manifest is None else Outcome(out, manifest, is_new=False)
 
 

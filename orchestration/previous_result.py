@@ -42,10 +42,16 @@ def check_out(out: Path, force: bool, input_folder: Path) -> Path:
 
 
 def up_to_date_manifest(
-    out: Path, request: Mapping[str, Any], input_folder: Path
+    out: Path, request: Mapping[str, Any], input_folder: Path, beside: Path | None = None
 ) -> dict[str, Any] | None:
     """Manifest of the result at `out` if it is exactly what `request` would make, whole and
     unchanged.
+
+    Args:
+        out: the result folder.
+        request: what it would be made from, and how.
+        input_folder: where its input lies.
+        beside: another folder with files of its input.
 
     Returns:
         None if there is no result yet.
@@ -60,7 +66,7 @@ def up_to_date_manifest(
     if differing:
         raise result_exists(out, f"It was made with other {' and '.join(differing)}.")
     inputs = manifest["input"]["files"]
-    if changed_files(input_folder, inputs):
+    if changed_files(input_folder, inputs, beside):
         raise result_exists(out, "It was made before its input changed.")
     damaged = changed_files(out, manifest["files"])
     if damaged:

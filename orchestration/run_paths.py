@@ -21,7 +21,18 @@ MAP_TARGET = "/map"
 MODEL_TARGET = "/model"
 GRAPH_FILE = "graph.json"
 
-_CHECKPOINT_SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
+# Files of one checkpoint, and TensorFlow's pattern for all shards of a V1 one.
+_CHECKPOINT_SUFFIX = re.compile(
+    r"(\.(index|meta|data-\d{5,}-of-\d{5,})|-(\d{5,}|\?{5})-of-\d{5,})$"
+)
+_SHARDS_PATTERN = re.compile(r"-\?{5}-of-\d{5,}$")
+# Of files that hold a whole model, for the name of what is made of it.
+_MODEL_SUFFIX = re.compile(
+    r"(\.(pb|pbtxt|h5|hdf5|keras))?(\.(tar|zip|tgz|tbz2|txz))?(\.(gz|bz2|xz))?$", re.IGNORECASE
+)
+_SAVED_MODEL_FOLDERS = ("variables", "assets", "assets.extra")
+_STATE_FILE = "checkpoint"
+_SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 
 @dataclass(frozen=True)
@@ -43,33 +54,39 @@ class CheckpointPath:
 
     @property
     def stem(self) -> str:
-        """Name without a checkpoint file's suffix: what its files have in common."""
-        return _CHECKPOINT_SUFFIX.sub("", self.name)
+        """What the names of its files begin with; "" for all files of the folder."""
+        is_whole_folder = self.name in _SAVED_MODEL_FILES
+        return "" if is_whole_folder else _CHECKPOINT_SUFFIX.sub("", self.name)
 
     def files(self) -> list[Path]:
-        """Files that may belong to the checkpoint, sorted by name."""
-        return [
-            self.folder / name
-            for name in sorted(_listing(self.folder) or ())
-            if name.startswith(self.stem) and os.path.isfile(self.folder / name)
-        ]
+        """Files that may belong to the checkpoint, sorted by path; a SavedModel has folders."""
+        found = []
+        for name in sorted(_listing(self.folder) or ()):
+            path = self.folder / name
+            if name.startswith(self.stem) and path.is_file():
+                found.append(path)
+            elif not self.stem and name in _SAVED_MODEL_FOLDERS and path.is_dir():
+                found += [path / other for other in sorted(_listing(path) or ())]
+        return [path for path in found if path.is_file()]
 
-    def mounts(self) -> tuple[Mount, ...]:
+    def mounts(self, target: str = INPUT_TARGET) -> tuple[Mount, ...]:
         """The folder, and what its symbolic links lead to outside of it.
 
         A file mounted on a link lands where the link leads inside the container.
+
+        Args:
+            target: where a container sees the folder.
         """
         linked = [
-            Mount(Path(os.path.realpath(path)), f"{INPUT_TARGET}/{path.name}", read_only=True)
+            Mount(
+                Path(os.path.realpath(path)),
+                f"{target}/{path.relative_to(self.folder).as_posix()}",
+                read_only=True,
+            )
             for path in self.files()
-            if os.path.islink(path) and self._leaves_folder(path)
+            if os.path.islink(path) and _leaves_its_folder(path)
         ]
-        return (Mount(self.folder, INPUT_TARGET, read_only=True), *linked)
-
-    def _leaves_folder(self, link: Path) -> bool:
-        return (
-            os.readlink(link).startswith("/") or Path(os.path.realpath(link)).parent != self.folder
-        )
+        return (Mount(self.folder, target, read_only=True), *linked)
 
 
 def find_checkpoint(given: Path) -> CheckpointPath:
@@ -82,9 +99,9 @@ def find_checkpoint(given: Path) -> CheckpointPath:
     Raises:
         CheckpointMissing: nothing of that name exists.
     """
-    if os.path.isdir(given):
+    if os.path.isdir(given) and not _is_prefix_too(given):
         return CheckpointPath(Path(os.path.realpath(given)), "")
-    folder, name = Path(os.path.realpath(given.parent)), given.name
+    folder, name = Path(os.path.realpath(given.parent)), _SHARDS_PATTERN.sub("", given.name)
     names = _listing(folder)
     if names is None:
         return CheckpointPath(folder, name)
@@ -92,6 +109,19 @@ def find_checkpoint(given: Path) -> CheckpointPath:
         found = CheckpointPath(folder, name)
         return _follow_lonely_link(found, names)
     raise _missing(given, folder, names)
+
+
+def _is_prefix_too(folder: Path) -> bool:
+    """Whether files beside a folder have its name as their prefix, and it holds no checkpoint."""
+    beside = folder.with_name(f"{folder.name}.index") if folder.name else folder
+    return beside.is_file() and not any(
+        name.endswith(".index") or name in (_STATE_FILE, *_SAVED_MODEL_FILES)
+        for name in _listing(folder) or ()
+    )
+
+
+def _leaves_its_folder(link: Path) -> bool:
+    return os.readlink(link).startswith("/") or Path(os.path.realpath(link)).parent != link.parent
 
 
 def _follow_lonely_link(found: CheckpointPath, names: list[str]) -> CheckpointPath:
@@ -150,8 +180,17 @@ def find_export(given: Path) -> Path:
 
 
 def default_out(checkpoint: Path, suffix: str) -> Path:
-    """`<checkpoint name>-<suffix>` in the current folder."""
-    name = _CHECKPOINT_SUFFIX.sub("", checkpoint.name) or Path(os.path.realpath(checkpoint)).name
+    """`<checkpoint name>-<suffix>` in the current folder.
+
+    The name is that of the folder, of the prefix, or of the file without its endings.
+    """
+    name = checkpoint.name
+    if not checkpoint.is_dir():
+        stem = _CHECKPOINT_SUFFIX.sub("", name)
+        name = _MODEL_SUFFIX.sub("", name) or name if stem == name else stem
+    if not name or checkpoint.name in _SAVED_MODEL_FILES:
+        folder = checkpoint if checkpoint.is_dir() else checkpoint.parent
+        name = Path(os.path.realpath(folder)).name
     return Path.cwd() / f"{name or 'checkpoint'}-{suffix}"
 
 

@@ -96,7 +96,7 @@ class ExtractRun:
         """Take over an earlier export if it still holds, else let the stage make one."""
         if earlier is None:
             return self.finish()
-        problem = why_not_reusable(earlier, self._checkpoint)
+        problem = why_not_reusable(earlier, self._checkpoint, self._options.data_folder)
         if problem is not None:
             notify(f"The export in {earlier.folder} is not used again: {problem}")
             return self.finish()

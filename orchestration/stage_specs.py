@@ -35,7 +35,7 @@ def extract_spec(
     """Stage 1, reading `checkpoint` and writing to `out` (None: an inspection writes nothing)."""
     mounts = checkpoint.mounts()
     if extract.data_folder is not None:
-        mounts += (Mount(extract.data_folder, DATA_TARGET, read_only=True),)
+        mounts += CheckpointPath(extract.data_folder, checkpoint.name).mounts(DATA_TARGET)
     if out is not None:
         mounts += (Mount(out, OUTPUT_TARGET, read_only=False),)
     home = home_of_stage_1(extract.reader)

@@ -69,7 +69,9 @@ def _run(job: Job, source: Source, clock: PhaseClock, events: JobEvents) -> Dict
             selection = _select(job, source, reader, events)
         if job.out is None:
             return _inspect(job, source, selection, clock)
-        with InputHasher(source.paths) as hasher, _removed_on_error(job.out) as keep:
+        given = job.checkpoint
+        folder = given if os.path.isdir(given) else os.path.dirname(given)
+        with InputHasher(source.paths, folder) as hasher, _removed_on_error(job.out) as keep:
             _check_output_folder(job.out)
             result = _extract(job, job.out, source, reader, selection, clock, events)
             with clock.phase("hash"):

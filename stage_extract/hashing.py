@@ -21,10 +21,12 @@ class InputHasher:
 
     Args:
         paths: the files, in the order of the result.
+        folder: what their names in the result are relative to; files elsewhere have base names.
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], folder: str) -> None:
         self._paths = list(paths)
+        self._folder = folder
         self._stopped = Event()
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="input-hash")
 
@@ -49,6 +51,10 @@ class InputHasher:
         """
         return [future.result() for future in self._futures]
 
+    def _name(self, path: str) -> str:
+        relative = os.path.relpath(path, self._folder or ".")
+        return os.path.basename(path) if relative.startswith("..") else relative
+
     def _describe(self, path: str) -> Dict[str, Any]:
         digest = hashlib.sha256()
         size_bytes = 0
@@ -66,7 +72,7 @@ class InputHasher:
         except OSError as error:
             raise not_readable(path, error) from error
         return {
-            "name": os.path.basename(path),
+            "name": self._name(path),
             "size_bytes": size_bytes,
             "sha256": digest.hexdigest(),
         }

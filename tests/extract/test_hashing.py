@@ -14,7 +14,7 @@ def test_hashes_files_of_any_size(tmp_path, size_bytes):
     content = bytes(range(251)) * (size_bytes // 251 + 1)
     (tmp_path / "a").write_bytes(content[:size_bytes])
     (tmp_path / "b").write_bytes(b"other")
-    with InputHasher([str(tmp_path / "b"), str(tmp_path / "a")]) as hasher:
+    with InputHasher([str(tmp_path / "b"), str(tmp_path / "a")], str(tmp_path)) as hasher:
         assert hasher.result() == [
             {"name": "b", "size_bytes": 5, "sha256": hashlib.sha256(b"other").hexdigest()},
             {
@@ -26,12 +26,31 @@ def test_hashes_files_of_any_size(tmp_path, size_bytes):
 
 
 def test_a_missing_file_is_told_by_the_result(tmp_path):
-    with InputHasher([str(tmp_path / "gone")]) as hasher, pytest.raises(NotReadable, match="gone"):
+    with InputHasher([str(tmp_path / "gone")], str(tmp_path)) as hasher, pytest.raises(
+        NotReadable, match="gone"
+    ):
         hasher.result()
 
 
 def test_leaving_stops_the_thread():
     # /dev/zero never ends.
-    with InputHasher(["/dev/zero", "/dev/zero"]):
+    with InputHasher(["/dev/zero", "/dev/zero"], "/dev"):
         assert any(thread.name.startswith("input-hash") for thread in threading.enumerate())
     assert not any(thread.name.startswith("input-hash") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        pytest.param("model/saved_model.pb", "saved_model.pb", id="in-the-folder"),
+        pytest.param("model/variables/v.index", "variables/v.index", id="below"),
+        pytest.param("shards/v.data-00000-of-00001", "v.data-00000-of-00001", id="elsewhere"),
+        pytest.param("model-2/v.index", "v.index", id="beside-with-the-same-start"),
+    ],
+)
+def test_names_are_relative_to_the_folder_that_was_given(tmp_path, path, name):
+    file = tmp_path / path
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"x")
+    with InputHasher([str(file)], str(tmp_path / "model")) as hasher:
+        assert [entry["name"] for entry in hasher.result()] == [name]

@@ -62,6 +62,29 @@ def test_changed_files(folder, change, expected):
 
 
 @pytest.mark.parametrize(
+    ("place", "content", "expected"),
+    [
+        pytest.param("folder", "one", [], id="in-the-folder"),
+        pytest.param("beside", "one", [], id="in-the-other"),
+        pytest.param("beside", "two", ["shard"], id="another-in-the-other"),
+        pytest.param("nowhere", "one", ["shard"], id="in-neither"),
+    ],
+)
+def test_what_a_folder_lacks_may_lie_in_another(tmp_path, place, content, expected):
+    folder, beside = tmp_path / "folder", tmp_path / "beside"
+    for path in (folder, beside, tmp_path / "nowhere"):
+        path.mkdir()
+    (folder / "index").write_text("index")
+    (folder / "shard").write_text("one")
+    described = describe_files(folder, ["index", "shard"])
+    # Of the same size, and damaged: what lies in the other folder may still be the one meant.
+    (folder / "shard").write_text("bad")
+    (tmp_path / place / "shard").write_text(content)
+    assert changed_files(folder, described, beside) == expected
+    assert changed_files(folder, described) == ([] if place == "folder" else ["shard"])
+
+
+@pytest.mark.parametrize(
     "name",
     [
         pytest.param("/dev/zero", id="device"),

@@ -10,7 +10,17 @@ from orchestration.errors import CheckpointMissing, ExportInvalid
 from orchestration.run_paths import cache_folder, default_out, find_checkpoint, find_export
 from orchestration.runtimes.base import Mount
 
-FILES = ("checkpoint", "model.ckpt-7.index", "model.ckpt-7.data-00000-of-00001")
+FILES = (
+    "checkpoint",
+    "model.ckpt-7.index",
+    "model.ckpt-7.data-00000-of-00001",
+    "export-00000-of-00002",
+    "export-00001-of-00002",
+    "export.meta",
+    "weights.h5",
+    "all.tar.gz",
+    "saved_model.pb",
+)
 
 
 @pytest.fixture
@@ -36,12 +46,18 @@ def folder(tmp_path: Path) -> Path:
         ),
         # V1 checkpoints in shards: the prefix is followed by a dash.
         pytest.param("model", "model", "model", id="bare-word"),
+        pytest.param("export-00000-of-00002", "export-00000-of-00002", "export", id="v1-shard"),
+        # What TensorFlow writes into its `checkpoint` file for a V1 checkpoint in shards.
+        pytest.param("export-?????-of-00002", "export", "export", id="v1-pattern"),
+        pytest.param("weights.h5", "weights.h5", "weights.h5", id="hdf5"),
+        pytest.param("all.tar.gz", "all.tar.gz", "all.tar.gz", id="archive"),
+        pytest.param("saved_model.pb", "saved_model.pb", "", id="saved-model"),
     ],
 )
 def test_every_way_to_name_a_checkpoint(folder, given, name, stem):
     found = find_checkpoint(folder / given)
     assert (found.folder, found.name, found.stem) == (folder, name, stem)
-    assert found.path == (folder / given if given else folder)
+    assert found.path == (folder / name if name else folder)
     assert found.mounts() == (Mount(folder, "/in", read_only=True),)
 
 
@@ -84,6 +100,55 @@ def test_files_that_are_links_are_mounted_where_they_lead(tmp_path):
     assert find_checkpoint(folder / "same").mounts() == (Mount(folder, "/in", read_only=True),)
 
 
+def test_files_are_those_of_the_model_that_was_named(folder):
+    def names(given: str) -> list[str]:
+        return [path.name for path in find_checkpoint(folder / given).files()]
+
+    shards = ["export-00000-of-00002", "export-00001-of-00002", "export.meta"]
+    assert names("export-00001-of-00002") == names("export-?????-of-00002") == shards
+    assert names("weights.h5") == ["weights.h5"]
+    assert names("") == names("saved_model.pb") == sorted(FILES)
+
+
+def test_a_saved_model_s_own_folders_are_looked_into_for_links(tmp_path):
+    store, model = tmp_path / "store", tmp_path / "model"
+    (model / "variables").mkdir(parents=True)
+    (model / "other").mkdir()
+    store.mkdir()
+    for name in ("aa", "bb"):
+        (store / name).write_text("weights")
+    (model / "saved_model.pb").symlink_to(store / "aa")
+    for place in ("variables", "other"):
+        (model / place / "variables.index").symlink_to("../../store/bb")
+    (model / "variables" / "same").symlink_to("variables.index")
+    mounts = (
+        Mount(model, "/in", read_only=True),
+        Mount(store / "aa", "/in/saved_model.pb", read_only=True),
+        Mount(store / "bb", "/in/variables/same", read_only=True),
+        Mount(store / "bb", "/in/variables/variables.index", read_only=True),
+    )
+    assert find_checkpoint(model).mounts() == mounts
+    assert find_checkpoint(model / "saved_model.pb").mounts() == mounts
+
+
+@pytest.mark.parametrize(
+    ("inside", "name"),
+    [
+        pytest.param(["ref.json", "x.npy"], "words", id="the-prefix-of-files-beside"),
+        pytest.param(["model.index"], "", id="the-folder-holds-a-checkpoint"),
+        pytest.param(["checkpoint"], "", id="the-folder-names-checkpoints"),
+        pytest.param(["saved_model.pb"], "", id="the-folder-is-a-saved-model"),
+    ],
+)
+def test_a_name_that_is_a_folder_and_a_prefix(tmp_path, inside, name):
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words.index").touch()
+    for other in inside:
+        (tmp_path / "words" / other).touch()
+    found = find_checkpoint(tmp_path / "words")
+    assert (found.folder, found.name) == (tmp_path if name else tmp_path / "words", name)
+
+
 def test_a_link_to_one_file_stands_for_the_checkpoint_there(folder, tmp_path):
     (tmp_path / "best.index").symlink_to(folder / "model.ckpt-7.index")
     found = find_checkpoint(tmp_path / "best.index")
@@ -98,9 +163,27 @@ def test_a_link_to_one_file_stands_for_the_checkpoint_there(folder, tmp_path):
         pytest.param("ckpt/model.ckpt-7", "model.ckpt-7-torch", id="prefix"),
         pytest.param("ckpt/model.ckpt-7.meta", "model.ckpt-7-torch", id="meta"),
         pytest.param("m.data-00000-of-00002", "m-torch", id="data"),
+        pytest.param("ckpt/export-00000-of-00001", "export-torch", id="v1-shard"),
+        pytest.param("ckpt/export-?????-of-00001", "export-torch", id="v1-pattern"),
+        pytest.param("ckpt/saved_model.pb", "ckpt-torch", id="saved-model"),
+        pytest.param("ckpt/saved_model.pbtxt", "ckpt-torch", id="saved-model-as-text"),
+        pytest.param("a/frozen_graph.pb", "frozen_graph-torch", id="frozen-graph"),
+        pytest.param("a/graph.pbtxt", "graph-torch", id="graph-as-text"),
+        pytest.param("a/weights.h5", "weights-torch", id="hdf5"),
+        pytest.param("a/model.v1.tar.gz", "model.v1-torch", id="tar-gz"),
+        pytest.param("a/model.TGZ", "model-torch", id="tgz"),
+        pytest.param("a/model.zip", "model-torch", id="zip"),
+        pytest.param("a/model.pb.xz", "model-torch", id="compressed"),
+        pytest.param("a/.zip", ".zip-torch", id="nothing-but-an-ending"),
+        # A saver that was given a path ending in a slash.
+        pytest.param("ckpt/.index", "ckpt-torch", id="prefix-without-a-name"),
+        pytest.param("v1.0", "v1.0-torch", id="folder-with-a-dot"),
+        pytest.param("old.pb", "old.pb-torch", id="folder-like-a-file"),
     ],
 )
 def test_default_output(folder, monkeypatch, given, expected):
+    for name in ("v1.0", "old.pb"):
+        folder.with_name(name).mkdir()
     monkeypatch.chdir(folder.parent)
     assert default_out(Path(given), "torch") == folder.parent / expected
 
