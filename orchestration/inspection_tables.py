@@ -33,6 +33,9 @@ def print_inspection(inspection: Mapping[str, Any], stream: TextIO) -> None:
     console.print(_headline(inspection))
     console.print()
     console.print(_variables_table(inspection["variables"]))
+    if inspection.get("missing"):
+        console.print()
+        console.print(_missing_table(inspection["missing"]))
     if inspection["skipped"]:
         console.print()
         console.print(_skipped_table(inspection["skipped"]))
@@ -99,6 +102,16 @@ def _variables_table(variables: Sequence[Mapping[str, Any]]) -> Table:
             size_text(variable["size_bytes"]),
             f"{operation} (guessed)" if variable["evidence"] == "guessed" else operation,
             variable["role"] or variable["reason"] or "-",
+        )
+    return table
+
+
+def _missing_table(missing: Sequence[Mapping[str, Any]]) -> Table:
+    """What the graph reads and the checkpoint does not hold."""
+    table = _table("Not in the checkpoint", "variable", "type", "shape", "because")
+    for entry in missing:
+        table.add_row(
+            entry["variable"], entry["dtype"], shape_text(entry["shape"]), entry["reason"]
         )
     return table
 

@@ -110,7 +110,10 @@ def _inspect(job: Job, source: Source, selection: Selection, clock: PhaseClock) 
 
 
 def _describe(job: Job, source: Source, selection: Selection, fold: bool = True) -> Description:
-    return describe(source.graph, selection.kept, job.options, fold, source.format, source.no_graph)
+    others = [skipped.variable for skipped in selection.skipped]
+    return describe(
+        source.graph, selection.kept, job.options, fold, source.format, source.no_graph, others
+    )
 
 
 def _check_output_folder(out: str) -> None:
@@ -165,7 +168,15 @@ def _with_folded(
     document = description.to_json()
     try:
         filler = filler_of(source)
-        add_folded(path, entries, description.folded, source.graph, filler, document)
+        add_folded(
+            path,
+            entries,
+            description.folded,
+            source.graph,
+            filler,
+            document,
+            job.options.prefer_ema,
+        )
     except ReferenceUnavailable as error:
         events.warning(
             f"What the graph computes from variables, first '{description.folded[0].tensor}', is "

@@ -36,8 +36,9 @@ def inspect(
     Returns:
         The parts of graph.json without its nodes, and beside them "checkpoint"; "totals" of the
         exported variables (numbers of tensors and elements, bytes) and of the skipped ones;
-        "operations", how often each op type occurs in the inference graph, the commonest first;
-        and "warnings". Variables and skipped tensors carry "size_bytes" (None for strings).
+        "missing", only if the graph reads variables that the checkpoint lacks; "operations", how
+        often each op type occurs in the inference graph, the commonest first; and "warnings".
+        Variables and skipped tensors carry "size_bytes" (None for strings).
     """
     document = description.to_json()
     variables = [_with_size(entry) for entry in document["variables"]]
@@ -45,6 +46,7 @@ def inspect(
     return {
         "checkpoint": dict(checkpoint),
         **{key: document[key] for key in _SHOWN_AS_IS},
+        **({"missing": document["missing"]} if "missing" in document else {}),
         "layers": list(document["layers"]),
         "variables": variables,
         "skipped": left_out,

@@ -28,7 +28,7 @@ class ExtractOptions:
         reference_mb: most megabytes (10**6 bytes) that the reference may take.
         seed: seed of the reference inputs.
         reader: which code reads the files; "auto" is whatever this process was started with.
-        prefer_ema: export the moving averages of variables in place of their last values.
+        prefer_ema: describe and run the model with the moving averages of its variables.
         tags: tags of the SavedModel's graph to take; empty to choose.
         signature: name of the SavedModel's signature to take; None to choose.
         checkpoint_format: "V1" or "V2", where both lie at one prefix; None takes the newer.

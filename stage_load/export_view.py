@@ -129,6 +129,9 @@ class ExportView:
     skipped: tuple[Mapping[str, Any], ...]
     """What the export left out: name, dtype, shape, category and reason of each."""
 
+    missing: tuple[Mapping[str, Any], ...]
+    """What the graph reads and the checkpoint lacks: variable, dtype, shape and reason of each."""
+
     reference: Mapping[str, Any]
     """What the reference run recorded, as the contract describes it."""
 
@@ -149,6 +152,7 @@ class ExportView:
         variables = (e if isinstance(e, Variable) else variable(e) for e in document["variables"])
         self.variables = MappingProxyType({entry.name: entry for entry in variables})
         self.skipped = tuple(document["skipped"])
+        self.missing = tuple(document.get("missing", ()))
         self.rewrites = tuple(document["rewrites"])
         self.switches = tuple(document["switches"])
         self.reference = document["reference"]

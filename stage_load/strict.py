@@ -20,6 +20,7 @@ Shape = tuple[int, ...]
 
 
 WITHOUT_RULE = "without a layout rule"
+MISSING = "missing in the checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def check_plan(export: ExportView, model: TorchModel, plan: Plan) -> None:
     """
     groups = {
         WITHOUT_RULE: _without_rule(export, plan),
-        "missing in the checkpoint": _missing(export, model, plan),
+        MISSING: _missing(export, model, plan),
         "unexpected in the checkpoint": _unexpected(export, model, plan),
         "misshapen": [m for row in plan.rows if (m := _misshapen(row)) is not None],
         "claimed twice": [_conflict(row) for row in plan.conflicts],
@@ -48,16 +49,23 @@ def check_plan(export: ExportView, model: TorchModel, plan: Plan) -> None:
         "used in part": [Misfit(*found) for found in partly_used(plan.rows)],
     }
     if any(groups.values()):
-        raise _error(groups)
+        raise _error(groups, [str(entry["variable"]) for entry in export.missing])
 
 
-def _error(groups: dict[str, list[Misfit]]) -> TensorsDoNotFit | LayoutUnknown:
+def _error(
+    groups: dict[str, list[Misfit]], unsaved: Sequence[str]
+) -> TensorsDoNotFit | LayoutUnknown:
     counts = ", ".join(f"{len(misfits)} {title}" for title, misfits in groups.items() if misfits)
     lines = [f"The checkpoint does not fit the model: {counts}."]
     for title, misfits in groups.items():
         if misfits:
             lines.append(f"{title.capitalize()}:")
             lines += [f"  {misfit.name} {misfit.text}" for misfit in sorted(misfits, key=_by_name)]
+    if unsaved and groups[MISSING]:
+        lines.append(
+            f"The checkpoint holds only a part of its own graph's variables; it lacks "
+            f"{', '.join(map(repr, unsaved))}. --allow-missing leaves their tensors as initialised."
+        )
     happened = "\n".join(lines)
     if groups[WITHOUT_RULE]:
         return LayoutUnknown(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import tensorflow
 
 from stage_extract.export_format import FORMAT_NAME, FORMAT_VERSION
+from stage_extract.graph.aside import averages_warnings, reasons_aside
+from stage_extract.graph.averages import averages_by_name, find_averages
 from stage_extract.graph.conditions import take_branches
 from stage_extract.graph.dropout import dropped_shares, marked, remove_dropout
 from stage_extract.graph.dtypes import output_dtype
@@ -22,22 +24,26 @@ from stage_extract.graph.graphdef import (
     MetaGraph,
     node_name,
     output_index,
-    tensor_name,
 )
 from stage_extract.graph.guess import guess_layers
+from stage_extract.graph.keys import Naming, find_naming
 from stage_extract.graph.layers.find import find_layers
 from stage_extract.graph.layers.layer import Forward, Layer
 from stage_extract.graph.layers.moving_averages import MovingAverages
 from stage_extract.graph.machinery import is_gradient, leading_only_to
+from stage_extract.graph.missing import find_missing, missing_warnings
 from stage_extract.graph.moving_statistics import use_moving_statistics
 from stage_extract.graph.network import find_network
 from stage_extract.graph.prune import inference_nodes, nodes_to_json
+from stage_extract.graph.remarks import (
+    batch_norm_warnings,
+    endpoint_warnings,
+    switch_warnings,
+)
 from stage_extract.graph.rewriting import Rewrite, without_prints
 from stage_extract.graph.roles import describe_variables
-from stage_extract.graph.saved_names import find_saved_names
 from stage_extract.graph.shapes import StaticShapes
-from stage_extract.graph.switches import ASSUMED, Switch, find_switches
-from stage_extract.graph.traverse import ancestors
+from stage_extract.graph.switches import Switch, find_switches
 from stage_extract.graph.variables import VariableTable
 from stage_extract.jobs import ExtractOptions
 from stage_extract.reader import VariableInfo
@@ -88,6 +94,7 @@ def describe(
     fold: bool = True,
     checkpoint_format: str = "V2",
     no_graph: str = NO_META,
+    others: Sequence[VariableInfo] = (),
 ) -> Description:
     """Describe a checkpoint's variables by its graph, or by their names where there is none.
 
@@ -98,22 +105,26 @@ def describe(
         fold: describe kernels that are computed from variables alone as variables.
         checkpoint_format: graph.json's `source.checkpoint_format`.
         no_graph: why there is no graph.
+        others: what the checkpoint holds besides.
 
     Raises:
         EndpointNotFound: an input or output that the user names is not in the graph.
         NotReadable: the operating system refuses the graph's file.
     """
     if source is None:
-        return _without_graph(variables, _head(None, no_graph, None, checkpoint_format), ())
+        head = _head(None, no_graph, None, checkpoint_format)
+        return _without_graph(variables, options, head, ())
     try:
         meta = source.parse()
     except GraphUnreadable as error:
         reason = f"{source.words} cannot be read: {error}"
         warning = f"The graph is left out, {reason}. Layers are guessed from names and shapes."
         head = _head(None, reason, None, checkpoint_format)
-        return _without_graph(variables, head, (warning,))
+        return _without_graph(variables, options, head, (warning,))
     head = _head(source.kind, None, meta.producer, checkpoint_format)
-    return _with_graph(to_inference(meta, options.inputs), variables, options, fold, head)
+    naming = find_naming(meta, [*variables, *others])
+    inference = to_inference(meta, options.inputs)
+    return _with_graph(inference, naming, variables, options, fold, head)
 
 
 def to_inference(meta: MetaGraph, inputs: Sequence[str] = ()) -> InferenceGraph:
@@ -137,6 +148,7 @@ def to_inference(meta: MetaGraph, inputs: Sequence[str] = ()) -> InferenceGraph:
 
 def _with_graph(
     inference: InferenceGraph,
+    naming: Naming,
     variables: Sequence[VariableInfo],
     options: ExtractOptions,
     fold: bool,
@@ -144,8 +156,9 @@ def _with_graph(
 ) -> Description:
     meta, graph, switches = inference.meta, inference.graph, inference.switches
     values = {switch.tensor: switch.value for switch in switches}
-    saved = find_saved_names(meta)
-    table = VariableTable(graph, saved, variables)
+    averages = find_averages(meta.graph, VariableTable(meta.graph, naming, variables))
+    chosen = averages if options.prefer_ema else {}
+    table = VariableTable(graph, naming, variables, chosen)
     shapes = StaticShapes(graph)
     network = find_network(graph, table, shapes, values, inference.leftovers)
     finder = EndpointFinder(meta, graph, network, table, shapes, switches)
@@ -154,11 +167,14 @@ def _with_graph(
     folded = fold_kernels(nodes, table, shapes) if fold else ()
     forward = Forward(nodes, table, shapes, Evaluator(graph, values), meta.graph)
     computing = frozenset(name for one in folded for name in one.nodes)
-    layers = find_layers(forward, MovingAverages(meta, saved, variables, switches), computing)
+    moving = MovingAverages(meta, naming, variables, switches, chosen)
+    layers = find_layers(forward, moving, computing)
     names = {node.name for node in nodes}
+    missing = find_missing(nodes, table)
+    aside = reasons_aside(averages, options.prefer_ema)
     document = {
         **head,
-        "variables": describe_variables(variables, layers, table, folded),
+        "variables": describe_variables(variables, layers, table, folded, aside),
         "layers": LazyEntries(layers, partial(layer_to_json, evidence="graph")),
         "inputs": [_endpoint(graph, shapes, tensor) for tensor in endpoints.inputs],
         "outputs": [_endpoint(graph, shapes, tensor) for tensor in endpoints.outputs],
@@ -167,19 +183,32 @@ def _with_graph(
         "rewrites": [one.to_json() for one in inference.rewrites if one.node in names],
         "nodes": nodes_to_json(nodes, table, shapes),
     }
-    warnings = _warnings(endpoints, names, options)
-    warnings += _switch_warnings(meta.graph, switches, endpoints.outputs)
-    warnings += _batch_norm_warnings(layers, inference.rewrites, names)
+    if missing:
+        document["missing"] = [one.to_json() for one in missing]
+    warnings = endpoint_warnings(endpoints, names, options)
+    warnings += [naming.warning] if naming.warning is not None else []
+    warnings += averages_warnings(averages, options.prefer_ema)
+    warnings += missing_warnings(missing, sum(table.name_of(name) is not None for name in names))
+    warnings += switch_warnings(meta.graph, switches, endpoints.outputs)
+    warnings += batch_norm_warnings(layers, inference.rewrites, names)
     return Description(document, tuple(warnings), folded)
 
 
 def _without_graph(
-    variables: Sequence[VariableInfo], head: Mapping[str, Any], warnings: Tuple[str, ...]
+    variables: Sequence[VariableInfo],
+    options: ExtractOptions,
+    head: Mapping[str, Any],
+    warnings: Tuple[str, ...],
 ) -> Description:
-    layers = guess_layers(variables)
+    averages = averages_by_name(variables)
+    averaged = set(averages.values())
+    plain = [info for info in variables if info.name not in averaged]
+    layers = guess_layers(plain, averages if options.prefer_ema else {})
+    aside = reasons_aside(averages, options.prefer_ema)
+    warnings += averages_warnings(averages, options.prefer_ema)
     document = {
         **head,
-        "variables": describe_variables(variables, layers, None),
+        "variables": describe_variables(variables, layers, None, aside=aside),
         "layers": LazyEntries(layers, partial(layer_to_json, evidence="guessed")),
         "inputs": [],
         "outputs": [],
@@ -257,46 +286,3 @@ def _candidates(graph: Graph, shapes: StaticShapes, endpoints: Endpoints) -> Dic
         "inputs": listed(endpoints.input_candidates),
         "outputs": listed(endpoints.output_candidates),
     }
-
-
-def _warnings(endpoints: Endpoints, names: Set[str], options: ExtractOptions) -> List[str]:
-    warnings = []
-    if not endpoints.outputs:
-        warnings.append("No output was found in the graph; name one with --outputs.")
-    elif not endpoints.inputs:
-        warnings.append("No input was found in the graph; name one with --inputs.")
-    unused = [name for name in options.inputs if node_name(tensor_name(name)) not in names]
-    if unused and endpoints.outputs:
-        warnings.append(f"The outputs are not computed from {', '.join(unused)}.")
-    return warnings
-
-
-def _switch_warnings(graph: Graph, switches: Sequence[Switch], outputs: Sequence[str]) -> List[str]:
-    assumed = [switch.tensor for switch in switches if switch.why == ASSUMED]
-    needed = ancestors(graph, outputs) if assumed else set()
-    return [
-        f"Nothing tells what the boolean placeholder '{tensor}' means: False is assumed. With True "
-        "the outputs may be others."
-        for tensor in assumed
-        if node_name(tensor) in needed
-    ]
-
-
-def _batch_norm_warnings(
-    layers: Sequence[Layer], rewrites: Sequence[Rewrite], names: Set[str]
-) -> List[str]:
-    moved = [one for one in rewrites if one.moving and one.node in names]
-    of_batch = [layer for layer in layers if layer.attributes.get("is_training")]
-    warnings = []
-    if moved:
-        warnings.append(
-            "The graph was saved in training mode: its batch norms read their moving averages "
-            f"here, as in inference, instead of the batch's statistics (first '{moved[0].node}')."
-        )
-    if of_batch:
-        warnings.append(
-            f"{len(of_batch)} batch norms take their statistics from the batch, also in inference "
-            f"(first '{of_batch[0].op}'): the graph was saved in training mode, and nothing in it "
-            "runs an update of moving averages."
-        )
-    return warnings

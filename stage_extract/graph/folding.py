@@ -11,7 +11,7 @@ from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequenc
 
 from stage_extract.graph.dtypes import output_dtype
 from stage_extract.graph.graphdef import Node, node_name, output_index
-from stage_extract.graph.saved_names import READ_OPS, VARIABLE_OPS
+from stage_extract.graph.savers import READ_OPS, VARIABLE_OPS
 from stage_extract.graph.shapes import StaticShapes
 from stage_extract.graph.traverse import PASS_THROUGH, behind
 from stage_extract.graph.variables import CONCATENATIONS, RESHAPING_OPS, VariableTable

@@ -61,12 +61,26 @@ class _Named(NamedTuple):
     role: Optional[str]
 
 
-def guess_layers(variables: Sequence[VariableInfo]) -> List[Layer]:
-    """Group variables to layers, in natural order: conv2d, conv2d_1, … conv2d_10."""
+def guess_layers(
+    variables: Sequence[VariableInfo], averages: Mapping[str, str] = MappingProxyType({})
+) -> List[Layer]:
+    """Group variables to layers, in natural order: conv2d, conv2d_1, … conv2d_10.
+
+    Args:
+        averages: variable -> its moving average, which takes its place.
+    """
     groups = _group_by_scope(variables)
     # Taken apart while the layers are made: both at once would take twice the memory.
     layers = (_layer(scope, groups.pop(scope)) for scope in list(groups))
-    return [layer for layer in layers if layer is not None]
+    return [_averaged(layer, averages) for layer in layers if layer is not None]
+
+
+def _averaged(layer: Layer, averages: Mapping[str, str]) -> Layer:
+    """Give a layer with the moving averages of its variables, which have the same shapes."""
+    return layer._replace(
+        variables={role: averages.get(name, name) for role, name in layer.variables.items()},
+        axes={averages.get(name, name): axes for name, axes in layer.axes.items()},
+    )
 
 
 def _group_by_scope(variables: Sequence[VariableInfo]) -> Dict[str, Dict[str, VariableInfo]]:

@@ -14,7 +14,7 @@ from tensorflow.core.framework import node_def_pb2
 from stage_extract.graph.graphdef import Graph, MetaGraph, Node
 from stage_extract.graph.machinery import is_gradient, leading_only_to
 from stage_extract.graph.rewriting import Rewrite
-from stage_extract.graph.saved_names import READ_OPS, VARIABLE_OPS
+from stage_extract.graph.savers import READ_OPS, VARIABLE_OPS
 from stage_extract.graph.shapes import StaticShapes
 from stage_extract.graph.traverse import behind
 

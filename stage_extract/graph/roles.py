@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from types import MappingProxyType
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from stage_extract.graph.entries import LazyEntries
 from stage_extract.graph.folding import Folded
@@ -34,15 +35,24 @@ def describe_variables(
     layers: Sequence[Layer],
     table: Optional[VariableTable],
     folded: Sequence[Folded] = (),
+    aside: Mapping[str, str] = MappingProxyType({}),
 ) -> LazyEntries:
     """Give the contract's `variables`, sorted by name.
 
     Args:
         table: None if there is no graph; the layers are guesses then.
         folded: kernels that are computed from variables, listed like them.
+        aside: variable -> why it was left aside for another one.
     """
     computed = {one.info.name: one for one in folded}
-    folded_into = {name: one.info.name for one in folded for name in one.sources}
+    why_left = {
+        **aside,
+        **{
+            name: f"folded into '{one.info.name}', which a layer reads"
+            for one in folded
+            for name in one.sources
+        },
+    }
     uses = _uses_by_variable(layers)
     order = {name: place for place, name in enumerate(uses)} if table is not None else {}
     evidence = "graph" if table is not None else "guessed"
@@ -53,7 +63,7 @@ def describe_variables(
         first = next((use for use in mine if use.role is not None), None)
         own = computed.get(info.name)
         more = {} if own is None else {"computed_from": list(own.sources), "why": own.why}
-        into = folded_into.get(info.name) if not mine else None
+        left = why_left.get(info.name) if not mine else None
         return {
             "name": info.name,
             "dtype": info.dtype,
@@ -68,9 +78,7 @@ def describe_variables(
             if partitions is None
             else {"axis": partitions.axis, "names": list(partitions.names)},
             "evidence": evidence if mine else None,
-            "reason": _reason(info, mine, first, layers, table)
-            if into is None
-            else f"folded into '{into}', which a layer reads",
+            "reason": left or _reason(info, mine, first, layers, table),
             **more,
         }
 

@@ -10,7 +10,7 @@ from typing import Dict, Optional, Set
 
 from stage_extract.graph.attributes import Shape
 from stage_extract.graph.graphdef import Graph, Node, output_index
-from stage_extract.graph.saved_names import VARIABLE_OPS
+from stage_extract.graph.savers import VARIABLE_OPS
 from stage_extract.graph.switches import PLACEHOLDER_OPS
 from stage_extract.graph.traverse import PASS_THROUGH
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import AbstractSet, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple
+from types import MappingProxyType
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from stage_extract.graph.attributes import Shape
 from stage_extract.graph.graphdef import Graph, Node, node_name
-from stage_extract.graph.saved_names import READ_OPS, VARIABLE_OPS, SavedNames, Slice
+from stage_extract.graph.keys import Naming
+from stage_extract.graph.savers import PART_NAME, READ_OPS, VARIABLE_OPS, Slice
 from stage_extract.graph.traverse import ENTER_OPS, MAX_CHAIN
 from stage_extract.reader import VariableInfo
 
@@ -42,23 +44,29 @@ class Partitions(NamedTuple):
 
 
 class VariableTable:
-    """The variables of a checkpoint, and the nodes of a graph that hold them."""
+    """The variables of a checkpoint, and the nodes of a graph that hold them.
 
-    def __init__(self, graph: Graph, saved: SavedNames, variables: Iterable[VariableInfo]) -> None:
+    Args:
+        naming: the keys of the graph's variables.
+        variables: what is exported.
+        averages: variable -> its moving average, which takes its place.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        naming: Naming,
+        variables: Iterable[VariableInfo],
+        averages: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._graph = graph
-        self._saved = saved
+        self._saved = naming.saved
         self.info: Dict[str, VariableInfo] = {info.name: info for info in variables}
-        self._names: Dict[str, str] = {}
-        keys = saved.keys_of(self.info.keys())
-        taken = {name for names in keys.values() for name in names}
-        for node in graph:
-            if node.op not in VARIABLE_OPS:
-                continue
-            own = (key for key in keys.get(node.name, ()) if key in self.info)
-            name = next(own, None) or self._free_name(node, taken)
-            if name is not None:
-                self._names[node.name] = name
-        self._parts = _group_parts(self._names, saved.slices)
+        self._own = {node: key for node, key in naming.keys.items() if key in self.info}
+        self._parts = _group_parts(self._own, self._saved.slices)
+        self._averages = averages
+        self._averaged = {average: name for name, average in averages.items()}
+        self._names = {node: averages.get(key, key) for node, key in self._own.items()}
         self._origins: Dict[str, Optional[Origin]] = {}
         self._folded: Set[str] = set()
 
@@ -91,7 +99,20 @@ class VariableTable:
 
     def nodes_of(self, variable: str) -> List[str]:
         """Give the nodes that hold a variable of the checkpoint, in order of their parts."""
-        return self._parts.get(variable, [])
+        return self._parts.get(self.averaged(variable), [])
+
+    def averaged(self, variable: str) -> str:
+        """Give the variable whose place a moving average has taken; any other one itself."""
+        return self._averaged.get(variable, variable)
+
+    def own_name(self, variable: str) -> Optional[str]:
+        """Give a variable's name in the graph, None if the graph lacks it."""
+        nodes = self._parts.get(variable, ())
+        part = self._saved.slices.get(nodes[0]) if nodes else None
+        if not nodes:
+            return None
+        whole = PART_NAME.match(nodes[0]) if part is not None else None
+        return nodes[0] if whole is None else whole["whole"]
 
     def trainable(self, variable: str) -> Optional[bool]:
         """Tell whether the graph trains a variable, None if it does not say."""
@@ -116,6 +137,13 @@ class VariableTable:
             self._origins[tensor] = origin
         return self._origins[tensor]
 
+    def missing(self, tensor: str) -> Optional[str]:
+        """Give the variable that a tensor hands on and the checkpoint lacks, None if it has it."""
+        node, _, _ = self._walk(tensor)
+        if node is None or node.op not in VARIABLE_OPS or node.name in self._names:
+            return None
+        return node.name
+
     def is_handing_on(self, node: Node) -> bool:
         """Tell whether a node only hands a variable on to its readers."""
         return (
@@ -129,14 +157,9 @@ class VariableTable:
         origin = self.origin(tensor)
         return origin is not None and bool(origin.reshaping)
 
-    def _free_name(self, node: Node, taken: AbstractSet[str]) -> Optional[str]:
-        """Give the name that a variable most likely has, unless the Saver gave it another one."""
-        shared = node.attribute("shared_name") if node.op == "VarHandleOp" else None
-        part = self._saved.slices.get(node.name)
-        candidates = [shared, node.name, *self._saved.names.get(node.name, ())]
-        candidates.append(part.whole if part is not None else None)
-        free = (name for name in candidates if name and name in self.info and name not in taken)
-        return next(free, None)
+    def _siblings(self, node: str) -> List[str]:
+        """Give the nodes that hold the parts of one variable, in order."""
+        return self._parts.get(self._own.get(node, ""), [])
 
     def _cut_axis(self, nodes: List[str]) -> int:
         offsets = [self._saved.slices[node].offset for node in nodes]
@@ -158,8 +181,9 @@ class VariableTable:
         name = self._names.get(node.name)
         if name is None:
             return None
-        several = len(self.nodes_of(name)) > 1 and node.name in self._saved.slices
-        part = self.nodes_of(name).index(node.name) if several else None
+        nodes = self._siblings(node.name)
+        several = len(nodes) > 1 and node.name in self._saved.slices
+        part = nodes.index(node.name) if several else None
         return Origin(name, node.name, reshaping, in_loop, part)
 
     def _walk(self, tensor: str) -> Tuple[Optional[Node], Tuple[Node, ...], bool]:
@@ -189,7 +213,7 @@ class VariableTable:
             if node is None or name is None or reshaping:
                 return None
             origins.append(Origin(name, node.name, (), in_loop, None))
-        if not origins or [one.node for one in origins] != self.nodes_of(origins[0].variable):
+        if not origins or [one.node for one in origins] != self._siblings(origins[0].node):
             return None
         if len({one.variable for one in origins}) != 1:
             return None

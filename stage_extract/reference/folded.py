@@ -29,6 +29,7 @@ def add_folded(
     source: GraphFile,
     filler: Filler,
     description: Mapping[str, Any],
+    prefer_ema: bool,
 ) -> None:
     """Write the file of the variables again, with the computed kernels behind them.
 
@@ -41,6 +42,7 @@ def add_folded(
         source: where the graph is.
         filler: gives the graph's variables their values.
         description: graph.json's object.
+        prefer_ema: compute from moving averages, where there are any.
 
     Raises:
         ReferenceUnavailable: TensorFlow cannot compute a kernel.
@@ -50,7 +52,7 @@ def add_folded(
     tensors = {one.info.name: one for one in folded}
     plan = make_folding_plan(meta, description, [one.tensor for one in folded])
     more = [_entry(one) for one in sorted(folded, key=lambda one: one.info.name)]
-    with open_graph(meta, filler, plan) as graph, _OldData(path, entries) as old:
+    with open_graph(meta, filler, plan, prefer_ema) as graph, _OldData(path, entries) as old:
 
         def pieces(name: str) -> Iterator[memoryview]:
             if name in tensors:

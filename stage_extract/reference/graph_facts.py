@@ -7,7 +7,7 @@ from typing import Any, List, Mapping, Optional
 from stage_extract.graph.attributes import Shape
 from stage_extract.graph.evaluate import Evaluator
 from stage_extract.graph.graphdef import Graph, Node, output_index
-from stage_extract.graph.saved_names import READ_OPS, VARIABLE_OPS
+from stage_extract.graph.savers import READ_OPS, VARIABLE_OPS
 from stage_extract.graph.traverse import behind
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tensorflow.python.framework import op_def_registry
 
 from stage_extract.graph.graphdef import Graph
-from stage_extract.graph.saved_names import VARIABLE_OPS
+from stage_extract.graph.savers import VARIABLE_OPS
 from stage_extract.graph.traverse import forward_order
 
 # Stateful for TensorFlow, but they give the same value as long as nobody writes to their variable.

@@ -90,7 +90,7 @@ def _record_or_absent(
         meta = read_graph(source)
         plan = make_plan(meta, description.to_json(), options.input_shapes)
         meta = with_moving_averages(meta, plan.batch_norms)
-        with open_graph(meta, filler, plan) as graph:
+        with open_graph(meta, filler, plan, options.prefer_ema) as graph:
             return _record(graph, plan, options, out_path)
     except ReferenceUnavailable as error:
         return absent(str(error))
@@ -109,19 +109,22 @@ def read_graph(source: GraphFile) -> MetaGraph:
 
 
 @contextmanager
-def open_graph(meta: MetaGraph, filler: Filler, plan: ReferencePlan) -> Iterator[OpenGraph]:
+def open_graph(
+    meta: MetaGraph, filler: Filler, plan: ReferencePlan, prefer_ema: bool = False
+) -> Iterator[OpenGraph]:
     """Import the part of a graph that computes a plan's tensors, and restore its variables.
 
     Args:
         meta: the whole graph.
         filler: gives the variables their values.
         plan: what will be fed and fetched.
+        prefer_ema: fill variables with their moving averages, where there are any.
 
     Raises:
         ReferenceUnavailable: the graph cannot be imported or filled.
     """
     subgraph, cut_because = _runnable_part(meta, plan)
-    sources = variable_sources(meta, subgraph.graph, filler.variables())
+    sources = variable_sources(meta, subgraph.graph, filler.variables(), prefer_ema)
     imported = ImportedGraph(subgraph)
     unrecordable = _unrecordable(imported, subgraph, plan.tensors)
     usable = [tensor for tensor in plan.tensors if tensor not in unrecordable]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Sequence
 
+from stage_extract.graph.averages import find_averages
 from stage_extract.graph.graphdef import Graph, MetaGraph, Node
-from stage_extract.graph.saved_names import VARIABLE_OPS, Slice, find_saved_names
+from stage_extract.graph.keys import find_naming
+from stage_extract.graph.savers import VARIABLE_OPS, Slice
 from stage_extract.graph.variables import VariableTable
 from stage_extract.reader import VariableInfo
 from stage_extract.reference.result import ReferenceUnavailable
@@ -26,7 +28,7 @@ class VariableSource(NamedTuple):
 
 
 def variable_sources(
-    meta: MetaGraph, part: Graph, variables: Sequence[VariableInfo]
+    meta: MetaGraph, part: Graph, variables: Sequence[VariableInfo], prefer_ema: bool = False
 ) -> List[VariableSource]:
     """Find the checkpoint entry of every variable node of a part of a graph.
 
@@ -34,12 +36,16 @@ def variable_sources(
         meta: the whole graph, with its savers and collections.
         part: the nodes that will run.
         variables: what the checkpoint holds.
+        prefer_ema: fill variables with their moving averages, where there are any.
 
     Raises:
         ReferenceUnavailable: a variable is not in the checkpoint.
     """
-    saved = find_saved_names(meta)
-    table = VariableTable(meta.graph, saved, variables)
+    naming = find_naming(meta, variables)
+    table = VariableTable(meta.graph, naming, variables)
+    if prefer_ema:
+        averages = find_averages(meta.graph, table)
+        table = VariableTable(meta.graph, naming, variables, averages)
     sources = []
     for node in part:
         if node.op not in VARIABLE_OPS:
@@ -49,14 +55,15 @@ def variable_sources(
             raise ReferenceUnavailable(
                 f"the outputs need the variable '{node.name}', which is not in the checkpoint"
             )
-        slice_text = _slice_text(node, saved.slices.get(node.name), table.info[key])
+        own_slice = naming.saved.slices.get(node.name)
+        slice_text = _slice_text(node, own_slice, table.info[key])
         sources.append(VariableSource(node.name, key, slice_text))
     return sources
 
 
 def _slice_text(node: Node, part: Optional[Slice], whole: VariableInfo) -> str:
     sizes = node.attribute("shape")
-    if part is None or part.offset is None or part.whole != whole.name or not sizes:
+    if part is None or part.offset is None or not sizes:
         return ""
     if len(sizes) != len(whole.shape) or tuple(sizes) == whole.shape:
         return ""

@@ -60,6 +60,7 @@ class ExportMaker:
         self.reference_outputs: dict[str, Array] = {}
         self.layer_outputs: dict[int, Array] = {}
         self.skipped: list[dict[str, Any]] = []
+        self.missing: list[dict[str, Any]] = []
         self.nodes: list[dict[str, Any]] = []
 
     def variable(self, name: str, array: Array, **values: Any) -> None:
@@ -173,6 +174,7 @@ class ExportMaker:
             },
             "variables": [self.variables[name] for name in sorted(self.variables)],
             "skipped": self.skipped,
+            **({"missing": self.missing} if self.missing else {}),
             "layers": self.layers,
             "inputs": self.inputs,
             "outputs": self.outputs,

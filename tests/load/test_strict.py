@@ -71,3 +71,16 @@ def test_the_error_lists_ten_thousand_tensors():
     lines = lines_of(maker, model)
     assert len(lines) == 1 + 2 * (1 + count)
     assert any("block4999/dense/kernel [2, 3]; nearest: block.4999.conv" in line for line in lines)
+
+
+def test_a_partial_checkpoint_is_told_with_what_to_do():
+    maker = ExportMaker()
+    maker.layer("dense", "there", {"kernel": zeros(3, 4)})
+    maker.missing = [
+        {"variable": "gone/kernel", "dtype": "float32", "shape": [4, 5], "reason": "not saved"}
+    ]
+    model = torch_model(unit("there", "dense", weight=(4, 3)), unit("gone", "dense", weight=(5, 4)))
+    assert lines_of(maker, model)[-1] == (
+        "The checkpoint holds only a part of its own graph's variables; it lacks 'gone/kernel'. "
+        "--allow-missing leaves their tensors as initialised."
+    )

@@ -69,6 +69,16 @@ def printed(inspection: dict[str, Any]) -> list[str]:
     return [" ".join(line.split()) for line in stream.getvalue().splitlines() if line.strip()]
 
 
+def test_what_the_checkpoint_lacks_is_a_table_of_its_own():
+    missing = {"variable": "head/kernel", "dtype": "float32", "shape": [7, None], "reason": "why"}
+    lines = printed({**INSPECTION, "missing": [missing]})
+    at = lines.index("Not in the checkpoint")
+    assert lines[at + 1 : at + 3] == [
+        "variable type shape because",
+        "head/kernel float32 7 x ? why",
+    ]
+
+
 def test_everything_is_shown_in_the_order_of_the_forward_pass():
     assert printed(INSPECTION) == [
         "model.ckpt-7, step 7 (V2, with its graph)",

@@ -15,6 +15,7 @@ from stage_extract.graph.layers.neutral import without_neutral
 from stage_extract.graph.variables import Origin
 
 _FUSED_ROLES = ("gamma", "beta", "moving_mean", "moving_variance")
+_STATISTICS = _FUSED_ROLES[2:]
 # BatchNormWithGlobalNormalization: t, m, v, beta, gamma.
 _GLOBAL_ROLES = ("moving_mean", "moving_variance", "beta", "gamma")
 # tf.layers' and Keras' own names.
@@ -36,9 +37,17 @@ def match_fused(forward: Forward, node: Node, moving: MovingAverages) -> Union[L
     parameters = Parameters({}, {}, {})
     is_training = node.attribute("is_training") is not False
     roles = _FUSED_ROLES[:2] if is_training else _FUSED_ROLES
+    missing = []
     for role, tensor in zip(roles, node.inputs[1:]):
-        if not read_parameter(forward, role, tensor, parameters):
+        if read_parameter(forward, role, tensor, parameters):
+            continue
+        lacking = forward.table.missing(tensor)
+        if lacking is None:
             return NoMatch(f"its {role} is computed in the graph")
+        # An absent gamma would count as ones; that of an absent statistic nobody takes for granted.
+        if role not in _STATISTICS:
+            return NoMatch(f"the checkpoint lacks its {role}, '{lacking}'")
+        missing.append(f"its {role}, '{lacking}'")
     if is_training:
         _read_kept(forward, node, moving, parameters)
     epsilon = node.attribute("epsilon")
@@ -49,7 +58,10 @@ def match_fused(forward: Forward, node: Node, moving: MovingAverages) -> Union[L
         "is_training": is_training,
     }
     nodes = {node.name}
-    return batch_norm_layer(forward, node, f"{node.name}:0", parameters, attributes, moving, nodes)
+    layer = batch_norm_layer(forward, node, f"{node.name}:0", parameters, attributes, moving, nodes)
+    if not missing:
+        return layer
+    return layer._replace(reason=f"the checkpoint lacks {' and '.join(missing)}")
 
 
 def match_global(forward: Forward, node: Node, moving: MovingAverages) -> Union[Layer, NoMatch]:

@@ -6,13 +6,14 @@ norm when a graph was saved in training mode only, is known from the ops that up
 
 from __future__ import annotations
 
-from typing import Dict, List, NamedTuple, Optional, Sequence, Set
+from types import MappingProxyType
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from stage_extract.graph.conditions import take_branches
 from stage_extract.graph.evaluate import Evaluator
 from stage_extract.graph.graphdef import Graph, MetaGraph, Node, node_name
+from stage_extract.graph.keys import Naming
 from stage_extract.graph.moving_statistics import ASSIGN_OPS
-from stage_extract.graph.saved_names import SavedNames
 from stage_extract.graph.switches import Switch
 from stage_extract.graph.variables import VariableTable
 from stage_extract.reader import VariableInfo
@@ -33,31 +34,36 @@ class MovingAverages:
 
     Args:
         meta: the graph as it was saved.
-        saved: the names of its variables.
+        naming: the keys of its variables.
         variables: what the checkpoint holds.
         switches: the values of inference; flags have the opposite value in training.
+        averages: variable -> its moving average, which is described in its place.
     """
 
     def __init__(
         self,
         meta: MetaGraph,
-        saved: SavedNames,
+        naming: Naming,
         variables: Sequence[VariableInfo],
         switches: Sequence[Switch],
+        averages: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._meta = meta
-        self._saved = saved
+        self._naming = naming
+        self._averages = averages
+        self._owners = {average: owner for owner, average in averages.items()}
         self._variables = variables
         self._switches = switches
         self._prepared: Optional[_TrainingGraph] = None
 
     def decay(self, variable: str) -> Decay:
         """Give the decay of a moving average: v = v * decay + value * (1 - decay)."""
-        return self._training().decay(variable)
+        return self._training().decay(self._owners.get(variable, variable))
 
     def kept_of(self, statistic: str) -> Optional[str]:
         """Give the variable that keeps the moving average of a tensor, None if there is none."""
-        return self._training().kept_of(statistic)
+        kept = self._training().kept_of(statistic)
+        return None if kept is None else self._averages.get(kept, kept)
 
     def _training(self) -> _TrainingGraph:
         if self._prepared is None:
@@ -66,7 +72,7 @@ class MovingAverages:
                 for one in self._switches
             }
             graph = take_branches(self._meta.graph, values).graph
-            table = VariableTable(graph, self._saved, self._variables)
+            table = VariableTable(graph, self._naming, self._variables)
             self._prepared = _TrainingGraph(graph, table, Evaluator(graph, values))
         return self._prepared
 

@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 from stage_extract.graph.graphdef import Graph, Node, output_index
 from stage_extract.graph.layers.layer import Forward
 from stage_extract.graph.layers.recurrent.step import Step, cell_attributes
-from stage_extract.graph.saved_names import READ_OPS
+from stage_extract.graph.savers import READ_OPS
 from stage_extract.graph.traverse import behind
 
 CUDNN_OPS = frozenset(("CudnnRNN", "CudnnRNNV2", "CudnnRNNV3"))

@@ -1,0 +1,59 @@
+"""What is odd about a described graph, in sentences for the user."""
+
+from __future__ import annotations
+
+from typing import List, Sequence, Set
+
+from stage_extract.graph.endpoints import Endpoints
+from stage_extract.graph.graphdef import Graph, node_name, tensor_name
+from stage_extract.graph.layers.layer import Layer
+from stage_extract.graph.rewriting import Rewrite
+from stage_extract.graph.switches import ASSUMED, Switch
+from stage_extract.graph.traverse import ancestors
+from stage_extract.jobs import ExtractOptions
+
+
+def endpoint_warnings(endpoints: Endpoints, names: Set[str], options: ExtractOptions) -> List[str]:
+    """Tell of inputs and outputs that were not found, or that do not belong together."""
+    warnings = []
+    if not endpoints.outputs:
+        warnings.append("No output was found in the graph; name one with --outputs.")
+    elif not endpoints.inputs:
+        warnings.append("No input was found in the graph; name one with --inputs.")
+    unused = [name for name in options.inputs if node_name(tensor_name(name)) not in names]
+    if unused and endpoints.outputs:
+        warnings.append(f"The outputs are not computed from {', '.join(unused)}.")
+    return warnings
+
+
+def switch_warnings(graph: Graph, switches: Sequence[Switch], outputs: Sequence[str]) -> List[str]:
+    """Tell of flags whose meaning is assumed."""
+    assumed = [switch.tensor for switch in switches if switch.why == ASSUMED]
+    needed = ancestors(graph, outputs) if assumed else set()
+    return [
+        f"Nothing tells what the boolean placeholder '{tensor}' means: False is assumed. With True "
+        "the outputs may be others."
+        for tensor in assumed
+        if node_name(tensor) in needed
+    ]
+
+
+def batch_norm_warnings(
+    layers: Sequence[Layer], rewrites: Sequence[Rewrite], names: Set[str]
+) -> List[str]:
+    """Tell of batch norms that were saved in training mode."""
+    moved = [one for one in rewrites if one.moving and one.node in names]
+    of_batch = [layer for layer in layers if layer.attributes.get("is_training")]
+    warnings = []
+    if moved:
+        warnings.append(
+            "The graph was saved in training mode: its batch norms read their moving averages "
+            f"here, as in inference, instead of the batch's statistics (first '{moved[0].node}')."
+        )
+    if of_batch:
+        warnings.append(
+            f"{len(of_batch)} batch norms take their statistics from the batch, also in inference "
+            f"(first '{of_batch[0].op}'): the graph was saved in training mode, and nothing in it "
+            "runs an update of moving averages."
+        )
+    return warnings
