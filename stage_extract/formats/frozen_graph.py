@@ -13,7 +13,7 @@ from stage_extract.file_kinds import holds_meta_graph
 from stage_extract.formats.model_files import read_message
 from stage_extract.graph.constants import ConstantInvalid, constant_head, constant_pieces
 from stage_extract.graph.graphdef import GraphUnreadable, MetaGraph, to_meta_graph
-from stage_extract.graph.saved_names import VARIABLE_OPS
+from stage_extract.graph.savers import VARIABLE_OPS
 from stage_extract.graph.weights import find_weights
 from stage_extract.jobs import ExtractOptions
 from stage_extract.locate import Located

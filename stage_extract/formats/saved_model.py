@@ -17,7 +17,7 @@ from stage_extract.formats.model_files import read_message
 from stage_extract.formats.signatures import choose_signature, numeric_outputs
 from stage_extract.formats.v2 import open_v2
 from stage_extract.graph.graphdef import MetaGraph, to_meta_graph
-from stage_extract.graph.saved_names import VARIABLE_OPS
+from stage_extract.graph.savers import VARIABLE_OPS
 from stage_extract.jobs import ExtractOptions
 from stage_extract.locate import Located
 from stage_extract.source import GraphFile, Source
