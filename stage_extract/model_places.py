@@ -14,7 +14,7 @@ from stage_extract.step_choice import shown
 SAVED_MODEL_START = "saved_model.pb"
 # A SavedModel keeps its variables as the V2 checkpoint variables/variables.
 _VARIABLES = "variables"
-_TEXT_SUFFIX = ".pbtxt"
+_GRAPH_SUFFIXES = (".pb", ".pbtxt")
 
 
 def holds_saved_model(names: Iterable[str]) -> bool:
@@ -37,7 +37,7 @@ def only_text_graph(folder: str, names: Iterable[str]) -> Optional[str]:
     Raises:
         AmbiguousCheckpoint: there are several.
     """
-    paths = [os.path.join(folder, name) for name in names if name.endswith(_TEXT_SUFFIX)]
+    paths = [os.path.join(folder, name) for name in names if name.endswith(_GRAPH_SUFFIXES)]
     graphs = [path for path in paths if os.path.isfile(path) and _is_graph(path)]
     if len(graphs) > 1:
         bases = [os.path.basename(path) for path in graphs]

@@ -149,9 +149,10 @@ def open_frozen(located: Located, frozen: GraphFile) -> Source:
             "Expected the GraphDef of a frozen graph.",
             "Copy the file again from its source.",
         ) from error
+    variables = [node.name for node in meta.graph if node.op in VARIABLE_OPS]
     weights = find_weights(meta.graph)
-    if not weights.names:
-        raise _no_weights(located.prefix, meta)
+    if variables or not weights.names:
+        raise _no_weights(located.prefix, variables)
     infos: Dict[str, VariableInfo] = {}
     for name in weights.names:
         node = meta.graph.get(name)
@@ -173,9 +174,12 @@ def open_frozen(located: Located, frozen: GraphFile) -> Source:
     )
 
 
-def _no_weights(path: str, meta: MetaGraph) -> NotTensorFlow:
-    variables = [node.name for node in meta.graph if node.op in VARIABLE_OPS]
-    needed = f": its {len(variables)} variables lie elsewhere" if variables else ""
+def _no_weights(path: str, variables: Sequence[str]) -> NotTensorFlow:
+    needed = ""
+    if variables:
+        needed = (
+            f": the values of its {len(variables)} variables (first {variables[0]!r}) lie elsewhere"
+        )
     return NotTensorFlow(
         f"{path!r} is a graph without weights{needed}.",
         "Expected a frozen graph, with its weights as constants, or a checkpoint.",
