@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Tuple
 
-from google.protobuf.message import DecodeError
-from tensorflow.core.framework.tensor_slice_pb2 import TensorSliceProto
-from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
-
 from stage_extract.dtypes import ELEMENT_TYPES, ElementType
 from stage_extract.errors import CorruptIndex, UnsupportedFormat
 from stage_extract.files import open_for_reading
+from stage_extract.messages import (
+    BundleEntryProto,
+    BundleHeaderProto,
+    DecodeError,
+    TensorSliceProto,
+)
 from stage_extract.ordered_code import WHOLE_AXIS, encode_slice_key
 from stage_extract.slices import (
     Box,

@@ -1,8 +1,8 @@
 """Reads a V2 checkpoint straight from its data shards, at the places that the index names.
 
 TensorFlow's own CheckpointReader holds a tensor twice (its buffer and numpy's copy) and aborts the
-process where a shard is too short. Here a tensor comes in pieces, and its CRC32C is computed, by
-TensorFlow's function, over exactly the bytes that are handed on.
+process where a shard is too short. Here a tensor comes in pieces, and its CRC32C is computed
+over exactly the bytes that are handed on.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Iterator, List, Mapping, Sequence
 
 import numpy
 
-from stage_extract import native
+from stage_extract import checksums
 from stage_extract.bundle_index import BundleIndex, Extent, IndexedTensor
 from stage_extract.errors import CorruptTensor, TruncatedData
 from stage_extract.files import not_readable
@@ -21,12 +21,10 @@ from stage_extract.slices import PIECE_SIZE_BYTES, Part, merge
 
 
 class _Buffer:
-    """Memory that is read into again and again, with its address for the checksum."""
+    """Memory that is read into again and again."""
 
     def __init__(self, size_bytes: int) -> None:
-        self._array = numpy.empty(size_bytes, dtype=numpy.uint8)
-        self.address: int = self._array.ctypes.data
-        self.view = memoryview(self._array)
+        self.view = memoryview(numpy.empty(size_bytes, dtype=numpy.uint8))
 
 
 class _ExtentPart(Part):
@@ -71,7 +69,7 @@ class _ExtentPart(Part):
                 raise truncated(self._path, size_now_bytes, self._offset + size_bytes)
             filled += count
         self._offset += size_bytes
-        self._crc = native.extend_crc32c_at(self._crc, self._buffer.address, size_bytes)
+        self._crc = checksums.extend_crc32c(self._crc, view)
         return view
 
     def finish(self) -> None:
@@ -80,7 +78,7 @@ class _ExtentPart(Part):
         Raises:
             CorruptTensor: it does not fit.
         """
-        if native.mask_crc32c(self._crc) != self._extent.masked_crc32c:
+        if checksums.mask_crc32c(self._crc) != self._extent.masked_crc32c:
             raise _corrupt(self._name, self._path, self._extent)
 
 

@@ -6,10 +6,8 @@ import os
 import re
 from typing import Iterable, List, NamedTuple, Optional, Tuple
 
-from google.protobuf import text_format
-from tensorflow.python.training.checkpoint_state_pb2 import CheckpointState
-
 from stage_extract.files import open_for_reading
+from stage_extract.messages import CheckpointState, TextError, parse_text
 
 STATE_FILE_NAME = "checkpoint"
 INDEX_SUFFIX = ".index"
@@ -99,8 +97,8 @@ def read_state_file(path: str) -> Tuple[str, ...]:
         content = file.read(_MAX_STATE_SIZE_BYTES)
     state = CheckpointState()
     try:
-        text_format.Parse(content.decode("utf-8"), state)
-    except (UnicodeDecodeError, text_format.ParseError):
+        parse_text(content.decode("utf-8"), state)
+    except (UnicodeDecodeError, TextError):
         return ()
     if not state.model_checkpoint_path:
         return ()

@@ -49,6 +49,18 @@ ELEMENT_TYPES: Mapping[int, ElementType] = MappingProxyType(
     }
 )
 
+# The quantized ones are plain numbers, and of bfloat16, which numpy lacks, the bits are given.
+_STORED: Mapping[str, str] = MappingProxyType(
+    {"bfloat16": "uint16", "qint8": "int8", "quint8": "uint8", "qint16": "int16",
+     "quint16": "uint16", "qint32": "int32"}
+)  # fmt: skip
+
+
+def stored_name(element: ElementType) -> str:
+    """Give numpy's name of the type that holds elements where numpy alone reads them."""
+    return _STORED.get(element.name, element.name)
+
+
 BY_NAME: Mapping[str, ElementType] = MappingProxyType(
     {element.name: element for element in ELEMENT_TYPES.values()}
 )

@@ -24,11 +24,9 @@ from stage_extract.inspection import inspect
 from stage_extract.jobs import Job
 from stage_extract.optimizer_graph import optimizer_hints
 from stage_extract.protocol import JobEvents
+from stage_extract.proving import add_computed_kernels, run_reference
 from stage_extract.reader import VariableInfo, VariableReader
-from stage_extract.reference.filling import filler_of
-from stage_extract.reference.folded import add_folded
-from stage_extract.reference.record import record
-from stage_extract.reference.result import ReferenceResult, ReferenceUnavailable, absent
+from stage_extract.reference.result import ReferenceResult, ReferenceUnavailable
 from stage_extract.safetensors_writer import TensorEntry, write_safetensors
 from stage_extract.selection import UNSUPPORTED_DTYPE, Selection, select
 from stage_extract.slices import count_elements
@@ -143,7 +141,8 @@ def _extract(
         description = _describe(job, source, selection)
         description = _with_folded(job, out, source, selection, description, events)
     with clock.phase("reference"):
-        reference = _record_reference(job, out, source, description)
+        path = os.path.join(out, REFERENCE_FILE_NAME)
+        reference = run_reference(source, description, job.options, path)
     for warning in (*description.warnings, *reference.warnings):
         events.warning(warning)
     with clock.phase("graph"):
@@ -165,18 +164,8 @@ def _with_folded(
         return description
     path = os.path.join(out, VARIABLES_FILE_NAME)
     entries = [_entry(variable) for variable in selection.kept]
-    document = description.to_json()
     try:
-        filler = filler_of(source)
-        add_folded(
-            path,
-            entries,
-            description.folded,
-            source.graph,
-            filler,
-            document,
-            job.options.prefer_ema,
-        )
+        add_computed_kernels(source, description, entries, path, job.options)
     except ReferenceUnavailable as error:
         events.warning(
             f"What the graph computes from variables, first '{description.folded[0].tensor}', is "
@@ -224,17 +213,6 @@ def _entry(variable: VariableInfo) -> TensorEntry:
         raise ValueError(f"{variable.name!r} has the type {variable.dtype}, which was not left out")
     size_bytes = count_elements(variable.shape) * element_type.size_bytes
     return TensorEntry(variable.name, element_type.safetensors, variable.shape, size_bytes)
-
-
-def _record_reference(
-    job: Job, out: str, source: Source, description: Description
-) -> ReferenceResult:
-    if not job.options.reference:
-        return absent("it was not asked for")
-    if source.graph is None:
-        return absent(f"there is no graph ({source.no_graph})")
-    path = os.path.join(out, REFERENCE_FILE_NAME)
-    return record(source.graph, filler_of(source), description, job.options, path)
 
 
 def _complete_graph(

@@ -9,7 +9,10 @@ from __future__ import annotations
 import ctypes
 import os
 
+import numpy
 import tensorflow
+
+from stage_extract.crc32c import Bytes
 
 _LIBRARY_NAME = "libtensorflow_framework.so.1"
 _LIBRARY = ctypes.CDLL(os.path.join(tensorflow.sysconfig.get_lib(), _LIBRARY_NAME))
@@ -33,14 +36,12 @@ _MASK_DELTA = 0xA282EAD8
 _UINT32 = 0xFFFFFFFF
 
 
-def extend_crc32c(crc: int, data: bytes) -> int:
-    """Continue a CRC32C (Castagnoli) over `data`; start with 0."""
-    return int(_crc32c_extend(crc, data, len(data)))
-
-
-def extend_crc32c_at(crc: int, address: int, size_bytes: int) -> int:
-    """Continue a CRC32C over memory that the caller keeps alive, without a copy."""
-    return int(_crc32c_extend(crc, address, size_bytes))
+def extend_crc32c(crc: int, data: Bytes) -> int:
+    """Continue a CRC32C (Castagnoli) over `data`, without a copy; start with 0."""
+    if not len(data):
+        return crc
+    address = numpy.frombuffer(data, dtype=numpy.uint8).ctypes.data
+    return int(_crc32c_extend(crc, address, memoryview(data).nbytes))
 
 
 def mask_crc32c(crc: int) -> int:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Dict, FrozenSet, Mapping, Optional, Set
 
-from tensorflow.core.framework.node_def_pb2 import NodeDef
-from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
+from stage_extract.messages import MetaGraphDef, NodeDef
 
 _MAKING_OPS = frozenset(("CudnnRNNCanonicalToParams", "CudnnRNNCanonicalToParamsV2"))
 _ASSIGN_OPS = frozenset(("Assign", "AssignVariableOp"))

@@ -9,20 +9,16 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional
 
-from google.protobuf.message import DecodeError
-from tensorflow.core.framework import types_pb2
-from tensorflow.core.framework.node_def_pb2 import NodeDef
-from tensorflow.core.framework.variable_pb2 import VariableDef
-from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
-
 from stage_extract.graph.graphdef import GraphUnreadable
+from stage_extract.messages import DecodeError, MetaGraphDef, NodeDef, VariableDef
+from stage_extract.messages.tables import ENUMS
 from stage_extract.opaque_buffers import opaque_buffers
 from stage_extract.source import GraphFile
 
 _APPLY_STARTS = ("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply")
 _VARIABLE_OPS = frozenset({"Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"})
 _COUNTING_OPS = frozenset({"AssignAdd", "AssignAddVariableOp"})
-_WHOLE_NUMBERS = frozenset({types_pb2.DT_INT32, types_pb2.DT_INT64})
+_WHOLE_NUMBERS = frozenset(ENUMS["DataType"][name] for name in ("DT_INT32", "DT_INT64"))
 _VARIABLE_COLLECTIONS = ("variables", "trainable_variables", "model_variables")
 
 

@@ -6,7 +6,8 @@ import abc
 from typing import Any, Iterator, List, NamedTuple, Tuple
 
 import numpy
-import tensorflow
+
+from stage_extract.dtypes import BY_NAME, stored_name
 
 
 class VariableInfo(NamedTuple):
@@ -56,7 +57,7 @@ class VariableReader(abc.ABC):
         """Give back the open files."""
 
     def read(self, name: str) -> Any:
-        """Give one numeric tensor as an array of its shape.
+        """Give one numeric tensor as an array of its shape; bfloat16 as its bits (uint16).
 
         Raises:
             KeyError: there is no such tensor.
@@ -64,5 +65,5 @@ class VariableReader(abc.ABC):
         """
         info = self.info(name)
         data = b"".join(bytes(piece) for piece in self.pieces(name))
-        dtype = tensorflow.as_dtype(info.dtype).as_numpy_dtype
+        dtype = numpy.dtype(stored_name(BY_NAME[info.dtype]))
         return numpy.frombuffer(data, dtype=dtype).reshape(info.shape)

@@ -7,6 +7,7 @@ The choice lies in an environment variable because modules are bound to it when 
 from __future__ import annotations
 
 import os
+from typing import Optional
 
 READER_VARIABLE = "STAGE_EXTRACT_READER"
 TENSORFLOW, PURE = "tf", "pure"
@@ -28,3 +29,12 @@ def is_pure() -> bool:
     if reader not in READERS:
         raise ValueError(f"{READER_VARIABLE} is {reader!r}; known are {', '.join(READERS)}")
     return reader == PURE
+
+
+def tensorflow_version() -> Optional[str]:
+    """Give the version of TensorFlow in this process, None without it."""
+    if is_pure():
+        return None
+    import tensorflow
+
+    return str(tensorflow.__version__)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO, Iterator, Tuple
 
-from stage_extract import native
+from stage_extract import checksums
 
 FOOTER_SIZE_BYTES = 48
 MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
@@ -69,14 +69,14 @@ def _read_block(file: BinaryIO, offset: int, size: int, file_size: int) -> bytes
     if len(raw) != size + _BLOCK_TRAILER_SIZE_BYTES:
         raise SSTableError(f"a block at {offset} is cut off")
     (stored,) = struct.unpack("<I", raw[size + 1 :])
-    if native.mask_crc32c(native.extend_crc32c(0, raw[: size + 1])) != stored:
+    if checksums.mask_crc32c(checksums.extend_crc32c(0, raw[: size + 1])) != stored:
         raise SSTableError(f"the block at {offset} does not have its checksum")
     compression = raw[size]
     if compression == _NO_COMPRESSION:
         return raw[:size]
     if compression == _SNAPPY:
         try:
-            return native.uncompress_snappy(raw[:size], _MAX_BLOCK_SIZE_BYTES)
+            return checksums.uncompress_snappy(raw[:size], _MAX_BLOCK_SIZE_BYTES)
         except ValueError as error:
             raise SSTableError(str(error)) from error
     raise SSTableError(f"the block at {offset} has the unknown compression {compression}")

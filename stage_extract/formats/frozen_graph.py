@@ -5,9 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Dict, Iterator, List, Sequence
 
-from tensorflow.core.framework.tensor_pb2 import TensorProto
-from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
-
 from stage_extract.errors import CorruptIndex, NotTensorFlow
 from stage_extract.file_kinds import holds_meta_graph
 from stage_extract.formats.model_files import read_message
@@ -17,6 +14,7 @@ from stage_extract.graph.savers import VARIABLE_OPS
 from stage_extract.graph.weights import find_weights
 from stage_extract.jobs import ExtractOptions
 from stage_extract.locate import Located
+from stage_extract.messages import MetaGraphDef, TensorProto
 from stage_extract.reader import VariableInfo, VariableReader
 from stage_extract.source import GraphFile, Source
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import FrozenSet, Iterable, List, Sequence, Tuple
 
-from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
-
 from stage_extract.errors import AmbiguousCheckpoint, CorruptIndex, EndpointNotFound
+from stage_extract.messages import MetaGraphDef
 
 # tensorflow/python/saved_model/tag_constants.py: SERVING.
 _SERVING = frozenset(("serve",))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from google.protobuf import text_format
-from google.protobuf.message import DecodeError, Message
-
 from stage_extract.errors import CorruptIndex
 from stage_extract.files import open_for_reading
+from stage_extract.messages import DecodeError, TextError, parse_text
+from stage_extract.messages.either import table_of
+from stage_extract.messages.message import Message
 
 _HEAD_SIZE_BYTES = 1024
 _SPACES = b"\t\r\n\f"
@@ -32,11 +32,11 @@ def read_message(path: str, message: AnyMessage) -> AnyMessage:
         content = file.read()
     try:
         if is_text(content[:_HEAD_SIZE_BYTES]):
-            text_format.Parse(content.decode("utf-8"), message)
+            parse_text(content.decode("utf-8"), message)
         else:
             message.ParseFromString(content)
-    except (DecodeError, RuntimeError, text_format.ParseError, UnicodeDecodeError) as error:
-        name = message.DESCRIPTOR.name
+    except (DecodeError, RuntimeError, TextError, UnicodeDecodeError) as error:
+        name = table_of(message).name
         raise CorruptIndex(
             f"{path!r} ({len(content)} bytes) is no {name}: {error}.",
             f"Expected a {name} of TensorFlow 1.x, whole.",

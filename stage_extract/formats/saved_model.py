@@ -6,9 +6,6 @@ import os
 from dataclasses import replace
 from typing import List, Optional, Tuple
 
-from tensorflow.core.protobuf.meta_graph_pb2 import AssetFileDef, MetaGraphDef
-from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-
 from stage_extract.checkpoint_names import INDEX_SUFFIX
 from stage_extract.errors import DataFileMissing, NoCheckpointFound
 from stage_extract.formats.frozen_graph import open_frozen
@@ -20,6 +17,7 @@ from stage_extract.graph.graphdef import MetaGraph, to_meta_graph
 from stage_extract.graph.savers import VARIABLE_OPS
 from stage_extract.jobs import ExtractOptions
 from stage_extract.locate import Located
+from stage_extract.messages import AssetFileDef, MetaGraphDef, SavedModel
 from stage_extract.source import GraphFile, Source
 
 FORMAT = "SavedModel"

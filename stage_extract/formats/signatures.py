@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import List, Optional, Set, Tuple
 
-from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, SignatureDef
-
 from stage_extract.errors import EndpointNotFound
 from stage_extract.graph.attributes import dtype_name
 from stage_extract.graph.graphdef import node_name, tensor_name
+from stage_extract.messages import MetaGraphDef, SignatureDef
 
 # tensorflow/python/saved_model/signature_constants.py: DEFAULT_SERVING_SIGNATURE_DEF_KEY.
 _DEFAULT = "serving_default"

@@ -6,10 +6,11 @@ import math
 from typing import Any, List, Optional, Tuple, Union
 
 import numpy
-from tensorflow.core.framework import attr_value_pb2, tensor_pb2, tensor_shape_pb2
-from tensorflow.python.framework import tensor_util
 
 from stage_extract.dtypes import ELEMENT_TYPES
+from stage_extract.messages import AttrValue, TensorProto, TensorShapeProto
+from stage_extract.messages.tables import ENUMS, REFERENCE_OFFSET
+from stage_extract.messages.tensors import MAX_AXES, TensorError, make_array
 
 # -1 of a TensorShapeProto becomes None, an unknown rank is None for the whole.
 Shape = Optional[Tuple[Optional[int], ...]]
@@ -17,25 +18,24 @@ Shape = Optional[Tuple[Optional[int], ...]]
 # A larger constant stays a NodeDef: it is data of the model, not a setting of an op.
 MAX_CONSTANT_ELEMENTS = 65536
 
-# DT_FLOAT_REF and the like are the plain type plus this (tensorflow/core/framework/types.proto).
-_REFERENCE_OFFSET = 100
+_BFLOAT16 = ENUMS["DataType"]["DT_BFLOAT16"]
 
 
 def dtype_name(number: int) -> str:
     """Give numpy's name of a DataType number of TensorFlow, "unknown_N" if there is none."""
-    plain = number - _REFERENCE_OFFSET if number > _REFERENCE_OFFSET else number
+    plain = number - REFERENCE_OFFSET if number > REFERENCE_OFFSET else number
     element = ELEMENT_TYPES.get(plain)
     return element.name if element is not None else f"unknown_{number}"
 
 
-def shape_value(proto: tensor_shape_pb2.TensorShapeProto) -> Shape:
+def shape_value(proto: TensorShapeProto) -> Shape:
     """Give a shape as sizes, None for an unknown size or rank."""
     if proto.unknown_rank:
         return None
     return tuple(dim.size if dim.size >= 0 else None for dim in proto.dim)
 
 
-def plain_value(attribute: attr_value_pb2.AttrValue) -> Any:
+def plain_value(attribute: AttrValue) -> Any:
     """Give an attribute as a Python value; a tensor as None, see `tensor_value`."""
     kind = attribute.WhichOneof("value")
     if kind is None or kind == "tensor":
@@ -80,13 +80,13 @@ def shortest_float(value: float) -> float:
     """
     if not math.isfinite(value):
         return value
-    return float(repr(numpy.float32(value)))
+    return float(str(numpy.float32(value)))
 
 
-def tensor_value(proto: tensor_pb2.TensorProto) -> Optional[numpy.ndarray]:
+def tensor_value(proto: TensorProto) -> Optional[numpy.ndarray]:
     """Give a constant as an array, or None if it is too large, or not what it claims to be."""
     sizes = shape_value(proto.tensor_shape)
-    if sizes is None or None in sizes or len(sizes) > numpy.MAXDIMS:
+    if sizes is None or None in sizes or len(sizes) > MAX_AXES:
         return None
     elements = 1
     for size in sizes:
@@ -94,9 +94,14 @@ def tensor_value(proto: tensor_pb2.TensorProto) -> Optional[numpy.ndarray]:
     if elements > MAX_CONSTANT_ELEMENTS:
         return None
     try:
-        return numpy.asarray(tensor_util.MakeNdarray(proto))
-    except (TypeError, ValueError, OverflowError):
+        value = make_array(proto)
+    except TensorError:
         return None
+    if proto.dtype == _BFLOAT16:
+        # float32 has the same bits and 16 more; as float64 numbers are printed with all digits.
+        bits = numpy.asarray(numpy.left_shift(value, 16, dtype=numpy.uint32))
+        return bits.view(numpy.float32).astype(numpy.float64)
+    return value
 
 
 def plain_array(value: numpy.ndarray) -> Any:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Iterator, Mapping, NamedTuple, Tuple
 
-import numpy
-from tensorflow.core.framework.tensor_pb2 import TensorProto
-
 from stage_extract.dtypes import ELEMENT_TYPES
 from stage_extract.graph.attributes import shape_value
+from stage_extract.messages import TensorProto, numbers, view
 
 PIECE_SIZE_BYTES = 4 * 1024 * 1024
 # No protocol buffer is larger, and a list of one element may stand for any number of them.
@@ -86,15 +84,15 @@ def constant_pieces(proto: TensorProto) -> Iterator[memoryview]:
         ConstantInvalid: its type cannot be read, or it holds another number of values than it says.
     """
     head = constant_head(proto)
-    if proto.tensor_content:
-        content = memoryview(proto.tensor_content)
+    content = view(proto, "tensor_content")
+    if len(content):
         if len(content) != head.size_bytes:
             raise ConstantInvalid(f"it has {len(content)} bytes for {head.size_bytes}")
         for start in range(0, len(content), PIECE_SIZE_BYTES):
             yield content[start : start + PIECE_SIZE_BYTES]
         return
     field, stored = _LISTS[proto.dtype]
-    values = numpy.asarray(getattr(proto, field)).astype(stored)
+    values = numbers(proto, field).astype(stored)
     element_bytes = ELEMENT_TYPES[proto.dtype].size_bytes or 1
     listed = values.tobytes()
     if len(listed) > head.size_bytes or len(listed) % element_bytes:

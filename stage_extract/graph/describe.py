@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-import tensorflow
-
 from stage_extract.export_format import FORMAT_NAME, FORMAT_VERSION
 from stage_extract.graph.aside import averages_warnings, reasons_aside
 from stage_extract.graph.averages import averages_by_name, find_averages
@@ -47,6 +45,7 @@ from stage_extract.graph.switches import Switch, find_switches
 from stage_extract.graph.variables import VariableTable
 from stage_extract.jobs import ExtractOptions
 from stage_extract.reader import VariableInfo
+from stage_extract.reader_choice import tensorflow_version
 from stage_extract.source import NO_META, GraphFile
 
 
@@ -223,12 +222,13 @@ def _without_graph(
 def _head(
     graph: Optional[str], reason: Optional[str], producer: Optional[int], checkpoint_format: str
 ) -> Dict[str, Any]:
+    tensorflow = tensorflow_version()
     return {
         "format": FORMAT_NAME,
         "version": FORMAT_VERSION,
         "source": {
-            "reader": "tensorflow",
-            "tensorflow": tensorflow.__version__,
+            "reader": "pure" if tensorflow is None else "tensorflow",
+            "tensorflow": tensorflow,
             "graph": graph,
             "graph_reason": reason,
             "checkpoint_format": checkpoint_format,

@@ -10,6 +10,7 @@ import numpy
 from stage_extract.graph import attributes
 from stage_extract.graph.graphdef import Graph, Node
 from stage_extract.graph.traverse import PASS_THROUGH, behind
+from stage_extract.messages.tensors import MAX_AXES
 
 Array = Any
 # Fill and broadcasts may ask for any size; a predicate or a vector of gammas never does.
@@ -153,7 +154,7 @@ class Evaluator:
             sizes = value.ndim == 1 and numpy.issubdtype(value.dtype, numpy.integer)
             return [int(size) for size in value] if sizes else None
         node = self._graph.producer(behind(self._graph, tensor))
-        if node is None or node.op != "Pack" or len(node.inputs) > numpy.MAXDIMS:
+        if node is None or node.op != "Pack" or len(node.inputs) > MAX_AXES:
             return None
         sizes = [self.scalar(operand) for operand in node.inputs]
         return [size if isinstance(size, int) else None for size in sizes]
@@ -246,7 +247,7 @@ def _apply(node: Node, operands: Sequence[Array]) -> Optional[Array]:
 
 def _result_size(node: Node, operands: Sequence[Array]) -> int:
     """Bound the elements of a result before it is made."""
-    if node.op in _BROADCASTING and len(operands) <= numpy.MAXDIMS:
+    if node.op in _BROADCASTING and len(operands) <= MAX_AXES:
         return int(numpy.broadcast(*operands).size)
     return sum(int(operand.size) for operand in operands)
 

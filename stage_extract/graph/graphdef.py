@@ -10,12 +10,10 @@ import sys
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy
-from google.protobuf.message import DecodeError
-from tensorflow.core.framework import graph_pb2, node_def_pb2
-from tensorflow.core.protobuf import meta_graph_pb2
 
 from stage_extract.graph import attributes
 from stage_extract.graph.attributes import Shape
+from stage_extract.messages import DecodeError, GraphDef, MetaGraphDef, NodeDef
 
 
 class GraphUnreadable(ValueError):
@@ -41,7 +39,7 @@ class Node:
         op: str,
         inputs: Tuple[str, ...],
         controls: Tuple[str, ...],
-        proto: node_def_pb2.NodeDef,
+        proto: NodeDef,
     ) -> None:
         self.name = name
         self.op = op
@@ -77,7 +75,7 @@ class Node:
 
         What is read from a NodeDef stays in memory for as long as that lives.
         """
-        proto = node_def_pb2.NodeDef()
+        proto = NodeDef()
         proto.CopyFrom(self.proto)
         return Node(self.name, self.op, self.inputs, self.controls, proto)
 
@@ -159,7 +157,7 @@ class MetaGraph(NamedTuple):
     """
 
     graph: Graph
-    proto: meta_graph_pb2.MetaGraphDef
+    proto: MetaGraphDef
 
     @property
     def producer(self) -> int:
@@ -191,7 +189,7 @@ def parse_meta_graph(content: bytes) -> MetaGraph:
     Raises:
         GraphUnreadable: they are no MetaGraphDef, it has no nodes, or two of one name.
     """
-    proto = meta_graph_pb2.MetaGraphDef()
+    proto = MetaGraphDef()
     try:
         proto.ParseFromString(content)
     except (DecodeError, RuntimeError) as error:
@@ -199,7 +197,7 @@ def parse_meta_graph(content: bytes) -> MetaGraph:
     return to_meta_graph(proto)
 
 
-def to_meta_graph(proto: meta_graph_pb2.MetaGraphDef) -> MetaGraph:
+def to_meta_graph(proto: MetaGraphDef) -> MetaGraph:
     """Give a decoded MetaGraphDef with its nodes.
 
     Raises:
@@ -210,7 +208,7 @@ def to_meta_graph(proto: meta_graph_pb2.MetaGraphDef) -> MetaGraph:
     return MetaGraph(parse_graph(proto.graph_def), proto)
 
 
-def parse_graph(graph_def: graph_pb2.GraphDef) -> Graph:
+def parse_graph(graph_def: GraphDef) -> Graph:
     """Read a GraphDef.
 
     Raises:
@@ -224,7 +222,7 @@ def parse_graph(graph_def: graph_pb2.GraphDef) -> Graph:
     return Graph(nodes)
 
 
-def _node(proto: node_def_pb2.NodeDef) -> Node:
+def _node(proto: NodeDef) -> Node:
     inputs: List[str] = []
     controls: List[str] = []
     for reference in proto.input:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from typing import Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
-from tensorflow.core.framework import node_def_pb2
-
 from stage_extract.graph.graphdef import Graph, MetaGraph, Node
 from stage_extract.graph.machinery import is_gradient, leading_only_to
 from stage_extract.graph.rewriting import Rewrite
 from stage_extract.graph.savers import READ_OPS, VARIABLE_OPS
 from stage_extract.graph.shapes import StaticShapes
 from stage_extract.graph.traverse import behind
+from stage_extract.messages import NodeDef
 
 ASSIGN_OPS = frozenset(
     ("Assign", "AssignAdd", "AssignSub", "AssignSubVariableOp", "AssignVariableOp")
@@ -90,7 +89,7 @@ def with_moving_averages(meta: MetaGraph, batch_norms: Mapping[str, Tuple[str, s
 
 def in_inference(node: Node, moving: Tuple[str, str]) -> Node:
     """Give a fused batch norm that reads a moving mean and variance instead of the batch's."""
-    proto = node_def_pb2.NodeDef()
+    proto = NodeDef()
     proto.CopyFrom(node.proto)
     proto.attr["is_training"].b = False
     return Node(node.name, node.op, (*node.inputs[:3], *moving), node.controls, proto)

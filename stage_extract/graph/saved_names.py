@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import AbstractSet, Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
-from google.protobuf.message import DecodeError
-from tensorflow.core.framework import variable_pb2
-
 from stage_extract.graph.graphdef import MetaGraph, node_name, tensor_name
 from stage_extract.graph.savers import PART_NAME, VARIABLE_OPS, Saver, Slice, find_savers
+from stage_extract.messages import DecodeError, VariableDef
 
 
 class SavedNames(NamedTuple):
@@ -92,7 +90,7 @@ def _variables_in(meta: MetaGraph, collection: str) -> Iterator[Tuple[str, Any]]
     if collection not in meta.proto.collection_def:
         return
     for content in meta.proto.collection_def[collection].bytes_list.value:
-        definition = variable_pb2.VariableDef()
+        definition = VariableDef()
         try:
             definition.ParseFromString(content)
         except (DecodeError, RuntimeError):

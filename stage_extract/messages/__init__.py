@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stage_extract.messages.either import numbers, view
+from stage_extract.messages.text_format import parse_text
+from stage_extract.messages.tokens import TextError
 from stage_extract.reader_choice import is_pure
 
 # TensorFlow has no types to check against: ours stand for both.
@@ -29,7 +32,6 @@ if TYPE_CHECKING or is_pure():
         NodeDef,
         OpDef,
         OpList,
-        SaveSliceInfoDef,
         SavedModel,
         SavedObjectGraph,
         SavedSlice,
@@ -37,19 +39,16 @@ if TYPE_CHECKING or is_pure():
         SavedTensorSliceMeta,
         SavedTensorSlices,
         SaverDef,
+        SaveSliceInfoDef,
         SignatureDef,
         TensorInfo,
         TensorProto,
         TensorShapeProto,
         TensorSliceProto,
-        TextError,
         TrackableObjectGraph,
         VariableDef,
         VersionDef,
         WhileContextDef,
-        numbers,
-        parse_text,
-        view,
     )
 else:
     from stage_extract.messages.native import (
@@ -69,7 +68,6 @@ else:
         NodeDef,
         OpDef,
         OpList,
-        SaveSliceInfoDef,
         SavedModel,
         SavedObjectGraph,
         SavedSlice,
@@ -77,19 +75,54 @@ else:
         SavedTensorSliceMeta,
         SavedTensorSlices,
         SaverDef,
+        SaveSliceInfoDef,
         SignatureDef,
         TensorInfo,
         TensorProto,
         TensorShapeProto,
         TensorSliceProto,
-        TextError,
         TrackableObjectGraph,
         VariableDef,
         VersionDef,
         WhileContextDef,
-        numbers,
-        parse_text,
-        view,
     )
 
-__all__ = ["AssetFileDef", "AttrValue", "BundleEntryProto", "BundleHeaderProto", "CheckpointState", "CollectionDef", "CondContextDef", "DecodeError", "FunctionDef", "FunctionDefLibrary", "GraphDef", "MetaGraphDef", "NameAttrList", "NodeDef", "OpDef", "OpList", "SaveSliceInfoDef", "SavedModel", "SavedObjectGraph", "SavedSlice", "SavedSliceMeta", "SavedTensorSliceMeta", "SavedTensorSlices", "SaverDef", "SignatureDef", "TensorInfo", "TensorProto", "TensorShapeProto", "TensorSliceProto", "TextError", "TrackableObjectGraph", "VariableDef", "VersionDef", "WhileContextDef", "numbers", "parse_text", "view"]
+__all__ = [
+    "AssetFileDef",
+    "AttrValue",
+    "BundleEntryProto",
+    "BundleHeaderProto",
+    "CheckpointState",
+    "CollectionDef",
+    "CondContextDef",
+    "DecodeError",
+    "FunctionDef",
+    "FunctionDefLibrary",
+    "GraphDef",
+    "MetaGraphDef",
+    "NameAttrList",
+    "NodeDef",
+    "OpDef",
+    "OpList",
+    "SaveSliceInfoDef",
+    "SavedModel",
+    "SavedObjectGraph",
+    "SavedSlice",
+    "SavedSliceMeta",
+    "SavedTensorSliceMeta",
+    "SavedTensorSlices",
+    "SaverDef",
+    "SignatureDef",
+    "TensorInfo",
+    "TensorProto",
+    "TensorShapeProto",
+    "TensorSliceProto",
+    "TextError",
+    "TrackableObjectGraph",
+    "VariableDef",
+    "VersionDef",
+    "WhileContextDef",
+    "numbers",
+    "parse_text",
+    "view",
+]

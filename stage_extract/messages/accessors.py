@@ -24,14 +24,17 @@ def value_at(field: Field, data: bytes, start: int, stop: int) -> Any:
 
 
 def maker(field: Field) -> Optional[Callable[..., Any]]:
+    """Give what makes a message of a repeated field; None for other fields."""
     return CLASSES[field.type_name] if field.kind == MESSAGE else None
 
 
 def is_there(value: Any) -> bool:
+    """Tell whether a value is there: a message may be made only because it was read."""
     return value is not None and getattr(value, "_owner", None) is None
 
 
 def clear_others(values: Dict[str, Any], field: Field, table: Table) -> None:
+    """Take out the other fields of a oneof, before one is set."""
     if field.oneof:
         for name in table.oneofs[field.oneof]:
             if name != field.name:
@@ -47,11 +50,12 @@ def attach(message: Any) -> None:
 
 
 def _changed(message: Any) -> Optional[Callable[[], None]]:
-    """Give what a new list in a message calls when it is filled; a message that is there needs none."""
+    """Give what a new list calls when it is filled: nothing where its message is there already."""
     return None if message._owner is None else lambda: attach(message)
 
 
 def make_property(field: Field) -> property:
+    """Give what reads a field of a message by its name, and sets it."""
     if field.kind == MAP:
         return property(lambda message: _get_map(message, field))
     if field.repeated:

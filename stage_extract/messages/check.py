@@ -67,6 +67,6 @@ def check_message(data: bytes, table: Table) -> None:
     """Check that bytes are a message.
 
     Raises:
-        DecodeError: they are not: a length leads outside, a text is no UTF-8, it is nested too deep.
+        DecodeError: they are not: a length leads outside, a text is no UTF-8, too much nesting.
     """
     _Checker(data).check(0, len(data), table, 0)

@@ -6,7 +6,7 @@ of a graph of 300,000 nodes most attributes are never read.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Dict, List, Optional, Sequence, Tuple, TypeVar
+from typing import Any, ClassVar, Dict, List, Optional, Sequence, Tuple, Type, TypeVar
 
 import numpy
 
@@ -36,8 +36,8 @@ _M = TypeVar("_M", bound="Message")
 class Message:
     """One message; a subclass has the fields of the table with its name.
 
-    Reading a message or a list that is not there gives an empty one, which comes to be there when
-    something is put into it.
+    The names of the methods are protobuf's. Reading a message or a list that is not there gives an
+    empty one, which comes to be there when something is put into it.
     """
 
     # _data: the bytes, and _spans: where the message lies in them (start, stop, …: several are
@@ -74,7 +74,14 @@ class Message:
     def __repr__(self) -> str:
         return f"<{self.TABLE.name} with {', '.join(name for name, _ in self.ListFields())}>"
 
-    def ParseFromString(self, data: bytes) -> int:
+    @classmethod
+    def FromString(cls: Type[_M], data: bytes) -> _M:  # noqa: N802
+        """Make a message from serialized bytes (see `ParseFromString`)."""
+        message = cls()
+        message.ParseFromString(data)
+        return message
+
+    def ParseFromString(self, data: bytes) -> int:  # noqa: N802
         """Take over the content of serialized bytes; gives their number.
 
         Raises:
@@ -86,7 +93,7 @@ class Message:
         attach(self)
         return len(data)
 
-    def CopyFrom(self: _M, other: _M) -> None:
+    def CopyFrom(self: _M, other: _M) -> None:  # noqa: N802
         """Take over the content of another message of the same type."""
         if other.TABLE is not self.TABLE:
             raise TypeError(f"a {other.TABLE.name} is no {self.TABLE.name}")
@@ -98,15 +105,19 @@ class Message:
             self._values = {name: _copy(value) for name, value in values if is_there(value)}
         attach(self)
 
-    def Clear(self) -> None:
+    def SetInParent(self) -> None:  # noqa: N802
+        """Let the message be there, though empty."""
+        attach(self)
+
+    def Clear(self) -> None:  # noqa: N802
         """Take all fields out."""
         self.CopyFrom(type(self)())
 
-    def ClearField(self, name: str) -> None:
+    def ClearField(self, name: str) -> None:  # noqa: N802
         """Take a field out."""
         self._decoded().pop(self._field(name).name, None)
 
-    def HasField(self, name: str) -> bool:
+    def HasField(self, name: str) -> bool:  # noqa: N802
         """Tell whether a message, or a field of a oneof, is there.
 
         Raises:
@@ -117,7 +128,7 @@ class Message:
             raise ValueError(f"nothing tells whether {name!r} is there")
         return is_there(self._decoded().get(name))
 
-    def WhichOneof(self, group: str) -> Optional[str]:
+    def WhichOneof(self, group: str) -> Optional[str]:  # noqa: N802
         """Give the name of the field of a oneof that is there, None if none is."""
         values = self._decoded()
         for name in self.TABLE.oneofs[group]:
@@ -125,12 +136,12 @@ class Message:
                 return name
         return None
 
-    def ListFields(self) -> List[Tuple[str, Any]]:
+    def ListFields(self) -> List[Tuple[str, Any]]:  # noqa: N802
         """Give the name and value of all fields that are there and not empty."""
         found = []
         for name, field in self.TABLE.by_name.items():
             value = getattr(self, name)
-            if field.kind == MESSAGE and not field.repeated or field.oneof:
+            if (field.kind == MESSAGE and not field.repeated) or field.oneof:
                 there = self.HasField(name)
             else:
                 there = bool(value) or value != value
@@ -170,8 +181,8 @@ class Message:
     def _store(self, values: Dict[str, Any], field: Field, found: WireField) -> None:
         """Take over one field from the wire."""
         name, data = field.name, self._data
-        tag, start, stop = found
-        if field.kind == MAP or field.repeated and field.wire_type != LENGTH:
+        _, start, stop = found
+        if field.kind == MAP or (field.repeated and field.wire_type != LENGTH):
             if name not in values:
                 values[name] = Raw()
             values[name].extend(found)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy
-from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework.attr_value_pb2 import AttrValue, NameAttrList
 from tensorflow.core.framework.function_pb2 import FunctionDef, FunctionDefLibrary
@@ -18,39 +14,58 @@ from tensorflow.core.framework.tensor_slice_pb2 import TensorSliceProto
 from tensorflow.core.framework.variable_pb2 import SaveSliceInfoDef, VariableDef
 from tensorflow.core.framework.versions_pb2 import VersionDef
 from tensorflow.core.protobuf.control_flow_pb2 import CondContextDef, WhileContextDef
-from tensorflow.core.protobuf.meta_graph_pb2 import AssetFileDef, CollectionDef, MetaGraphDef, SignatureDef, TensorInfo
+from tensorflow.core.protobuf.meta_graph_pb2 import (
+    AssetFileDef,
+    CollectionDef,
+    MetaGraphDef,
+    SignatureDef,
+    TensorInfo,
+)
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow.core.protobuf.saved_object_graph_pb2 import SavedObjectGraph
 from tensorflow.core.protobuf.saver_pb2 import SaverDef
 from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
-from tensorflow.core.util.saved_tensor_slice_pb2 import SavedSlice, SavedSliceMeta, SavedTensorSliceMeta, SavedTensorSlices
+from tensorflow.core.util.saved_tensor_slice_pb2 import (
+    SavedSlice,
+    SavedSliceMeta,
+    SavedTensorSliceMeta,
+    SavedTensorSlices,
+)
 from tensorflow.python.training.checkpoint_state_pb2 import CheckpointState
 
-from stage_extract.messages.schema import TABLES
-from stage_extract.messages.values import number_dtype
-
-__all__ = ["AssetFileDef", "AttrValue", "BundleEntryProto", "BundleHeaderProto", "CheckpointState", "CollectionDef", "CondContextDef", "FunctionDef", "FunctionDefLibrary", "GraphDef", "MetaGraphDef", "NameAttrList", "NodeDef", "OpDef", "OpList", "SaveSliceInfoDef", "SavedModel", "SavedObjectGraph", "SavedSlice", "SavedSliceMeta", "SavedTensorSliceMeta", "SavedTensorSlices", "SaverDef", "SignatureDef", "TensorInfo", "TensorProto", "TensorShapeProto", "TensorSliceProto", "TrackableObjectGraph", "VariableDef", "VersionDef", "WhileContextDef", "DecodeError", "TextError", "numbers", "parse_text", "view"]
-
-TextError = text_format.ParseError
-
-
-def parse_text(text: str, message: Any) -> None:
-    """Fill a message from protobuf's text format.
-
-    Raises:
-        TextError: it is no such text.
-    """
-    text_format.Parse(text, message)
-
-
-def numbers(message: Any, field: str) -> Any:
-    """Give a repeated number as an array [n]."""
-    name = message.DESCRIPTOR.full_name.partition(".")[2]
-    values = getattr(message, field)
-    return numpy.fromiter(values, number_dtype(TABLES[name].by_name[field]), len(values))
-
-
-def view(message: Any, field: str) -> memoryview:
-    """Give a field of bytes without a copy."""
-    return memoryview(getattr(message, field))
+__all__ = [
+    "AssetFileDef",
+    "AttrValue",
+    "BundleEntryProto",
+    "BundleHeaderProto",
+    "CheckpointState",
+    "CollectionDef",
+    "CondContextDef",
+    "DecodeError",
+    "FunctionDef",
+    "FunctionDefLibrary",
+    "GraphDef",
+    "MetaGraphDef",
+    "NameAttrList",
+    "NodeDef",
+    "OpDef",
+    "OpList",
+    "SaveSliceInfoDef",
+    "SavedModel",
+    "SavedObjectGraph",
+    "SavedSlice",
+    "SavedSliceMeta",
+    "SavedTensorSliceMeta",
+    "SavedTensorSlices",
+    "SaverDef",
+    "SignatureDef",
+    "TensorInfo",
+    "TensorProto",
+    "TensorShapeProto",
+    "TensorSliceProto",
+    "TrackableObjectGraph",
+    "VariableDef",
+    "VersionDef",
+    "WhileContextDef",
+]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
 from stage_extract.messages.accessors import CLASSES
 from stage_extract.messages.message import Message
 from stage_extract.messages.schema import TABLES
 from stage_extract.messages.tables import ENUMS
-from stage_extract.messages.text_format import TextError, parse_text
 from stage_extract.messages.wire import DecodeError
 
-__all__ = ["DecodeError", "TextError", "numbers", "parse_text", "view"]
+__all__ = ["DecodeError"]
 
 
 class AssetFileDef(Message):
@@ -36,6 +35,8 @@ class BundleHeaderProto(Message):
     """See its lines in `tables`."""
 
     __slots__ = ()
+    LITTLE: ClassVar[int]
+    BIG: ClassVar[int]
 
 
 class CheckpointState(Message):
@@ -222,13 +223,3 @@ def _complete() -> None:
 
 
 _complete()
-
-
-def numbers(message: Any, field: str) -> Any:
-    """Give a repeated number as an array [n]."""
-    return message.numbers(field)
-
-
-def view(message: Any, field: str) -> memoryview:
-    """Give a field of bytes without a copy."""
-    return message.view(field)

@@ -46,7 +46,7 @@ _FROM_VARINT: Mapping[str, Callable[[int], Union[int, bool]]] = MappingProxyType
     }
 )
 DEFAULTS: Mapping[str, Any] = MappingProxyType(
-    {**{kind: 0 for kind in _FROM_VARINT}, "bool": False, "bytes": b"", "double": 0.0,
+    {**dict.fromkeys(_FROM_VARINT, 0), "bool": False, "bytes": b"", "double": 0.0,
      "fixed32": 0, "float": 0.0, "string": ""}
 )  # fmt: skip
 

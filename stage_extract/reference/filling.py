@@ -110,11 +110,17 @@ class FeedingFiller(Filler):
         def feeds() -> Dict[Any, Any]:
             with closing(self._open_reader()) as reader:
                 return {
-                    holder: cut(reader.read(source.key), source.slice)
+                    holder: cut(_read(reader, source.key), source.slice)
                     for holder, source in zip(holders, group)
                 }
 
         return Fill(list(map(_assign, operations, holders)), feeds)
+
+
+def _read(reader: VariableReader, name: str) -> Any:
+    value = reader.read(name)
+    is_bits = reader.info(name).dtype == tensorflow.bfloat16.name
+    return value.view(tensorflow.bfloat16.as_numpy_dtype) if is_bits else value
 
 
 def filler_of(source: Source) -> Filler:
