@@ -141,4 +141,10 @@ class ArchiveRefused(ExtractError):
     exit_code = 48
 
 
+class ReadersDisagree(ExtractError):
+    """This program's own reader and TensorFlow's give other bytes for one tensor."""
+
+    exit_code = 49
+
+
 INTERNAL_ERROR_EXIT_CODE = 1

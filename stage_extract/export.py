@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import Any, Dict, Iterator, Mapping, Sequence, Tuple
 
+from stage_extract.comparing_reader import ComparingReader
 from stage_extract.dtypes import BY_NAME
 from stage_extract.errors import EmptyCheckpoint, OutputNotWritable
 from stage_extract.export_format import (
@@ -62,7 +63,7 @@ def run_job(job: Job, events: JobEvents) -> Tuple[Mapping[str, Any], Mapping[str
 
 
 def _run(job: Job, source: Source, clock: PhaseClock, events: JobEvents) -> Dict[str, Any]:
-    with closing(source.open_reader()) as reader:
+    with closing(_open_reader(job, source)) as reader:
         with clock.phase("select"):
             selection = _select(job, source, reader, events)
         if job.out is None:
@@ -75,7 +76,18 @@ def _run(job: Job, source: Source, clock: PhaseClock, events: JobEvents) -> Dict
             with clock.phase("hash"):
                 checkpoint = {**_checkpoint_summary(source), "files": hasher.result()}
             keep()
+    if isinstance(reader, ComparingReader):
+        result["readers"] = reader.summary(selection.kept)
     return {"checkpoint": checkpoint, **result}
+
+
+def _open_reader(job: Job, source: Source) -> VariableReader:
+    if job.options.reader != "both":
+        return source.open_reader()
+    # Imports TensorFlow.
+    from stage_extract.reference.second_reading import second_reading_of
+
+    return ComparingReader(source.open_reader(), second_reading_of(source))
 
 
 def _with_endpoints(job: Job, source: Source) -> Job:

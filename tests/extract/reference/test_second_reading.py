@@ -1,0 +1,173 @@
+"""`--reader both`: every tensor is read a second time by TensorFlow's own code, and compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy
+import pytest
+import tensorflow
+
+from stage_extract.bundle_reader import BundleReader
+from stage_extract.comparing_reader import ComparingReader
+from stage_extract.errors import ReadersDisagree
+from stage_extract.formats.opening import open_model
+from stage_extract.jobs import parse_job
+from stage_extract.reader import VariableInfo
+from stage_extract.reference.second_reading import second_reading_of
+
+CONTRACT = Path(__file__).parents[2] / "contract"
+DTYPES = (
+    "bfloat16",
+    "bool",
+    "complex64",
+    "float16",
+    "float32",
+    "float64",
+    "int16",
+    "int32",
+    "int64",
+    "int8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "uint8",
+)
+KINDS = ("bare", "reader", "segmenter")
+
+
+def bits(dtype, *shape):
+    """An array of random bits of a type, so that NaN and subnormal numbers are among them."""
+    numpy_dtype = tensorflow.as_dtype(dtype).as_numpy_dtype
+    size_bytes = numpy.dtype(numpy_dtype).itemsize
+    random = numpy.random.RandomState(size_bytes)
+    count = int(numpy.prod(shape, dtype=int)) * size_bytes
+    data = random.randint(0, 2 if dtype == "bool" else 256, count).astype("uint8")
+    return numpy.frombuffer(data.tobytes(), numpy_dtype).reshape(shape)
+
+
+def rows(array, start, stop):
+    """A slice of the rows of an array, and what TensorFlow calls it."""
+    text = " ".join(map(str, array.shape)) + f" {start},{stop - start}"
+    return array[start:stop], text + ":-" * (array.ndim - 1)
+
+
+@pytest.fixture
+def every_type(tmp_path, save_bundle):
+    """The prefix of a V2 checkpoint with every type, a scalar, nothing, and one cut in three."""
+    arrays = {dtype: bits(dtype, 3, 5) for dtype in DTYPES}
+    whole = bits("float32", 11, 2, 3)
+    slices = {}
+    for key, start, stop in (("cut", 0, 4), ("cut#1", 4, 8), ("cut#2", 8, 11)):
+        arrays[key], slices[key] = rows(whole, start, stop)
+    arrays["scalar"], arrays["nothing"] = bits("int64"), bits("float32", 0, 7)
+    return save_bundle(tmp_path / "model.ckpt", arrays, slices)
+
+
+def source_of(path):
+    """The context of an open source, as a job opens it."""
+    job = parse_job({"job": "1", "command": "inspect", "checkpoint": str(path)})
+    return open_model(job, lambda warning: None)
+
+
+def read_all(reader):
+    return {
+        info.name: b"".join(map(bytes, reader.pieces(info.name))) for info in reader.variables()
+    }
+
+
+def test_both_agree_on_every_type_and_cut(every_type):
+    with source_of(every_type) as source:
+        alone, both = source.open_reader(), source.open_reader()
+        comparing = ComparingReader(both, second_reading_of(source))
+        variables = comparing.variables()
+        assert read_all(comparing) == read_all(alone)
+        assert comparing.summary(variables) == {"compared": len(DTYPES) + 3, "read_once": []}
+        comparing.close()
+        comparing.close()
+        alone.close()
+
+
+class Tampered(BundleReader):
+    """A reader with a fault in one tensor, which `fault` puts into its bytes or description."""
+
+    def __init__(self, reader, name, fault):
+        self._reader, self._name, self._fault = reader, name, fault
+
+    def variables(self):
+        infos = self._reader.variables()
+        return [info for info in infos if self._fault != "lost" or info.name != self._name]
+
+    def info(self, name):
+        info = self._reader.info(name)
+        if name != self._name:
+            return info
+        if self._fault == "shape":
+            return VariableInfo(name, info.dtype, info.shape[::-1])
+        return VariableInfo(name, "int32", info.shape) if self._fault == "dtype" else info
+
+    def pieces(self, name):
+        data = bytearray(b"".join(map(bytes, self._reader.pieces(name))))
+        if name == self._name and self._fault == "bit":
+            data[-1] ^= 1
+        if name == self._name and self._fault == "short":
+            data.pop()
+        if name == self._name and self._fault == "long":
+            data.append(0)
+        # In two pieces, of which the first is right.
+        yield memoryview(data)[:2]
+        yield memoryview(data)[2:]
+
+    def close(self):
+        self._reader.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        pytest.param("bit", "byte 59 is 0x", id="one-bit"),
+        pytest.param("short", "the first gives 59 bytes, the second 60", id="too-short"),
+        pytest.param("long", "the second gives 60 bytes, the first more", id="too-long"),
+        pytest.param("shape", r"float32 \[5, 3\] to the first, float32 \[3, 5\]", id="shape"),
+        pytest.param("dtype", "int32", id="dtype"),
+        pytest.param("lost", "only one of them finds it", id="lost"),
+        pytest.param("none", None, id="without-a-fault"),
+    ],
+)
+def test_a_reader_that_errs_is_found_out(every_type, fault, words):
+    with source_of(every_type) as source:
+        tampered = Tampered(source.open_reader(), "float32", fault)
+        comparing = ComparingReader(tampered, second_reading_of(source))
+        if words is None:
+            assert len(read_all(comparing)) == len(DTYPES) + 3
+            return
+        with pytest.raises(ReadersDisagree, match=words) as caught:
+            read_all(comparing)
+        assert "'float32'" in caught.value.happened
+        comparing.close()
+
+
+def test_what_has_no_second_reading_is_named(every_type):
+    with source_of(every_type) as source:
+        reader = ComparingReader(source.open_reader(), None)
+        variables = reader.variables()[:2]
+        read_all(reader)
+        names = [variable.name for variable in variables]
+        assert reader.summary(variables) == {"compared": 0, "read_once": names}
+        reader.close()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_job_says_how_many_agree_and_exports_the_same(name, run_extraction, out):
+    outcome = run_extraction(CONTRACT / "checkpoints" / name, out, reader="both")
+    golden = CONTRACT / "golden" / name
+    written = (out / "variables.safetensors").read_bytes()
+    assert written == (golden / "variables.safetensors").read_bytes()
+    count = len(json.loads((golden / "graph.json").read_text())["variables"])
+    assert outcome.result["readers"] == {"compared": count, "read_once": []}
+
+
+def test_one_reading_says_nothing_of_two(run_extraction, out):
+    outcome = run_extraction(CONTRACT / "checkpoints" / "bare", out, reader="tf")
+    assert "readers" not in outcome.result
