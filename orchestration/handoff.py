@@ -7,7 +7,6 @@ container wrote is not trusted: links are refused, sizes are compared with the f
 from __future__ import annotations
 
 import gc
-import json
 import math
 import os
 import stat
@@ -19,6 +18,7 @@ from typing import Any
 
 from orchestration.errors import ExportInvalid
 from orchestration.run_paths import GRAPH_FILE
+from orchestration.strict_json import decode_json
 
 FORMAT = "tf1-export"
 VERSIONS = (1,)
@@ -28,6 +28,11 @@ METADATA_KEY = "tf1_export"
 # The limits of the safetensors format.
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 100_000_000
+# Far beyond the graph of 50,000 variables; decoded, text takes up to twenty times its size.
+_MOST_GRAPH_BYTES = 256 << 20
+# What numpy and torch can hold: of a tensor without elements, too, they multiply the other sizes.
+_MOST_AXES = 64
+_MOST_ADDRESSED_BYTES = 2**63 - 1
 _DTYPES: Mapping[str, tuple[str, int]] = {
     "BOOL": ("bool", 1),
     "U8": ("uint8", 1),
@@ -93,15 +98,17 @@ def _collector_at_rest() -> Iterator[None]:
 
 def _read_graph(folder: Path) -> dict[str, Any]:
     path = folder / GRAPH_FILE
-    _check_plain_file(path)
+    size_bytes = _check_plain_file(path)
+    if size_bytes > _MOST_GRAPH_BYTES:
+        raise _invalid(path, f"has {size_bytes:,} bytes, more than {_MOST_GRAPH_BYTES:,}")
     try:
-        graph = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+        graph = decode_json(path.read_bytes())
+    except ValueError as error:
         raise _invalid(path, f"is no JSON: {error}") from error
     graph = _mapping(graph, path, "the whole")
     if graph.get("format") != FORMAT:
         raise _invalid(path, f"has format {graph.get('format')!r} instead of {FORMAT!r}")
-    if graph.get("version") not in VERSIONS:
+    if not _is_known(graph.get("version")):
         known = ", ".join(str(version) for version in VERSIONS)
         raise _invalid(path, f"has version {graph.get('version')!r}; known are: {known}")
     return graph
@@ -134,30 +141,28 @@ def _read_header(path: Path, size_bytes: int) -> tuple[dict[str, Any], int]:
             raise _invalid(path, f"claims a header of {length} bytes, and has {size_bytes} in all")
         text = stream.read(length)
     try:
-        header = json.loads(text, object_pairs_hook=_unique_keys)
-    except (ValueError, RecursionError) as error:
+        header = decode_json(text)
+    except ValueError as error:
         raise _invalid(path, f"has a header that is no JSON: {error}") from error
     if not isinstance(header, dict) or not text.startswith(b"{"):
         raise _invalid(path, "has a header that is no JSON object")
     return header, data_start
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name occurs twice")
-    return found
+def _is_known(version: object) -> bool:
+    # True is 1 to Python.
+    return type(version) is int and version in VERSIONS
 
 
 def _check_metadata(path: Path, metadata: object) -> None:
     entry = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
     try:
-        note = json.loads(entry) if isinstance(entry, str) else None
+        note = decode_json(entry.encode("utf-8")) if isinstance(entry, str) else None
     except ValueError:
         note = None
     if not isinstance(note, dict) or note.get("format") != FORMAT:
         raise _invalid(path, f"does not say in its metadata that it is a {FORMAT}")
-    if note.get("version") not in VERSIONS:
+    if not _is_known(note.get("version")):
         raise _invalid(path, f"has version {note.get('version')!r} in its metadata")
 
 
@@ -183,6 +188,9 @@ def _check_entry(path: Path, name: str, entry: Mapping[str, Any], previous_end: 
     if start != previous_end:
         kind = "overlaps the tensor before it" if start < previous_end else "leaves a hole"
         raise _invalid(path, f"is damaged: {name!r} starts at {start} and {kind}")
+    addressed = math.prod(size or 1 for size in shape) * _DTYPES[dtype][1]
+    if len(shape) > _MOST_AXES or addressed > _MOST_ADDRESSED_BYTES:
+        raise _invalid(path, f"has a shape for {name!r} that no memory holds: {shape}")
     if math.prod(shape) * _DTYPES[dtype][1] != end - start:
         raise _invalid(path, f"gives {end - start} bytes to {name!r} of shape {shape} and {dtype}")
     return end

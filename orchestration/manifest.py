@@ -138,7 +138,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The manifest of a result folder; None if the folder is no result of this version."""
     try:
         manifest = json.loads((folder / MANIFEST_FILE).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return manifest if _is_manifest(manifest) else None
 

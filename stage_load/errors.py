@@ -11,8 +11,11 @@ class LoadError(Exception):
 
     exit_code = 1
 
-    def __init__(self, happened: str, expected: str, remedy: str) -> None:
+    def __init__(
+        self, happened: str, expected: str, remedy: str, *, traceback: str | None = None
+    ) -> None:
         super().__init__(f"{happened} {expected} {remedy}")
+        self.traceback = traceback
         self.happened = happened
         self.expected = expected
         self.remedy = remedy

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +21,7 @@ from stage_load.contract import (
 from stage_load.errors import ExportDamaged
 from stage_load.export_view import ExportView, Layer, Variable, variable
 from stage_load.safetensors_reader import SafetensorsReader
+from stage_load.strict_json import decode_json, read_json
 
 # numpy-style names of the contract, and what the format calls them.
 _DTYPES = {
@@ -100,14 +100,14 @@ class Export:
 
 def _read_graph(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_bytes(), object_hook=_compact)
+        document = read_json(path, _compact)
     except OSError as error:
         raise ExportDamaged(
             f"{GRAPH_FILE} of the export cannot be opened: {error.strerror}.",
             f"Expected a folder with {GRAPH_FILE} and {VARIABLES_FILE}.",
             "Give the folder that the extraction has written.",
         ) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ExportDamaged(
             f"{GRAPH_FILE} is no JSON: {error}.",
             "Expected a complete JSON document.",
@@ -126,8 +126,8 @@ def _compact(values: dict[str, Any]) -> dict[str, Any] | Variable:
 def _check_metadata(reader: SafetensorsReader) -> None:
     name = reader.path.name
     try:
-        values: Any = json.loads(reader.metadata.get(METADATA_KEY, "null"))
-    except (ValueError, RecursionError) as error:
+        values: Any = decode_json(reader.metadata.get(METADATA_KEY, "null").encode("utf-8"))
+    except ValueError as error:
         raise _disagree(name, f"has metadata {METADATA_KEY!r} that is no JSON") from error
     check_version(values, name)
 

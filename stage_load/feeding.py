@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,9 @@ from stage_load.axes import to_torch
 from stage_load.channels import moves_channels
 from stage_load.export_reader import Export
 from stage_load.export_view import Endpoint
+
+MOST_ELEMENTS = 1 << 28
+"""Of an input made up of zeros; the model then computes many more from them."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Feed:
         )
 
     def zeros(self, export: Export) -> tuple[Tensor, ...] | None:
-        """Return zeros for every input, or ``None`` if a size other than the batch is unknown."""
+        """Return zeros for every input; ``None`` if a size is unknown, or beyond any image's."""
         values = {endpoint.tensor: _zero(endpoint) for endpoint in export.view.inputs}
         known = {name: value for name, value in values.items() if value is not None}
         if not known or len(known) < len(values):
@@ -62,7 +66,9 @@ def _zero(endpoint: Endpoint) -> Tensor | None:
         return None
     batch_known = [1 if axis == 0 and s is None else s for axis, s in enumerate(endpoint.shape)]
     sizes = [size for size in batch_known if size is not None]
-    return torch.zeros(sizes, dtype=dtype) if len(sizes) == len(batch_known) else None
+    if len(sizes) < len(batch_known) or math.prod(sizes) > MOST_ELEMENTS:
+        return None
+    return torch.zeros(sizes, dtype=dtype)
 
 
 def _to_torch(array: NDArray[np.generic]) -> Tensor:

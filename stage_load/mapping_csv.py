@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from stage_load.layouts.rule import WHOLE, Constant, Kept, RuleError, Skip, part
 from stage_load.layouts.rule_text import AnyRule, parse_rule
 from stage_load.mapping import FROM_MAP, Given, Row
 from stage_load.names import NameIndex
+from stage_load.plain_files import read_plain_file
 
 COLUMNS = ("tf_name", "torch_name", "rule", "tf_shape", "torch_shape", "how", "confidence")
 _REQUIRED = ("tf_name", "torch_name")
@@ -26,6 +28,8 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 _DELIMITERS = (",", ";", "\t")
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _MOST_FIELD_CHARACTERS = 10_000_000
+_MOST_BYTES = 256 << 20
+_SIZE = re.compile(r"[0-9]{1,18}")
 
 Shape = tuple[int, ...]
 
@@ -172,7 +176,7 @@ def _delimiter(text: str) -> str:
 def _text(path: Path) -> str:
     try:
         # A spreadsheet may put a byte order mark in front. Line ends within a cell are its own.
-        data = path.read_bytes()
+        data = read_plain_file(path, _MOST_BYTES)
         return data.decode("utf-16" if data.startswith(_UTF_16_MARKS) else "utf-8-sig")
     except OSError as error:
         raise _invalid(path, [f"cannot be opened: {error.strerror}"]) from error
@@ -218,7 +222,7 @@ def _parse_shape(text: str) -> Shape | None:
     if text == "scalar":
         return ()
     sizes = text.split("x")
-    if not all(size.isascii() and size.isdigit() for size in sizes):
+    if not all(_SIZE.fullmatch(size) for size in sizes):
         raise RuleError(f"{text!r} is no shape such as '3x3x1x8'")
     return tuple(map(int, sizes))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from stage_load.models.registry import PreparedModel, find_model
 from stage_load.result_files import CONFIG_FILE, FORMAT, MODEL_FILE, SOURCE_FOLDER, VERSION
 from stage_load.running import describe_failure
 from stage_load.safetensors_reader import SafetensorsReader
+from stage_load.strict_json import read_json
 from stage_load.tensors import fill_tensors, set_module_values
 from stage_load.trace import state_tensors
 
@@ -71,10 +71,9 @@ def load_model(
     config = _read_config(root / CONFIG_FILE)
     prepared = _prepare(root, config["model"], trust_code=trust_code)
     chosen = choose_device(device).device
-    with _reading_configuration(prepared.name):
-        model = build(prepared.build, chosen)
     try:
         with SafetensorsReader(root / MODEL_FILE) as reader:
+            model = _build(prepared, chosen, reader)
             _fill(model, reader)
     except ExportDamaged as error:
         raise ResultDamaged(
@@ -87,11 +86,13 @@ def load_model(
 
 def _transfer(model: nn.Module, transfer: Any) -> None:
     """Give the model the recorded dtype, and do not train what is recorded as frozen."""
-    values = transfer if isinstance(transfer, dict) else {}
-    dtype, frozen = values.get("dtype"), values.get("frozen", [])
-    if isinstance(dtype, dict):
-        if dtype.get("name") not in DTYPES:
-            raise _damaged(f"{CONFIG_FILE} has the dtype {dtype!r}.", f"one of {[*DTYPES]}")
+    if not _is_transfer(transfer):
+        raise _damaged(
+            f"{CONFIG_FILE} has a dtype or frozen tensors that cannot be read.",
+            f"one of {[*DTYPES]}, and a list of names",
+        )
+    dtype, frozen = transfer.get("dtype"), transfer.get("frozen", [])
+    if dtype is not None:
         # Buffers outside the state dict, too: a sum of both would be float32 again.
         cast(model, dtype["name"])
     parameters = dict(model.named_parameters(remove_duplicate=False))
@@ -105,12 +106,12 @@ def _transfer(model: nn.Module, transfer: Any) -> None:
 
 def _read_config(path: Path) -> Mapping[str, Any]:
     try:
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        values = read_json(path)
+    except (OSError, ValueError) as error:
         raise _damaged(f"{path} cannot be read: {error}.", "a result folder") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise _damaged(f"{path} is no configuration of a converted model.", f"format {FORMAT!r}")
-    if values.get("version") not in SUPPORTED_VERSIONS:
+    if isinstance(values.get("version"), bool) or values.get("version") not in SUPPORTED_VERSIONS:
         supported = ", ".join(map(str, SUPPORTED_VERSIONS))
         raise _damaged(f"{path} is of version {values.get('version')!r}.", f"version {supported}")
     model, modules = values.get("model"), values.get("modules")
@@ -128,6 +129,16 @@ def _is_model(value: Any) -> bool:
         and isinstance(value.get("name"), str)
         and isinstance(value.get("source"), str | None)
         and isinstance(value.get("config"), dict | None)
+    )
+
+
+def _is_transfer(value: Any) -> bool:
+    """Whether a value has what is read of a transfer: a dtype or none, names of tensors."""
+    if not isinstance(value, dict):
+        return False
+    dtype, frozen = value.get("dtype"), value.get("frozen", [])
+    return (dtype is None or (isinstance(dtype, dict) and dtype.get("name") in [*DTYPES])) and (
+        isinstance(frozen, list) and all(isinstance(name, str) for name in frozen)
     )
 
 
@@ -183,13 +194,22 @@ def _set_values(model: nn.Module, settings: Mapping[str, Mapping[str, float]]) -
         ) from error
 
 
-def _fill(model: nn.Module, reader: SafetensorsReader) -> None:
-    targets = state_tensors(model)
+def _build(prepared: PreparedModel, device: torch.device, reader: SafetensorsReader) -> nn.Module:
+    """Build the module; one of the registry only where the file holds what it asks memory for."""
+    with _reading_configuration(prepared.name):
+        if prepared.is_registered:
+            with torch.device("meta"):
+                sketch = prepared.build()
+            _check_tensors(state_tensors(sketch), reader)
+        return build(prepared.build, device)
+
+
+def _check_tensors(targets: Mapping[str, torch.Tensor], reader: SafetensorsReader) -> None:
+    """Compare names and shapes of a model and of the file of its weights."""
     if targets.keys() != reader.entries.keys():
         odd = min(targets.keys() ^ reader.entries.keys())
         where = "the model" if odd in targets else MODEL_FILE
         raise _damaged(f"Only {where} has a tensor {odd!r}.", "the same tensors in both")
-    rows = []
     for name, entry in reader.entries.items():
         shape = tuple(targets[name].shape)
         if shape != entry.shape:
@@ -198,7 +218,15 @@ def _fill(model: nn.Module, reader: SafetensorsReader) -> None:
                 f"{list(shape)} in the model.",
                 "equal shapes",
             )
-        rows.append(Row(name, name, AS_IS, shape, shape, FROM_MODEL))
+
+
+def _fill(model: nn.Module, reader: SafetensorsReader) -> None:
+    targets = state_tensors(model)
+    _check_tensors(targets, reader)
+    rows = [
+        Row(name, name, AS_IS, entry.shape, entry.shape, FROM_MODEL)
+        for name, entry in reader.entries.items()
+    ]
     fill_tensors(targets, rows, reader, lambda row, tensor: None)
 
 

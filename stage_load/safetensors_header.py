@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,12 @@ from typing import Any, NamedTuple
 LENGTH_BYTES = 8
 MOST_HEADER_BYTES = 100_000_000
 """The limit of the safetensors library itself."""
+
+MOST_AXES = 64
+"""The limit of numpy and of torch."""
+
+_MOST_ADDRESSED_BYTES = 2**63 - 1
+"""Also of a tensor without elements: numpy multiplies the sizes that are not zero."""
 
 ALIGNMENT_BYTES = 8
 METADATA = "__metadata__"
@@ -52,6 +59,8 @@ class _Described(NamedTuple):
     data_offsets: Any
 
 
+ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_MOST_SHOWN = 80
 _TENSOR_KEYS = frozenset(_Described._fields)
 
 
@@ -191,9 +200,20 @@ def _decode(text: str) -> dict[str, Any]:
         raise
     except ValueError as error:
         raise HeaderError(f"the header is no JSON: {error}") from error
+    _check_names(text, values)
     if not isinstance(values, dict):
         raise HeaderError("the header is no JSON object")
     return values
+
+
+def _check_names(text: str, values: Any) -> None:
+    """Refuse half of a surrogate pair, which only an escape can bring and no file can be sent."""
+    if ESCAPED_SURROGATE.search(text) is not None and isinstance(values, dict):
+        for name in values:
+            try:
+                name.encode("utf-8")
+            except UnicodeEncodeError as error:
+                raise HeaderError(f"the name {name!r} is no text: {error.reason}") from error
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> Any:
@@ -225,6 +245,11 @@ def _is_size(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def _short(shape: tuple[int, ...]) -> str:
+    text = str([*shape])
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+
+
 def _entry(name: str, value: Any) -> TensorEntry:
     if not isinstance(value, _Described):
         raise HeaderError(f"tensor {name!r} does not have exactly dtype, shape and data_offsets")
@@ -244,4 +269,7 @@ def _entry(name: str, value: Any) -> TensorEntry:
             f"tensor {name!r} has the bytes {begin} to {end}, "
             f"its shape {list(shape)} of {dtype} takes {expected}"
         )
+    addressed = math.prod(size or 1 for size in shape) * ITEM_BYTES[dtype]
+    if len(shape) > MOST_AXES or addressed > _MOST_ADDRESSED_BYTES:
+        raise HeaderError(f"tensor {name!r} has a shape that no memory holds: {_short(shape)}")
     return TensorEntry(sys.intern(name), sys.intern(dtype), shape, begin, end)

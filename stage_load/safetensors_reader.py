@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stage_load.errors import ExportDamaged
+from stage_load.plain_files import open_plain_file
 from stage_load.safetensors_header import (
     LENGTH_BYTES,
     Header,
@@ -53,7 +54,7 @@ class SafetensorsReader:
         """
         self.path = path
         try:
-            self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by __exit__
+            self._file = open_plain_file(path)
         except OSError as error:
             raise _damaged(path, f"cannot be opened: {error.strerror}") from error
         try:

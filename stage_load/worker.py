@@ -78,7 +78,8 @@ def _out_of_memory(error: Exception) -> DeviceOutOfMemory:
 
 
 def _describe(error: LoadError) -> dict[str, Any]:
-    # Of an error with a known cause a traceback tells a user nothing, unless it is in their code.
+    # Of an error with a known cause a traceback tells a user nothing, unless it is in their code;
+    # an error of which this program may be the cause brings its own.
     cause = error.__cause__ if isinstance(error, FactoryFailed) else None
     own = {} if cause is None else {"user_traceback": own_lines(cause)}
     return {
@@ -87,7 +88,7 @@ def _describe(error: LoadError) -> dict[str, Any]:
         "happened": error.happened,
         "expected": error.expected,
         "remedy": error.remedy,
-        "traceback": None,
+        "traceback": error.traceback,
         **own,
     }
 

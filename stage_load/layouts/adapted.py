@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from stage_load.layouts.rule import Rule, RuleError, split_axes
 
 INPUT_AXIS = "I"
-_CHANNELS = re.compile(r"\s+adapt I ([1-9][0-9]*)->([1-9][0-9]*)\s*$")
+_CHANNELS = re.compile(r"\s+adapt I ([1-9][0-9]{0,17})->([1-9][0-9]{0,17})\s*$")
 
 
 @dataclass(frozen=True, slots=True)

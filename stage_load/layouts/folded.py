@@ -105,15 +105,21 @@ def parse_folded(text: str, parse_axes: Callable[[str], Rule]) -> Folded:
     axes = parse_axes(" ".join(words[2:])) if part == "weight" else Rule("", "")
     try:
         values = json.loads(brace + operands)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RuleError(f"{brace + operands!r} is no JSON: {error}") from error
     wanted = OPERANDS[part]
     if sorted(values) != sorted(wanted):
         raise RuleError(f"a folded {part} takes {', '.join(sorted(wanted))}, not {sorted(values)}")
     if not all(isinstance(value, str | int | float) for value in values.values()):
         raise RuleError(f"{brace + operands!r} holds more than names and numbers")
-    found = ((k, v if isinstance(v, str) else float(v)) for k, v in sorted(values.items()))
-    return Folded(part, axes, tuple(found))
+    return Folded(part, axes, tuple((k, _operand(v)) for k, v in sorted(values.items())))
+
+
+def _operand(value: str | float) -> Operand:
+    try:
+        return value if isinstance(value, str) else float(value)
+    except OverflowError as error:
+        raise RuleError(f"a number of {len(str(value))} digits is too large") from error
 
 
 def _array(value: Operand, read: Callable[[str], NDArray[np.generic]]) -> Array:

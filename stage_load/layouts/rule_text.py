@@ -29,11 +29,11 @@ from stage_load.layouts.rule import (
 )
 
 _PATTERN = re.compile(r"(?:[A-Z]|1|\((?:[A-Z])+\))+")
-_SIZE = re.compile(r"([A-Z])=([1-9][0-9]*)")
-_RANGE = re.compile(r"([A-Z])=([0-9]+):([0-9]+)")
-_ORDER = re.compile(r"([A-Z])=([0-9]+(?:,[0-9]+)+)")
+_SIZE = re.compile(r"([A-Z])=([1-9][0-9]{0,17})")
+_RANGE = re.compile(r"([A-Z])=([0-9]{1,18}):([0-9]{1,18})")
+_ORDER = re.compile(r"([A-Z])=([0-9]{1,18}(?:,[0-9]{1,18})+)")
 _ADDED = re.compile(r"([A-Z])\+=([-+.e0-9]+(?:,[-+.e0-9]+)*)")
-_PART = re.compile(r"@((?::|[0-9]+:[0-9]+)(?:,(?::|[0-9]+:[0-9]+))*)")
+_PART = re.compile(r"@((?::|[0-9]{1,18}:[0-9]{1,18})(?:,(?::|[0-9]{1,18}:[0-9]{1,18}))*)")
 
 AnyRule = Rule | Adapted | Constant | Folded | Kept | Skip | Undecided
 
@@ -73,7 +73,7 @@ def _parse_constant(text: str, part: Part) -> Constant:
         if isinstance(value, list):
             return Constant(tuple(float(number) for number in value), part)
         return Constant(float(value), part)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise RuleError(f"{text.strip()!r} is neither a number nor a list of numbers") from error
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from stage_load.damaged_graph import reading_graph
 from stage_load.errors import ModelArgumentsInvalid, UnknownModel
 from stage_load.models.factory import OwnFactory, import_factory
 from stage_load.models.family import ModelFamily
@@ -43,6 +44,7 @@ class PreparedModel:
         names: what the model itself says of variables: TF name -> torch name, or ``None`` to leave
             the variable out.
         assumptions: what the export could not tell, as sentences.
+        is_registered: whether it is of ``MODELS``, and no code of a user's.
         neighbours: files beside the source that it imports; complete once the model is built.
     """
 
@@ -55,6 +57,7 @@ class PreparedModel:
     assumptions: tuple[str, ...] = ()
     folder: Path | None = None
     neighbours: Collection[Path] = ()
+    is_registered: bool = False
 
 
 class Model(Protocol):
@@ -73,6 +76,7 @@ class Model(Protocol):
         Raises:
             ModelArgumentsInvalid: as ``check_arguments``.
             ModelDoesNotFit: the export is no instance of this model.
+            ExportDamaged: its graph contradicts itself.
         """
 
     def restore(self, config: Mapping[str, Any] | None) -> PreparedModel:
@@ -121,8 +125,9 @@ class _RegisteredModel:
 
     def prepare(self, export: ExportView, arguments: Mapping[str, Any]) -> PreparedModel:
         self.check_arguments(arguments)
-        config = self.family.configure(export)
-        return self._with(config, self.family.names(export, config))
+        with reading_graph(f"the model {self.name!r}"):
+            config = self.family.configure(export)
+            return self._with(config, self.family.names(export, config))
 
     def restore(self, config: Mapping[str, Any] | None) -> PreparedModel:
         return self._with(self.family.config_from_json(config or {}), {})
@@ -136,6 +141,7 @@ class _RegisteredModel:
             example_inputs=lambda: self.family.example_inputs(config),
             names=names,
             assumptions=tuple(self.family.assumptions(config)),
+            is_registered=True,
         )
 
 

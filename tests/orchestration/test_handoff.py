@@ -187,3 +187,47 @@ def test_only_plain_files_are_read(export, name, kind):
         path.mkdir()
     with pytest.raises(ExportInvalid, match="is missing" if kind == "missing" else "no plain file"):
         check_export(export)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        pytest.param("{", '{"version": 1, ', "a name occurs twice", id="name-twice"),
+        pytest.param('"seed"', '"x": NaN, "seed"', "NaN is no number", id="nan"),
+        pytest.param('"float32"', "9" * 5000, "is no JSON", id="huge-number"),
+        pytest.param('"float32"', '"\\ud800"', "is no JSON", id="half-a-surrogate"),
+        pytest.param('"float32"', "[" * 9000 + "]" * 9000, "nested too deeply", id="nested"),
+        pytest.param('"version": 1', '"version": true', "version True", id="version-true"),
+    ],
+)
+def test_json_that_says_two_things_is_refused(export, old, new, text):
+    written = json.dumps({**GRAPH, "seed": 0})
+    assert old in written
+    (export / "graph.json").write_text(written.replace(old, new, 1))
+    with pytest.raises(ExportInvalid) as caught:
+        check_export(export)
+    assert text in caught.value.happened
+
+
+@pytest.mark.parametrize("shape", [[0, 2**62], [2**70, 0], [1] * 65 + [0]])
+def test_shapes_that_no_memory_holds_are_refused(export, shape):
+    graph = edited(GRAPH, "variables/2/shape", shape)
+    (export / "graph.json").write_text(json.dumps(graph))
+    header = edited(HEADER, "empty/shape", shape)
+    write_safetensors(export / "variables.safetensors", header, 32)
+    with pytest.raises(ExportInvalid, match="no memory holds"):
+        check_export(export)
+
+
+def test_metadata_that_is_nested_without_end_is_refused(export):
+    header = edited(HEADER, "__metadata__/tf1_export", "[" * 9000)
+    write_safetensors(export / "variables.safetensors", header, 32)
+    with pytest.raises(ExportInvalid, match="metadata"):
+        check_export(export)
+
+
+def test_a_graph_of_gigabytes_is_not_read(export):
+    with open(export / "graph.json", "r+b") as file:
+        file.truncate(300 << 20)
+    with pytest.raises(ExportInvalid, match="314,572,800 bytes, more than"):
+        check_export(export)

@@ -19,7 +19,7 @@ Shape = tuple[int, ...]
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-class NotComputable(Exception):
+class NotComputable(ValueError):
     """An integer tensor depends on an op that is no shape arithmetic; ``node`` is that op."""
 
     def __init__(self, node: Node) -> None:
