@@ -16,6 +16,7 @@ from stage_extract.graph.endpoints import Candidate, EndpointFinder, Endpoints
 from stage_extract.graph.entries import LazyEntries
 from stage_extract.graph.evaluate import Evaluator
 from stage_extract.graph.folding import Folded, fold_kernels
+from stage_extract.graph.functions import lower_functions
 from stage_extract.graph.graphdef import (
     Graph,
     GraphUnreadable,
@@ -35,6 +36,7 @@ from stage_extract.graph.network import find_network
 from stage_extract.graph.prune import inference_nodes, nodes_to_json
 from stage_extract.graph.remarks import (
     batch_norm_warnings,
+    call_warnings,
     endpoint_warnings,
     switch_warnings,
 )
@@ -114,7 +116,7 @@ def describe(
         head = _head(None, no_graph, None, checkpoint_format)
         return _without_graph(variables, options, head, ())
     try:
-        meta = source.parse()
+        meta = lower_functions(source.parse())
     except GraphUnreadable as error:
         reason = f"{source.words} cannot be read: {error}"
         warning = f"The graph is left out, {reason}. Layers are guessed from names and shapes."
@@ -190,6 +192,7 @@ def _with_graph(
     warnings += missing_warnings(missing, sum(table.name_of(name) is not None for name in names))
     warnings += switch_warnings(meta.graph, switches, endpoints.outputs)
     warnings += batch_norm_warnings(layers, inference.rewrites, names)
+    warnings += call_warnings(meta, names)
     return Description(document, tuple(warnings), folded)
 
 

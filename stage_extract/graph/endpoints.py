@@ -14,7 +14,6 @@ from stage_extract.graph.graphdef import (
     Node,
     node_name,
     output_index,
-    tensor_name,
 )
 from stage_extract.graph.heads import Head, HeadFinder, Rejected, only_last
 from stage_extract.graph.hints import Hints, find_hints
@@ -100,7 +99,7 @@ class EndpointFinder:
         return Endpoints(found, chosen, input_candidates, candidates)
 
     def _existing(self, name: str, role: str) -> str:
-        tensor = tensor_name(name)
+        tensor = self._meta.tensor(name)
         if self._graph.has_tensor(tensor):
             return tensor
         if self._meta.graph.has_tensor(tensor):

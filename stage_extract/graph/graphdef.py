@@ -7,6 +7,7 @@ can always be read.
 from __future__ import annotations
 
 import sys
+from types import MappingProxyType
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy
@@ -154,15 +155,26 @@ class MetaGraph(NamedTuple):
     Attributes:
         graph: the nodes.
         proto: the whole MetaGraphDef, for collections and signatures.
+        original: the nodes as they were saved, where functions have been written out in `graph`.
+        renamed: output of a call that was written out -> the tensor that stands for it.
+        refused: calls that could not be written out, and why.
     """
 
     graph: Graph
     proto: MetaGraphDef
+    original: Optional[Graph] = None
+    renamed: Mapping[str, str] = MappingProxyType({})
+    refused: Mapping[str, str] = MappingProxyType({})
 
     @property
     def producer(self) -> int:
         """The GraphDef version of the TensorFlow that wrote the graph."""
         return int(self.proto.graph_def.versions.producer)
+
+    def tensor(self, reference: str) -> str:
+        """Give "node" or "node:1" of the file as the tensor that stands for it in `graph`."""
+        name = tensor_name(reference)
+        return self.renamed.get(name, name)
 
 
 def node_name(tensor: str) -> str:

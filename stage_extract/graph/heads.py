@@ -18,12 +18,14 @@ from stage_extract.graph.traverse import descendants
 _DIVIDING_OPS = frozenset(("Split", "SplitV", "Unpack", "Unstack"))
 _MAX_DIVISIONS = 1024
 _DECIDED_TYPES = frozenset(("bool", "int8", "int16", "int32", "int64", "uint8", "string"))
+_HANDLE_TYPES = frozenset(("resource", "variant"))
 _LOOP_ENTRIES = frozenset(("Enter", "RefEnter"))
 _LOOP_EXITS = frozenset(("Exit", "RefExit"))
 # Ops that give what they read in another arrangement: the state of a recurrent cell, for instance.
 _ARRANGING_OPS = frozenset(
     ("Concat", "ConcatV2", "GatherNd", "Identity", "Pack", "ReverseSequence", "ReverseV2", "Select",
-     "Slice", "StridedSlice", "TensorArrayGatherV3", "Transpose")
+     "Slice", "StridedSlice", "TensorArrayGatherV3", "TensorListStack",
+     "Transpose")
 )  # fmt: skip
 ENDING_OPS = frozenset(("Sigmoid", "Softmax", "Tanh"))
 _ACTIVATIONS = frozenset(("Elu", "Relu", "Relu6", "Selu", "Sigmoid", "Softmax", "Softsign", "Tanh"))
@@ -176,7 +178,11 @@ class HeadFinder:
         if node is not None and node.op in _LOOP_EXITS and not readers:
             self.rejected.append(Rejected(tensor, "the final state of a loop, nothing reads it"))
             return
-        if node is not None and output_dtype(node, output_index(tensor)) in _DECIDED_TYPES:
+        dtype = None if node is None else output_dtype(node, output_index(tensor))
+        if dtype in _HANDLE_TYPES:
+            self.rejected.append(Rejected(tensor, "a list or a handle, no tensor"))
+            return
+        if dtype in _DECIDED_TYPES:
             self.rejected.append(Rejected(tensor, "whole numbers: a decision, not an output"))
             return
         if tensor in self._sigmoid_losses:

@@ -10,7 +10,7 @@ import re
 from typing import Any, Dict, List, Mapping, NamedTuple
 
 from stage_extract.graph.attributes import dtype_name
-from stage_extract.graph.graphdef import MetaGraph, tensor_name
+from stage_extract.graph.graphdef import MetaGraph
 
 _DEFAULT_SIGNATURE = "serving_default"
 # Collections that TensorFlow itself fills (tf.GraphKeys, estimators, slim).
@@ -60,7 +60,7 @@ def _read_endpoints(
     meta: MetaGraph, infos: Mapping[str, Any], where: str, found: Dict[str, str]
 ) -> None:
     for key in sorted(infos):
-        tensor = tensor_name(infos[key].name)
+        tensor = meta.tensor(infos[key].name)
         is_number = infos[key].name and dtype_name(infos[key].dtype) != "string"
         if is_number and meta.graph.producer(tensor) is not None:
             found.setdefault(tensor, f"{key!r} of the {where}")
@@ -77,5 +77,5 @@ def _collected(meta: MetaGraph) -> Dict[str, str]:
 
 def _tensors(meta: MetaGraph, key: str) -> List[str]:
     names = meta.proto.collection_def[key].node_list.value
-    tensors = [tensor_name(name) for name in names]
+    tensors = [meta.tensor(name) for name in names]
     return [tensor for tensor in tensors if meta.graph.producer(tensor) is not None]

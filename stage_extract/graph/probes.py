@@ -13,7 +13,8 @@ from stage_extract.graph.heads import Head, Rejected
 from stage_extract.graph.traverse import ENTER_OPS, EXIT_OPS, ancestors
 from stage_extract.graph.variables import VariableTable
 
-_SCATTER_OPS = frozenset(("TensorArrayScatterV2", "TensorArrayScatterV3"))
+# op -> the operand with the sequence
+_SCATTER_OPS = {"TensorArrayScatterV2": 2, "TensorArrayScatterV3": 2, "TensorListFromTensor": 0}
 _WHY = "a trial step of a recurrent loop: nothing reads it"
 
 
@@ -48,8 +49,8 @@ class _Loops:
                     self._states.add(node_name(node.inputs[0]))
                 else:
                     self._variables.add(origin.variable)
-            elif node.op in _SCATTER_OPS and len(node.inputs) > 2:
-                self._sequences.add(node_name(node.inputs[2]))
+            elif node.op in _SCATTER_OPS and len(node.inputs) > _SCATTER_OPS[node.op]:
+                self._sequences.add(node_name(node.inputs[_SCATTER_OPS[node.op]]))
 
     def have_probe(self, tensor: str) -> bool:
         """Tell whether a tensor starts from a loop's state or sequence, and has its variables."""

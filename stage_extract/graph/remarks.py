@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import List, Sequence, Set
 
 from stage_extract.graph.endpoints import Endpoints
-from stage_extract.graph.graphdef import Graph, node_name, tensor_name
+from stage_extract.graph.graphdef import Graph, MetaGraph, node_name, tensor_name
 from stage_extract.graph.layers.layer import Layer
 from stage_extract.graph.rewriting import Rewrite
 from stage_extract.graph.switches import ASSUMED, Switch
@@ -57,3 +57,11 @@ def batch_norm_warnings(
             "runs an update of moving averages."
         )
     return warnings
+
+
+def call_warnings(meta: MetaGraph, names: Set[str]) -> List[str]:
+    """Tell which functions on the way to the outputs could not be written out."""
+    refused = [f"'{name}' ({why})" for name, why in meta.refused.items() if name in names]
+    if not refused:
+        return []
+    return [f"What {len(refused)} nodes compute by functions is not described, first {refused[0]}."]

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from stage_extract.dtypes import BY_NAME
 from stage_extract.export_format import HEADER_METADATA
+from stage_extract.graph.functions import lower_functions
 from stage_extract.graph.graphdef import GraphUnreadable, MetaGraph, node_name
+from stage_extract.graph.loops import loop_frames
 from stage_extract.graph.moving_statistics import with_moving_averages
 from stage_extract.jobs import ExtractOptions
 from stage_extract.memory import give_back_free_memory
-from stage_extract.reference.attempts import find_attempt
-from stage_extract.reference.effects import check_effects
+from stage_extract.reference.attempts import Attempt, find_attempt
 from stage_extract.reference.filling import Filler
 from stage_extract.reference.graph_facts import GraphFacts
-from stage_extract.reference.loops import loop_frames
-from stage_extract.reference.operators import register_ops
+from stage_extract.reference.original import difference_from_original
 from stage_extract.reference.plan import ReferencePlan, make_plan
 from stage_extract.reference.randomness import random_op_before
 from stage_extract.reference.recording import (
@@ -33,8 +34,9 @@ from stage_extract.reference.result import (
     ReferenceUnavailable,
     absent,
 )
+from stage_extract.reference.runnable import runnable_part
 from stage_extract.reference.session import ImportedGraph, ReferenceSession
-from stage_extract.reference.subgraph import Subgraph, cut_subgraph
+from stage_extract.reference.subgraph import Subgraph
 from stage_extract.reference.variables import variable_sources
 from stage_extract.source import GraphFile
 
@@ -91,9 +93,32 @@ def _record_or_absent(
         plan = make_plan(meta, description.to_json(), options.input_shapes)
         meta = with_moving_averages(meta, plan.batch_norms)
         with open_graph(meta, filler, plan, options.prefer_ema) as graph:
-            return _record(graph, plan, options, out_path)
+            attempt = _attempt(graph, plan, options)
+            result = _record(graph, plan, attempt, options, out_path)
+            if meta.original is None or result.state != "recorded":
+                return result
+            outputs = graph.session.fetch(attempt.feeds, plan.outputs)
+        prefer_ema = options.prefer_ema
+        try:
+            unknown = difference_from_original(
+                meta, filler, plan, prefer_ema, attempt.feeds, outputs
+            )
+        except ReferenceUnavailable:
+            os.unlink(out_path)
+            raise
+        return _with_doubt(result, unknown)
     except ReferenceUnavailable as error:
         return absent(str(error))
+
+
+def _with_doubt(result: ReferenceResult, unknown: Optional[str]) -> ReferenceResult:
+    if unknown is None:
+        return result
+    warning = (
+        "The reference run computes the graph with its functions written out, and could not be "
+        f"compared with the graph as it was saved: {unknown}."
+    )
+    return replace(result, warnings=[*result.warnings, warning])
 
 
 def read_graph(source: GraphFile) -> MetaGraph:
@@ -103,7 +128,7 @@ def read_graph(source: GraphFile) -> MetaGraph:
         ReferenceUnavailable: there is none in the file.
     """
     try:
-        return source.parse_to_run()
+        return lower_functions(source.parse_to_run())
     except GraphUnreadable as error:
         raise ReferenceUnavailable(f"{source.words} cannot be read: {error}") from error
 
@@ -123,34 +148,13 @@ def open_graph(
     Raises:
         ReferenceUnavailable: the graph cannot be imported or filled.
     """
-    subgraph, cut_because = _runnable_part(meta, plan)
+    subgraph, cut_because = runnable_part(meta, plan, plan.tensors)
     sources = variable_sources(meta, subgraph.graph, filler.variables(), prefer_ema)
     imported = ImportedGraph(subgraph)
     unrecordable = _unrecordable(imported, subgraph, plan.tensors)
     usable = [tensor for tensor in plan.tensors if tensor not in unrecordable]
     with ReferenceSession(imported, sources, filler, usable) as session:
         yield OpenGraph(session, subgraph, unrecordable, cut_because)
-
-
-def _runnable_part(meta: MetaGraph, plan: ReferencePlan) -> Tuple[Subgraph, Optional[str]]:
-    """Cut out what has to run: as it was saved, with all branches, wherever that is possible.
-
-    A tf.cond waits for everything that either branch reads. Where that is a queue, or a placeholder
-    that nobody feeds, the branches that inference does not take are left out.
-    """
-    try:
-        return _part(meta, plan, plan.substitutions), None
-    except ReferenceUnavailable as error:
-        if not plan.branches:
-            raise
-        return _part(meta, plan, {**plan.branches, **plan.substitutions}), str(error)
-
-
-def _part(meta: MetaGraph, plan: ReferencePlan, substitutions: Mapping[str, str]) -> Subgraph:
-    subgraph = cut_subgraph(meta, plan.feed_dtypes, plan.tensors, substitutions)
-    register_ops(subgraph.graph_def)
-    check_effects(subgraph.graph_def)
-    return subgraph
 
 
 def _unrecordable(
@@ -168,9 +172,7 @@ def _unrecordable(
     return reasons
 
 
-def _record(
-    graph: OpenGraph, plan: ReferencePlan, options: ExtractOptions, out_path: str
-) -> ReferenceResult:
+def _attempt(graph: OpenGraph, plan: ReferencePlan, options: ExtractOptions) -> Attempt:
     for output in plan.outputs:
         if output in graph.unrecordable:
             raise ReferenceUnavailable(f"output '{output}': {graph.unrecordable[output]}")
@@ -180,7 +182,16 @@ def _record(
         if tensor not in plan.outputs and tensor not in graph.unrecordable
     ]
     facts = GraphFacts(graph.subgraph.graph, plan.switches)
-    attempt = find_attempt(graph.session, facts, plan, layer_tensors, options.seed)
+    return find_attempt(graph.session, facts, plan, layer_tensors, options.seed)
+
+
+def _record(
+    graph: OpenGraph,
+    plan: ReferencePlan,
+    attempt: Attempt,
+    options: ExtractOptions,
+    out_path: str,
+) -> ReferenceResult:
     selection = choose_tensors(plan, attempt, graph.unrecordable, options.reference_mb)
     try:
         not_finite = write_recording(

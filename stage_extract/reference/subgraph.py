@@ -14,7 +14,7 @@ from tensorflow.core.framework import graph_pb2
 from tensorflow.python.framework import dtypes
 
 from stage_extract.graph.graphdef import Graph, MetaGraph, Node, node_name
-from stage_extract.reference.loops import loop_frames
+from stage_extract.graph.loops import loop_frames
 from stage_extract.reference.result import ReferenceUnavailable
 
 PLACEHOLDER_OPS = frozenset({"Placeholder", "PlaceholderV2"})
@@ -164,7 +164,7 @@ def _add_node(
 ) -> None:
     copy = graph_def.node.add()
     copy.CopyFrom(node.proto)
-    copy.device = ""
+    copy.name, copy.device = node.name, ""
     for attribute in _DROPPED_ATTRIBUTES:
         if attribute in copy.attr:
             del copy.attr[attribute]

@@ -6,7 +6,7 @@ import numpy
 import tensorflow
 
 from stage_extract.graph.graphdef import parse_graph
-from stage_extract.reference.loops import loop_frames
+from stage_extract.graph.loops import loop_frames
 
 compat = tensorflow.compat.v1
 

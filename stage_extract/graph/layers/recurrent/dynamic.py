@@ -24,8 +24,9 @@ from stage_extract.graph.layers.recurrent.states import (
 from stage_extract.graph.layers.recurrent.step import Step
 from stage_extract.graph.traverse import ENTER_OPS, behind
 
-_READ_OPS = frozenset(("TensorArrayReadV2", "TensorArrayReadV3"))
-_WRITE_OPS = frozenset(("TensorArrayWriteV2", "TensorArrayWriteV3"))
+# op -> the operand with the array. Loops of control flow v2 have lists in place of TensorArrays.
+_READ_OPS = {"TensorArrayReadV2": 2, "TensorArrayReadV3": 2, "TensorListGetItem": 0}
+_WRITE_OPS = {"TensorArrayWriteV2": 3, "TensorArrayWriteV3": 3, "TensorListSetItem": 0}
 _SCATTER_OPS = frozenset(("TensorArrayScatterV2", "TensorArrayScatterV3"))
 _GATHER_OPS = frozenset(("TensorArrayGatherV2", "TensorArrayGatherV3"))
 # time >= lengths, as a loop's tensor or as a number of Python.
@@ -71,7 +72,10 @@ def _read_sequence(forward: Forward, tensor: str) -> Optional[str]:
     read = forward.graph.producer(behind(forward.graph, tensor, STEP_OPS))
     if read is None or read.op not in _READ_OPS or not is_counter(forward, read.operand(1)):
         return None
-    scatter = forward.graph.producer(behind(forward.graph, read.operand(2), STEP_OPS | ENTER_OPS))
+    array = read.operand(_READ_OPS[read.op])
+    scatter = forward.graph.producer(behind(forward.graph, array, STEP_OPS | ENTER_OPS))
+    if scatter is not None and scatter.op == "TensorListFromTensor":
+        return scatter.operand(0)
     if scatter is None or scatter.op not in _SCATTER_OPS:
         return None
     return scatter.operand(2) if _is_all(forward, scatter.operand(1)) else None
@@ -103,7 +107,8 @@ def _written(forward: Forward, tensor: str) -> _Written:
         return _Written(None, "no tensor behind the loop holds its outputs of all steps")
     for flow in _behind_loop(forward, write):
         for use in forward.readers(flow):
-            if use.node.op in _GATHER_OPS and _is_all(forward, use.node.operand(1)):
+            is_gather = use.node.op in _GATHER_OPS and _is_all(forward, use.node.operand(1))
+            if is_gather or use.node.op == "TensorListStack":
                 return _Written(f"{use.node.name}:0", None)
     return _Written(None, "nothing reads its outputs as a sequence")
 
@@ -125,7 +130,7 @@ def _write_of(forward: Forward, tensor: str) -> Optional[Node]:
 
 def _behind_loop(forward: Forward, write: Node) -> List[str]:
     """Give the flow of a TensorArray behind the loop that writes into it."""
-    flow = loop_variable(forward, write.operand(3))
+    flow = loop_variable(forward, write.operand(_WRITE_OPS[write.op]))
     return [] if flow is None or flow.final is None else [flow.final]
 
 
