@@ -12,27 +12,31 @@ Every length and offset is checked against the bytes that are really there: a ho
 from __future__ import annotations
 
 import struct
-from typing import BinaryIO, Iterator, Tuple
+from bisect import bisect_left
+from typing import BinaryIO, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from stage_extract import checksums
 
 FOOTER_SIZE_BYTES = 48
 MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
 
-# TensorFlow's writers close a block at 256 KiB, and the entries of an index are short. (The blocks
-# of a V1 checkpoint hold whole tensors; they are not read here.)
-_MAX_BLOCK_SIZE_BYTES = 64 * 1024 * 1024
+# TensorFlow's writers close a block at 256 KiB, and the entries of an index are short.
+MAX_INDEX_BLOCK_SIZE_BYTES = 64 * 1024 * 1024
 _BLOCK_TRAILER_SIZE_BYTES = 5
 _NO_COMPRESSION = 0
 _SNAPPY = 1
 _MAX_VARINT_SIZE_BYTES = 10
+_RESTART_SIZE_BYTES = 4
+
+
+Bytes = Union[bytes, memoryview]
 
 
 class SSTableError(ValueError):
     """The bytes are no table, or contradict themselves."""
 
 
-def read_varint(data: bytes, position: int) -> Tuple[int, int]:
+def read_varint(data: Bytes, position: int) -> Tuple[int, int]:
     """Decode one base-128 number; returns it and the position behind it.
 
     Raises:
@@ -59,54 +63,139 @@ def has_table_footer(file: BinaryIO) -> bool:
     return file.read(len(MAGIC)) == MAGIC
 
 
-def _read_block(file: BinaryIO, offset: int, size: int, file_size: int) -> bytes:
-    if size > _MAX_BLOCK_SIZE_BYTES:
-        raise SSTableError(f"a block claims {size} bytes")
-    if offset + size + _BLOCK_TRAILER_SIZE_BYTES > file_size - FOOTER_SIZE_BYTES:
-        raise SSTableError(f"a block at {offset} with {size} bytes lies outside the file")
-    file.seek(offset)
-    raw = file.read(size + _BLOCK_TRAILER_SIZE_BYTES)
-    if len(raw) != size + _BLOCK_TRAILER_SIZE_BYTES:
-        raise SSTableError(f"a block at {offset} is cut off")
-    (stored,) = struct.unpack("<I", raw[size + 1 :])
-    if checksums.mask_crc32c(checksums.extend_crc32c(0, raw[: size + 1])) != stored:
-        raise SSTableError(f"the block at {offset} does not have its checksum")
-    compression = raw[size]
-    if compression == _NO_COMPRESSION:
-        return raw[:size]
-    if compression == _SNAPPY:
-        try:
-            return checksums.uncompress_snappy(raw[:size], _MAX_BLOCK_SIZE_BYTES)
-        except ValueError as error:
-            raise SSTableError(str(error)) from error
-    raise SSTableError(f"the block at {offset} has the unknown compression {compression}")
+class _Block(NamedTuple):
+    """Where a block lies, and the last key that may be in it."""
+
+    last_key: bytes
+    offset: int
+    size_bytes: int
 
 
-def _entries(block: bytes) -> Iterator[Tuple[bytes, bytes]]:
-    if len(block) < 4:
+def _entries(block: Bytes) -> Iterator[Tuple[bytes, memoryview]]:
+    """Give the entries of a block, front to back; the values are not copied."""
+    view = memoryview(block)
+    if len(view) < _RESTART_SIZE_BYTES:
         raise SSTableError("a block is too short for its restart array")
-    (restarts,) = struct.unpack("<I", block[-4:])
-    limit = len(block) - 4 - 4 * restarts
+    (restarts,) = struct.unpack("<I", view[-_RESTART_SIZE_BYTES:])
+    limit = len(view) - _RESTART_SIZE_BYTES * (restarts + 1)
     if limit < 0:
         raise SSTableError(f"a block claims {restarts} restart points")
+    whole_keys = {0}
     position = 0
     key = b""
     while position < limit:
-        shared, position = read_varint(block, position)
-        unshared, position = read_varint(block, position)
-        value_size, position = read_varint(block, position)
+        start = position
+        shared, position = read_varint(view, position)
+        unshared, position = read_varint(view, position)
+        value_size, position = read_varint(view, position)
         end = position + unshared + value_size
         if shared > len(key) or end > limit:
             raise SSTableError("an entry reaches outside its block")
-        key = key[:shared] + block[position : position + unshared]
-        yield key, block[position + unshared : end]
+        if not shared:
+            whole_keys.add(start)
+        key = key[:shared] + bytes(view[position : position + unshared])
+        yield key, view[position + unshared : end]
         position = end
+    for place in struct.unpack(f"<{restarts}I", view[limit:-_RESTART_SIZE_BYTES]):
+        if place not in whole_keys:
+            raise SSTableError(f"a block has a restart point at {place}, where no entry starts")
 
 
-def _read_handle(data: bytes, position: int) -> Tuple[int, int, int]:
+def _read_handle(data: Bytes, position: int) -> Tuple[int, int, int]:
     offset, position = read_varint(data, position)
     size, position = read_varint(data, position)
     return offset, size, position
+
+
+class Table:
+    """An open table, of which one block at a time is in memory.
+
+    Args:
+        file: the table; kept, and closed by the caller.
+        max_block_size_bytes: of a block without compression; a larger one is an error.
+
+    Raises:
+        SSTableError: the file is no table, or its index is damaged.
+    """
+
+    def __init__(
+        self, file: BinaryIO, max_block_size_bytes: int = MAX_INDEX_BLOCK_SIZE_BYTES
+    ) -> None:
+        if not has_table_footer(file):
+            raise SSTableError("the file does not end with a table's footer")
+        self._file = file
+        self._size_bytes = file.seek(0, 2)
+        self.max_block_size_bytes = max_block_size_bytes
+        file.seek(self._size_bytes - FOOTER_SIZE_BYTES)
+        footer = file.read(FOOTER_SIZE_BYTES)
+        _, _, position = _read_handle(footer, 0)
+        index_offset, index_size_bytes, _ = _read_handle(footer, position)
+        index = self._read_block(index_offset, index_size_bytes, MAX_INDEX_BLOCK_SIZE_BYTES)
+        self._blocks: List[_Block] = []
+        for last_key, handle in _entries(index):
+            offset, size_bytes, _ = _read_handle(handle, 0)
+            self._check_place(offset, size_bytes)
+            if self._blocks and last_key <= self._blocks[-1].last_key:
+                raise SSTableError(f"the index's key {last_key[:80]!r} is out of order")
+            self._blocks.append(_Block(last_key, offset, size_bytes))
+
+    def entries(self) -> Iterator[Tuple[bytes, bytes]]:
+        """Give every (key, value), in the order of the keys.
+
+        Raises:
+            SSTableError: a block is damaged, or the keys are not in strictly rising order.
+        """
+        last: Optional[bytes] = None
+        for block in self._blocks:
+            for key, value in _entries(self._read(block)):
+                if last is not None and key <= last:
+                    raise SSTableError(f"the key {key[:80]!r} does not follow {last[:80]!r}")
+                last = key
+                yield key, bytes(value)
+            if last is not None and last > block.last_key:
+                raise SSTableError(f"the key {last[:80]!r} is not in the index")
+
+    def find(self, key: bytes) -> Optional[memoryview]:
+        """Give the value of one key, a view of its block; None if the table has no such key.
+
+        Raises:
+            SSTableError: the block in which it should be is damaged.
+        """
+        place = bisect_left([block.last_key for block in self._blocks], key)
+        if place == len(self._blocks):
+            return None
+        # All entries are looked at, so that a block's damage is found whichever key is wanted.
+        return dict(_entries(self._read(self._blocks[place]))).get(key)
+
+    def _read(self, block: _Block) -> Bytes:
+        return self._read_block(block.offset, block.size_bytes, self.max_block_size_bytes)
+
+    def _check_place(self, offset: int, size_bytes: int) -> None:
+        end = offset + size_bytes + _BLOCK_TRAILER_SIZE_BYTES
+        if end > self._size_bytes - FOOTER_SIZE_BYTES:
+            raise SSTableError(f"a block at {offset} with {size_bytes} bytes lies outside the file")
+
+    def _read_block(self, offset: int, size_bytes: int, limit_bytes: int) -> Bytes:
+        if size_bytes > limit_bytes:
+            raise SSTableError(f"a block claims {size_bytes} bytes")
+        self._check_place(offset, size_bytes)
+        self._file.seek(offset)
+        raw = self._file.read(size_bytes + _BLOCK_TRAILER_SIZE_BYTES)
+        if len(raw) != size_bytes + _BLOCK_TRAILER_SIZE_BYTES:
+            raise SSTableError(f"a block at {offset} is cut off")
+        (stored,) = struct.unpack("<I", raw[size_bytes + 1 :])
+        checked = memoryview(raw)[: size_bytes + 1]
+        if checksums.mask_crc32c(checksums.extend_crc32c(0, checked)) != stored:
+            raise SSTableError(f"the block at {offset} does not have its checksum")
+        compression = raw[size_bytes]
+        if compression == _NO_COMPRESSION:
+            return memoryview(raw)[:size_bytes]
+        if compression == _SNAPPY:
+            try:
+                return checksums.uncompress_snappy(raw[:size_bytes], limit_bytes)
+            except ValueError as error:
+                raise SSTableError(str(error)) from error
+        raise SSTableError(f"the block at {offset} has the unknown compression {compression}")
 
 
 def read_table(file: BinaryIO) -> Iterator[Tuple[bytes, bytes]]:
@@ -116,18 +205,4 @@ def read_table(file: BinaryIO) -> Iterator[Tuple[bytes, bytes]]:
         SSTableError: the file is no table, a length or offset is wrong, a block's checksum does not
             fit, or the keys are not in strictly rising order.
     """
-    if not has_table_footer(file):
-        raise SSTableError("the file does not end with a table's footer")
-    file_size = file.seek(0, 2)
-    file.seek(file_size - FOOTER_SIZE_BYTES)
-    footer = file.read(FOOTER_SIZE_BYTES)
-    _, _, position = _read_handle(footer, 0)
-    index_offset, index_size, _ = _read_handle(footer, position)
-    last = None
-    for _, handle in _entries(_read_block(file, index_offset, index_size, file_size)):
-        offset, size, _ = _read_handle(handle, 0)
-        for key, value in _entries(_read_block(file, offset, size, file_size)):
-            if last is not None and key <= last:
-                raise SSTableError(f"the key {key[:80]!r} does not follow {last[:80]!r}")
-            last = key
-            yield key, value
+    return Table(file).entries()

@@ -60,8 +60,8 @@ def test_refuses_what_is_no_table(content):
     [
         pytest.param((0, 10**6), "outside the file", id="longer-than-the-file"),
         pytest.param((10**9, 10), "outside the file", id="behind-the-file"),
-        pytest.param((0, 2**62), "claims", id="size-of-exabytes"),
-        pytest.param((2**62, 2**62), "claims", id="offset-and-size-overflow-64-bits"),
+        pytest.param((0, 2**62), "outside the file", id="size-of-exabytes"),
+        pytest.param((2**62, 2**62), "outside the file", id="offset-and-size-overflow-64-bits"),
         pytest.param((0, 8), "checksum", id="shorter-than-written"),
     ],
 )
