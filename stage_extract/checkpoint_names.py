@@ -14,7 +14,8 @@ INDEX_SUFFIX = ".index"
 META_SUFFIX = ".meta"
 
 _DATA_SUFFIX = re.compile(r"\.data-(\d{5,})-of-(\d{5,})$")
-_V1_SHARD_SUFFIX = re.compile(r"-(\d{5})-of-(\d{5})$")
+# The saver and the `checkpoint` file name all shards at once, with ????? for the number.
+_V1_SHARD_SUFFIX = re.compile(r"-(\d{5}|\?{5})-of-(\d{5})$")
 _STEP_SUFFIX = re.compile(r"-(\d+)$")
 # A list of paths; anything longer is another file of this name, such as a model.
 _MAX_STATE_SIZE_BYTES = 1024 * 1024
@@ -36,6 +37,20 @@ class PrefixName(NamedTuple):
     name: str
 
 
+class V1Shard(NamedTuple):
+    """The name of one shard of a V1 checkpoint, or of all of them.
+
+    Attributes:
+        prefix: the name without the numbers.
+        number: of this shard, from 0; None for all.
+        total: number of the shards.
+    """
+
+    prefix: str
+    number: Optional[int]
+    total: int
+
+
 def split_prefix(name: str) -> PrefixName:
     """Split a prefix at its training step."""
     match = _STEP_SUFFIX.search(name)
@@ -53,10 +68,19 @@ def strip_suffix(name: str) -> Optional[str]:
     return name[: match.start()] if match and match.start() else None
 
 
-def strip_v1_shard_suffix(name: str) -> Optional[str]:
-    """Give the prefix of a V1 shard ("export-00000-of-00001"); None for any other name."""
+def split_v1_shard(name: str) -> Optional[V1Shard]:
+    """Split the name of a V1 shard ("export-00000-of-00001"); None for any other name."""
     match = _V1_SHARD_SUFFIX.search(name)
-    return name[: match.start()] if match and match.start() else None
+    if match is None or not match.start():
+        return None
+    number = None if match.group(1).startswith("?") else int(match.group(1))
+    total = int(match.group(2))
+    return V1Shard(name[: match.start()], number, total) if (number or 0) < total else None
+
+
+def v1_shard_name(prefix: str, shard: int, num_shards: int) -> str:
+    """Give the name of one V1 shard, as TensorFlow writes it."""
+    return f"{prefix}-{shard:05d}-of-{num_shards:05d}"
 
 
 def shard_name(prefix: str, shard: int, num_shards: int) -> str:
@@ -78,6 +102,11 @@ def prefixes_with_index(names: Iterable[str]) -> List[PrefixName]:
         and len(name) > len(INDEX_SUFFIX)
         and not name.startswith(_APPLE_DOUBLE_START)
     ]
+    return sort_by_step(prefixes)
+
+
+def sort_by_step(prefixes: Iterable[PrefixName]) -> List[PrefixName]:
+    """Sort by step, those without one first, then by name."""
     return sorted(
         prefixes,
         key=lambda prefix: (-1 if prefix.step is None else prefix.step, prefix.name),
@@ -109,11 +138,14 @@ def local_candidates(named: str) -> List[str]:
     """Give the names inside the folder that a path of a `checkpoint` file may stand for.
 
     The path is often that of the machine that trained the model: absolute, or Windows'. A relative
-    one that stays inside the folder is tried as it is, then its last part.
+    one that stays inside the folder is tried as it is, then its last part. The numbers of V1 shards
+    are left out.
     """
     parts = [part for part in re.split(r"[/\\]", named) if part not in ("", ".")]
     if not parts or "\0" in named:
         return []
+    shard = split_v1_shard(parts[-1])
+    parts[-1] = parts[-1] if shard is None else shard.prefix
     absolute = named.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", named) is not None
     candidates = [] if absolute or ".." in parts else [os.path.join(*parts)]
     return [*candidates, parts[-1]]

@@ -8,6 +8,7 @@ import zipfile
 from typing import NamedTuple, Optional, Type
 
 from stage_extract.errors import (
+    CorruptIndex,
     ExtractError,
     GitLfsPointer,
     NotTensorFlow,
@@ -15,7 +16,14 @@ from stage_extract.errors import (
     UnsupportedFormat,
 )
 from stage_extract.files import open_for_reading
-from stage_extract.sstable import SSTableError, has_table_footer, read_table, read_varint
+from stage_extract.sstable import SSTableError, read_varint
+from stage_extract.table_kinds import (
+    UNKNOWN_TABLE,
+    V1_TABLE,
+    V2_INDEX,
+    starts_like_v1,
+    table_kind,
+)
 
 _HEAD_SIZE_BYTES = 1024
 _GIT_LFS_START = b"version https://git-lfs.github.com/spec/"
@@ -57,13 +65,28 @@ _PYTORCH = FileKind(
     NotTensorFlow,
     "It needs no conversion: load it with torch.load.",
 )
-_V1 = FileKind(
+V1_CHECKPOINT = FileKind(
     "a V1 checkpoint (TensorFlow's format before 0.12)",
     UnsupportedFormat,
-    "Restore it once with TensorFlow 1.x and save it with tf.train.Saver(), which writes V2.",
+    "Give its prefix, or its folder.",
+    "V1",
 )
-# The first block of a V1 checkpoint may hold a tensor of any size, and is then not looked into.
-_V1_OR_DAMAGED = FileKind(f"{_V1.words}, or a damaged index", UnsupportedFormat, _V1.remedy)
+_CUT_OFF_V1 = FileKind(
+    "the start of a V1 checkpoint, which is cut off",
+    TruncatedData,
+    "Copy or download it again.",
+)
+_UNKNOWN_TABLE = FileKind(
+    "a table as TensorFlow's checkpoints are, but neither a V1 checkpoint nor an index, or damaged",
+    CorruptIndex,
+    "Copy or download it again.",
+)
+_INDEX = FileKind(
+    "the index of a V2 checkpoint under another name",
+    UnsupportedFormat,
+    "Name it NAME.index, beside its NAME.data-00000-of-… files.",
+)
+_TABLES = {V1_TABLE: V1_CHECKPOINT, V2_INDEX: _INDEX, UNKNOWN_TABLE: _UNKNOWN_TABLE}
 SAVED_MODEL = FileKind(
     "a SavedModel under the name of another file",
     UnsupportedFormat,
@@ -226,28 +249,6 @@ def _protobuf_kind(head: bytes) -> Optional[FileKind]:
     return _META_GRAPH if first in (b"\x0a", b"\x12", b"\x22", b"\x2a") else None
 
 
-def _table_kind(path: str) -> Optional[FileKind]:
-    """Tell a V1 checkpoint from a V2 index: both are tables whose first key is empty.
-
-    V1 keeps a SavedTensorSlices there, whose field 1 is a message (tag 0x0a); V2 a
-    BundleHeaderProto, whose field 1 is a number (tag 0x08).
-    """
-    with open_for_reading(path) as file:
-        if not has_table_footer(file):
-            return None
-        try:
-            key, value = next(read_table(file), (None, b""))
-        except SSTableError:
-            return _V1_OR_DAMAGED
-    if key == b"" and value.startswith(b"\x0a"):
-        return _V1
-    return FileKind(
-        "the index of a V2 checkpoint under another name",
-        UnsupportedFormat,
-        "Name it NAME.index, beside its NAME.data-00000-of-… files.",
-    )
-
-
 def binary_file_kind(path: str) -> Optional[FileKind]:
     """Tell what a file is by its bytes; None for an empty one, a text, and anything unknown.
 
@@ -264,7 +265,12 @@ def binary_file_kind(path: str) -> Optional[FileKind]:
         return _archive("a tar archive")
     if _text_kind(head) is not None:
         return None
-    return _table_kind(path) or _safetensors_kind(head) or _protobuf_kind(head)
+    table = table_kind(path)
+    if table is not None:
+        return _TABLES[table]
+    if starts_like_v1(head):
+        return _CUT_OFF_V1
+    return _safetensors_kind(head) or _protobuf_kind(head)
 
 
 def file_kind(path: str) -> Optional[FileKind]:

@@ -14,6 +14,7 @@ import numpy
 
 from stage_extract.ordered_code import WHOLE_AXIS
 
+# A multiple of every element's size.
 PIECE_SIZE_BYTES = 4 * 1024 * 1024
 
 # (start, length) of each axis.
@@ -48,7 +49,7 @@ class Part(abc.ABC):
         """Give the next bytes; they are valid until the next call for any part.
 
         Args:
-            size_bytes: at most `PIECE_SIZE_BYTES`, or one element.
+            size_bytes: of whole elements; at most `PIECE_SIZE_BYTES`, or one element.
         """
 
     @abc.abstractmethod

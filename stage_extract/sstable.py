@@ -13,13 +13,17 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from typing import BinaryIO, Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import BinaryIO, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from stage_extract import checksums
 
 FOOTER_SIZE_BYTES = 48
 MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
 
+# One that was just read stays in memory up to this size: it holds many small tensors.
+_MAX_KEPT_BLOCK_SIZE_BYTES = 1024 * 1024
+# Snappy packs at most 64 bytes into 3 (a copy).
+_MAX_SNAPPY_FACTOR = 22
 # TensorFlow's writers close a block at 256 KiB, and the entries of an index are short.
 MAX_INDEX_BLOCK_SIZE_BYTES = 64 * 1024 * 1024
 _BLOCK_TRAILER_SIZE_BYTES = 5
@@ -124,20 +128,22 @@ class Table:
         if not has_table_footer(file):
             raise SSTableError("the file does not end with a table's footer")
         self._file = file
-        self._size_bytes = file.seek(0, 2)
+        self.size_bytes = file.seek(0, 2)
         self.max_block_size_bytes = max_block_size_bytes
-        file.seek(self._size_bytes - FOOTER_SIZE_BYTES)
+        file.seek(self.size_bytes - FOOTER_SIZE_BYTES)
         footer = file.read(FOOTER_SIZE_BYTES)
         _, _, position = _read_handle(footer, 0)
         index_offset, index_size_bytes, _ = _read_handle(footer, position)
         index = self._read_block(index_offset, index_size_bytes, MAX_INDEX_BLOCK_SIZE_BYTES)
         self._blocks: List[_Block] = []
+        self._kept: Tuple[int, Dict[bytes, memoryview]] = (-1, {})
         for last_key, handle in _entries(index):
             offset, size_bytes, _ = _read_handle(handle, 0)
             self._check_place(offset, size_bytes)
             if self._blocks and last_key <= self._blocks[-1].last_key:
                 raise SSTableError(f"the index's key {last_key[:80]!r} is out of order")
             self._blocks.append(_Block(last_key, offset, size_bytes))
+        self._last_keys = [block.last_key for block in self._blocks]
 
     def entries(self) -> Iterator[Tuple[bytes, bytes]]:
         """Give every (key, value), in the order of the keys.
@@ -161,18 +167,24 @@ class Table:
         Raises:
             SSTableError: the block in which it should be is damaged.
         """
-        place = bisect_left([block.last_key for block in self._blocks], key)
+        place = bisect_left(self._last_keys, key)
         if place == len(self._blocks):
             return None
-        # All entries are looked at, so that a block's damage is found whichever key is wanted.
-        return dict(_entries(self._read(self._blocks[place]))).get(key)
+        if self._kept[0] == place:
+            return self._kept[1].get(key)
+        self._kept = (-1, {})
+        content = self._read(self._blocks[place])
+        entries = dict(_entries(content))
+        if len(content) <= _MAX_KEPT_BLOCK_SIZE_BYTES:
+            self._kept = (place, entries)
+        return entries.get(key)
 
     def _read(self, block: _Block) -> Bytes:
         return self._read_block(block.offset, block.size_bytes, self.max_block_size_bytes)
 
     def _check_place(self, offset: int, size_bytes: int) -> None:
         end = offset + size_bytes + _BLOCK_TRAILER_SIZE_BYTES
-        if end > self._size_bytes - FOOTER_SIZE_BYTES:
+        if end > self.size_bytes - FOOTER_SIZE_BYTES:
             raise SSTableError(f"a block at {offset} with {size_bytes} bytes lies outside the file")
 
     def _read_block(self, offset: int, size_bytes: int, limit_bytes: int) -> Bytes:
@@ -192,6 +204,7 @@ class Table:
             return memoryview(raw)[:size_bytes]
         if compression == _SNAPPY:
             try:
+                limit_bytes = min(limit_bytes, _MAX_SNAPPY_FACTOR * size_bytes)
                 return checksums.uncompress_snappy(raw[:size_bytes], limit_bytes)
             except ValueError as error:
                 raise SSTableError(str(error)) from error

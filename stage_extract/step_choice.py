@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import List, Optional, Tuple
+from typing import Callable, List, Optional, Tuple
 
 from stage_extract.checkpoint_names import (
-    INDEX_SUFFIX,
     PrefixName,
     local_candidates,
     split_prefix,
@@ -80,7 +79,11 @@ def choose_step(folder: str, prefixes: List[PrefixName], step: int, state_names:
 
 
 def choose_by_state(
-    folder: str, prefixes: List[PrefixName], named: Tuple[str, ...], warnings: List[str]
+    folder: str,
+    prefixes: List[PrefixName],
+    named: Tuple[str, ...],
+    is_there: Callable[[str], bool],
+    warnings: List[str],
 ) -> Optional[str]:
     """Give the name that the `checkpoint` file means; None if it names nothing that is here.
 
@@ -88,11 +91,12 @@ def choose_by_state(
         folder: where the checkpoints are.
         prefixes: what it holds.
         named: the paths in the `checkpoint` file, the latest first.
+        is_there: tells whether a checkpoint lies at a prefix.
         warnings: gets a sentence where the choice may surprise.
     """
     for position, path in enumerate(named):
         for candidate in local_candidates(path):
-            if not os.path.isfile(os.path.join(folder, candidate + INDEX_SUFFIX)):
+            if not is_there(os.path.join(folder, candidate)):
                 continue
             if position:
                 warnings.append(

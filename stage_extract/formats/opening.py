@@ -19,7 +19,7 @@ from stage_extract.errors import (
 )
 from stage_extract.file_kinds import ARCHIVE
 from stage_extract.formats.registry import open_source
-from stage_extract.jobs import Job
+from stage_extract.jobs import ExtractOptions, Job
 from stage_extract.locate import Located, locate
 from stage_extract.source import Source
 from stage_extract.step_choice import shown
@@ -40,7 +40,7 @@ def open_model(job: Job, warn: Callable[[str], None]) -> Iterator[Source]:
         ExtractError: as `locate`, `unpack` and the openers, and whatever is raised in the block:
             for a model in an archive, its texts name the archive.
     """
-    located = locate(job.checkpoint, job.options.step)
+    located = locate(job.checkpoint, job.options.step, job.options.checkpoint_format)
     if located.format != ARCHIVE:
         yield _open(located, job, warn)
         return
@@ -48,7 +48,7 @@ def open_model(job: Job, warn: Callable[[str], None]) -> Iterator[Source]:
     with _scratch_folder(job.out) as folder, _told_of_archive(folder, archive):
         for warning in unpack(archive, folder).warnings:
             warn(warning)
-        located = _locate_below(folder, job.options.step)
+        located = _locate_below(folder, job.options)
         source = _open(located, job, warn)
         inner = os.path.relpath(located.prefix, folder)
         prefix = archive if inner == "." else f"{archive}/{inner}"
@@ -95,14 +95,14 @@ def _told_of_archive(folder: str, archive: str) -> Iterator[None]:
         raise type(error)(*(text.replace(folder, archive) for text in texts)) from error
 
 
-def _locate_below(folder: str, step: Optional[int]) -> Located:
+def _locate_below(folder: str, options: ExtractOptions) -> Located:
     """Find the one model in a folder or in the folders below it."""
     found: List[Located] = []
     errors: List[ExtractError] = []
     for place, folders, _ in os.walk(folder):
         folders[:] = sorted(set(folders) - _SIDE_FOLDERS)
         try:
-            located = locate(place, step)
+            located = locate(place, options.step, options.checkpoint_format)
             if located.format == ARCHIVE:
                 raise _nested(located.prefix)
         except AmbiguousCheckpoint:

@@ -7,6 +7,7 @@ from typing import Callable, Mapping
 
 from stage_extract.formats.frozen_graph import open_frozen_graph
 from stage_extract.formats.saved_model import open_saved_model
+from stage_extract.formats.v1 import open_v1
 from stage_extract.formats.v2 import open_v2
 from stage_extract.jobs import ExtractOptions
 from stage_extract.locate import Located
@@ -16,6 +17,7 @@ from stage_extract.source import Source
 OPENERS: Mapping[str, Callable[[Located, ExtractOptions], Source]] = MappingProxyType(
     {
         "SavedModel": open_saved_model,
+        "V1": open_v1,
         "V2": open_v2,
         "frozen graph": open_frozen_graph,
     }

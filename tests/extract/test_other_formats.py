@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import pickle
-import shutil
 import tarfile
 import zipfile
 
@@ -73,36 +71,3 @@ def test_file_of_another_kind(tmp_path, out, run_extraction, name, content, word
         assert (found["class"], found["exit_code"]) == ("NotTensorFlow", 35)
         assert words in found["happened"]
     assert found["traceback"] is None
-
-
-def v1_checkpoint(folder):
-    compat = tensorflow.compat.v1
-    with compat.Graph().as_default(), compat.Session() as session:
-        compat.get_variable("w", [2, 3])
-        session.run(compat.global_variables_initializer())
-        saver = compat.train.Saver(write_version=compat.train.SaverDef.V1)
-        return saver.save(session, str(folder / "model.ckpt"))
-
-
-def test_v1_checkpoint(tmp_path, out, run_extraction):
-    path = v1_checkpoint(tmp_path)
-    for given in (tmp_path, path, path + ".meta"):
-        found = run_extraction(given, out).error
-        assert (found["class"], found["exit_code"]) == ("UnsupportedFormat", 36)
-        assert "a V1 checkpoint" in found["happened"]
-
-
-def test_v1_checkpoint_of_large_tensors(tmp_path, out, table_bytes, run_extraction):
-    # Its first block holds a whole tensor, too much to look into for a name.
-    content = table_bytes([(b"", b"x"), (b"w", b"y")], block_handle=(0, 2**28))
-    (tmp_path / "model.ckpt").write_bytes(content)
-    found = run_extraction(tmp_path / "model.ckpt", out).error
-    assert found["class"] == "UnsupportedFormat"
-    assert "a V1 checkpoint" in found["happened"]
-
-
-def test_v1_checkpoint_in_shards(tmp_path, out, run_extraction):
-    shutil.move(v1_checkpoint(tmp_path), str(tmp_path / "export-00000-of-00001"))
-    os.rename(str(tmp_path / "model.ckpt.meta"), str(tmp_path / "export.meta"))
-    for given in (tmp_path, tmp_path / "export", tmp_path / "export-00000-of-00001"):
-        assert "a V1 checkpoint" in run_extraction(given, out).error["happened"]
