@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from stage_extract.bundle_index import BundleIndex, read_bundle_index
 from stage_extract.bundle_reader import truncated
-from stage_extract.checkpoint_names import INDEX_SUFFIX, META_SUFFIX, is_shard_of, shard_name
-from stage_extract.errors import CorruptIndex, DataFileMissing, EmptyCheckpoint
+from stage_extract.checkpoint_names import INDEX_SUFFIX, is_shard_of, meta_path_of, shard_name
+from stage_extract.errors import CorruptIndex, EmptyCheckpoint
 from stage_extract.file_kinds import binary_file_kind, file_kind, is_git_lfs_pointer, refuse_file
 from stage_extract.files import list_folder, not_readable, open_for_reading
 from stage_extract.locate import Located
+from stage_extract.missing_parts import shards_missing
 from stage_extract.sstable import has_table_footer
 
 
@@ -61,23 +62,26 @@ def _check_index_file(path: str) -> None:
     )
 
 
-def _find_shards(prefix: str, num_shards: int) -> Tuple[str, ...]:
-    """Give the paths of all data shards, or say which are missing."""
+def _find_shards(prefix: str, num_shards: int, data_folder: Optional[str]) -> Tuple[str, ...]:
+    """Give the paths of all data shards, or say which are missing.
+
+    Args:
+        prefix: the checkpoint.
+        num_shards: how many its index names.
+        data_folder: where shards are that do not lie beside the index.
+    """
     folder, name = os.path.split(prefix)
-    present = [other for other in list_folder(folder or ".") if is_shard_of(other, name)]
+    folders = [folder] + ([data_folder] if data_folder is not None else [])
+    places: Dict[str, str] = {}
+    for place in folders:
+        for other in list_folder(place or "."):
+            if is_shard_of(other, name):
+                places.setdefault(other, os.path.join(place, other))
     expected = [shard_name(name, shard, num_shards) for shard in range(num_shards)]
-    missing = sorted(set(expected) - set(present))
-    if not missing:
-        return tuple(os.path.join(folder, shard) for shard in expected)
-    if not present:
-        happened = f"The weights of {prefix!r} are absent: it has an index, but no data file."
-    else:
-        happened = f"{len(missing)} of {num_shards} data files of {prefix!r} are missing."
-    raise DataFileMissing(
-        happened,
-        f"Expected {', '.join(missing[:5])}{' …' if len(missing) > 5 else ''} beside the index.",
-        "Copy the missing files from where the checkpoint comes from.",
-    )
+    missing = sorted(set(expected) - set(places))
+    if missing:
+        raise shards_missing(prefix, missing, expected, data_folder, not places)
+    return tuple(places[shard] for shard in expected)
 
 
 def _check_shard_sizes(index: BundleIndex, shard_paths: Tuple[str, ...]) -> None:
@@ -91,8 +95,14 @@ def _check_shard_sizes(index: BundleIndex, shard_paths: Tuple[str, ...]) -> None
             raise truncated(path, size_bytes, needed_bytes)
 
 
-def check_checkpoint(located: Located) -> Tuple[CheckpointFiles, BundleIndex]:
+def check_checkpoint(
+    located: Located, data_folder: Optional[str] = None
+) -> Tuple[CheckpointFiles, BundleIndex]:
     """Decode the index, and check that all files are there, readable and large enough.
+
+    Args:
+        located: the checkpoint.
+        data_folder: where data shards are that do not lie beside the index.
 
     Raises:
         GitLfsPointer, NotTensorFlow, UnsupportedFormat: a file is something else.
@@ -107,8 +117,8 @@ def check_checkpoint(located: Located) -> Tuple[CheckpointFiles, BundleIndex]:
     _refuse_git_lfs_pointer(index_path)
     _check_index_file(index_path)
     index = read_bundle_index(index_path)
-    shard_paths = _find_shards(prefix, index.num_shards)
-    meta_path = prefix + META_SUFFIX if os.path.lexists(prefix + META_SUFFIX) else None
+    shard_paths = _find_shards(prefix, index.num_shards, data_folder)
+    meta_path = meta_path_of(prefix)
     for path in (*shard_paths, *([meta_path] if meta_path else [])):
         _refuse_git_lfs_pointer(path)
     _check_shard_sizes(index, shard_paths)

@@ -16,6 +16,8 @@ META_SUFFIX = ".meta"
 _DATA_SUFFIX = re.compile(r"\.data-(\d{5,})-of-(\d{5,})$")
 # The saver and the `checkpoint` file name all shards at once, with ????? for the number.
 _V1_SHARD_SUFFIX = re.compile(r"-(\d{5}|\?{5})-of-(\d{5})$")
+# Where the shards of one save lie until TensorFlow has merged their indices (training/saver.py).
+_UNFINISHED_FOLDER = re.compile(r"(.+)_temp_[0-9a-f]{32}$")
 _STEP_SUFFIX = re.compile(r"-(\d+)$")
 # A list of paths; anything longer is another file of this name, such as a model.
 _MAX_STATE_SIZE_BYTES = 1024 * 1024
@@ -83,6 +85,13 @@ def v1_shard_name(prefix: str, shard: int, num_shards: int) -> str:
     return f"{prefix}-{shard:05d}-of-{num_shards:05d}"
 
 
+def unfinished_save_of(prefix: str) -> Optional[str]:
+    """Give the name of the checkpoint that a prefix was to be a part of; None for a whole one."""
+    folder, name = os.path.split(os.path.abspath(prefix))
+    match = _UNFINISHED_FOLDER.search(os.path.basename(folder))
+    return match.group(1) if match and split_v1_shard(name) is not None else None
+
+
 def shard_name(prefix: str, shard: int, num_shards: int) -> str:
     """Give the name of one data shard, as TensorFlow writes it."""
     return f"{prefix}.data-{shard:05d}-of-{num_shards:05d}"
@@ -91,6 +100,11 @@ def shard_name(prefix: str, shard: int, num_shards: int) -> str:
 def is_shard_of(name: str, prefix: str) -> bool:
     """Tell whether a name is a data shard of this prefix."""
     return name.startswith(prefix) and _DATA_SUFFIX.fullmatch(name[len(prefix) :]) is not None
+
+
+def meta_path_of(prefix: str) -> Optional[str]:
+    """Give the path of the .meta file beside a checkpoint; None without one."""
+    return prefix + META_SUFFIX if os.path.lexists(prefix + META_SUFFIX) else None
 
 
 def prefixes_with_index(names: Iterable[str]) -> List[PrefixName]:

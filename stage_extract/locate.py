@@ -15,6 +15,7 @@ from stage_extract.checkpoint_names import (
     read_state_file,
     split_prefix,
     strip_suffix,
+    unfinished_save_of,
 )
 from stage_extract.errors import (
     AmbiguousCheckpoint,
@@ -23,7 +24,7 @@ from stage_extract.errors import (
 )
 from stage_extract.file_kinds import ARCHIVE, FileKind, binary_file_kind, file_kind, refuse_file
 from stage_extract.files import check_access, list_folder
-from stage_extract.missing_parts import index_missing, warn_of_missing_graph
+from stage_extract.missing_parts import index_missing, unfinished, warn_of_missing_graph
 from stage_extract.model_places import (
     SAVED_MODEL_START,
     holds_saved_model,
@@ -80,6 +81,9 @@ def _located(prefix: str, wanted: _Wanted, warnings: List[str]) -> Located:
     saved_model = saved_model_of(prefix)
     if saved_model is not None:
         return Located(saved_model, wanted.step, tuple(warnings), "SavedModel")
+    whole = unfinished_save_of(prefix)
+    if whole is not None:
+        raise unfinished(prefix, whole)
     formats = formats_at(prefix)
     if wanted.format is not None and wanted.format not in formats:
         raise _other_format_only(prefix, wanted.format, formats)
@@ -291,5 +295,5 @@ def _locate(path: str, wanted: _Wanted) -> Located:
     if os.path.isfile(path):
         return _locate_file(path, wanted)
     folder, name = os.path.split(path)
-    prefix = strip_suffix(name) or v1_prefix(name)
+    prefix = strip_suffix(name) or (name if _is_index(path + INDEX_SUFFIX) else v1_prefix(name))
     return _locate_prefix(os.path.join(folder, prefix), wanted, path)

@@ -7,7 +7,6 @@ from typing import Dict, List, Optional, Tuple
 
 from stage_extract.checkpoint_names import (
     INDEX_SUFFIX,
-    META_SUFFIX,
     PrefixName,
     prefixes_with_index,
     sort_by_step,
@@ -104,8 +103,3 @@ def v1_files(prefix: str) -> Tuple[str, ...]:
             "Copy the missing files from where the checkpoint comes from.",
         )
     return tuple(os.path.join(folder, file) for file in expected)
-
-
-def meta_path_of(prefix: str) -> Optional[str]:
-    """Give the path of the .meta file beside a checkpoint; None without one."""
-    return prefix + META_SUFFIX if os.path.lexists(prefix + META_SUFFIX) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Tuple
 
+from stage_extract.checkpoint_names import meta_path_of
 from stage_extract.errors import EmptyCheckpoint
 from stage_extract.file_kinds import file_kind, refuse_file
 from stage_extract.graph.meta_file import MetaFile
@@ -11,7 +12,7 @@ from stage_extract.jobs import ExtractOptions
 from stage_extract.locate import Located
 from stage_extract.source import Source
 from stage_extract.table_kinds import table_kind
-from stage_extract.v1_files import meta_path_of, v1_files
+from stage_extract.v1_files import v1_files
 from stage_extract.v1_reader import V1Reader
 
 

@@ -29,7 +29,7 @@ class _Opener:
 
 def open_v2(located: Located, options: ExtractOptions) -> Source:
     """Check the files of a V2 checkpoint (raises what `check_checkpoint` raises)."""
-    files, index = check_checkpoint(located)
+    files, index = check_checkpoint(located, options.data_folder)
     return Source(
         format="V2",
         prefix=files.prefix,
