@@ -10,11 +10,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, NamedTuple, NoReturn, Sequence, Tuple
 
-from google.protobuf.message import DecodeError
-from tensorflow.core.util.saved_tensor_slice_pb2 import SavedTensorSlices
-
 from stage_extract.dtypes import ELEMENT_TYPES, ElementType
 from stage_extract.errors import CorruptIndex
+from stage_extract.messages import DecodeError, SavedTensorSlices
 from stage_extract.ordered_code import WHOLE_AXIS, encode_slice_key
 from stage_extract.slices import (
     Box,

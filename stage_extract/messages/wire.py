@@ -8,7 +8,7 @@ base-128 number), and a length is followed by that many bytes
 from __future__ import annotations
 
 import struct
-from typing import Any, Iterator, Tuple
+from typing import Any, Iterator, Tuple, Union
 
 import numpy
 
@@ -21,6 +21,7 @@ _UINT64 = 0xFFFFFFFFFFFFFFFF
 # Up to here a loop is faster than numpy.
 _SHORT_SIZE_BYTES = 32
 
+Bytes = Union[bytes, memoryview]
 Field = Tuple[int, int, int]
 
 
@@ -28,7 +29,7 @@ class DecodeError(ValueError):
     """The bytes are no message of the expected type; the text says where they go wrong."""
 
 
-def read_varint(data: bytes, position: int, end: int) -> Tuple[int, int]:
+def read_varint(data: Bytes, position: int, end: int) -> Tuple[int, int]:
     """Decode one base-128 number of at most 64 bits; gives it and the position behind it.
 
     Raises:
@@ -46,7 +47,7 @@ def read_varint(data: bytes, position: int, end: int) -> Tuple[int, int]:
     raise DecodeError(f"a number has no end at byte {position}")
 
 
-def read_fields(data: bytes, position: int, end: int) -> Iterator[Field]:
+def read_fields(data: Bytes, position: int, end: int) -> Iterator[Field]:
     """Give (tag, start, stop) of each field between two positions.
 
     For wire type VARINT `start` is the number itself; for the others the value is the bytes from
@@ -78,7 +79,7 @@ def read_fields(data: bytes, position: int, end: int) -> Iterator[Field]:
             position = stop
 
 
-def _sized(data: bytes, position: int, end: int) -> Tuple[int, int]:
+def _sized(data: Bytes, position: int, end: int) -> Tuple[int, int]:
     if position >= end:
         raise DecodeError(f"a length is cut off at byte {position}")
     size = data[position]
@@ -103,7 +104,7 @@ def fixed_size_bytes(wire_type: int, position: int) -> int:
     raise DecodeError(f"the wire type {wire_type} at byte {position} is not used")
 
 
-def check_packed(data: bytes, start: int, stop: int, wire_type: int) -> None:
+def check_packed(data: Bytes, start: int, stop: int, wire_type: int) -> None:
     """Check a packed list of numbers.
 
     Raises:
@@ -119,7 +120,7 @@ def check_packed(data: bytes, start: int, stop: int, wire_type: int) -> None:
         _varint_ends(_bytes_of(data, start, stop), start)
 
 
-def packed_varints(data: bytes, start: int, stop: int) -> Any:
+def packed_varints(data: Bytes, start: int, stop: int) -> Any:
     """Decode a packed list of base-128 numbers to uint64 [n].
 
     Raises:
@@ -138,7 +139,7 @@ def packed_varints(data: bytes, start: int, stop: int) -> Any:
     return values
 
 
-def _bytes_of(data: bytes, start: int, stop: int) -> Any:
+def _bytes_of(data: Bytes, start: int, stop: int) -> Any:
     return numpy.frombuffer(data, numpy.uint8, stop - start, start)
 
 
@@ -158,6 +159,6 @@ def signed(value: int, bits: int) -> int:
     return value - (1 << bits) if value >> (bits - 1) else value
 
 
-def unpack_fixed(code: str, data: bytes, start: int) -> Any:
+def unpack_fixed(code: str, data: Bytes, start: int) -> Any:
     """Read one little-endian number by its `struct` code."""
     return struct.unpack_from("<" + code, data, start)[0]
