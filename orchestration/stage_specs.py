@@ -49,7 +49,7 @@ def extract_spec(
         keep_open=keep_open,
         imports="numpy" if is_pure else "TensorFlow",
         home=home if is_pure else None,
-        arguments=("--reader", "pure") if is_pure else (),
+        arguments=("--reader", extract.reader),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Tuple
 from stage_extract.dtypes import ELEMENT_TYPES, ElementType
 from stage_extract.errors import CorruptIndex, UnsupportedFormat
 from stage_extract.files import open_for_reading
-from stage_extract.messages import (
+from stage_extract.messages.stored import (
     BundleEntryProto,
     BundleHeaderProto,
     DecodeError,

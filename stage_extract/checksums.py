@@ -1,12 +1,12 @@
-"""CRC32C and Snappy: TensorFlow's own functions in a process that runs it, else our own."""
+"""CRC32C and Snappy: TensorFlow's own functions in a process that reads by it, else our own."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stage_extract.reader_choice import is_pure
+from stage_extract.reader_choice import reads_by_itself
 
-if TYPE_CHECKING or is_pure():
+if TYPE_CHECKING or reads_by_itself():
     from stage_extract.crc32c import extend as extend_crc32c
     from stage_extract.crc32c import mask as mask_crc32c
     from stage_extract.snappy import uncompress as uncompress_snappy

@@ -27,6 +27,7 @@ from stage_extract.optimizer_graph import optimizer_hints
 from stage_extract.protocol import JobEvents
 from stage_extract.proving import add_computed_kernels, run_reference
 from stage_extract.reader import VariableInfo, VariableReader
+from stage_extract.reader_choice import BOTH, check_reader
 from stage_extract.reference.result import ReferenceResult, ReferenceUnavailable
 from stage_extract.safetensors_writer import TensorEntry, write_safetensors
 from stage_extract.selection import UNSUPPORTED_DTYPE, Selection, select
@@ -82,7 +83,8 @@ def _run(job: Job, source: Source, clock: PhaseClock, events: JobEvents) -> Dict
 
 
 def _open_reader(job: Job, source: Source) -> VariableReader:
-    if job.options.reader != "both":
+    check_reader(job.options.reader)
+    if job.options.reader != BOTH:
         return source.open_reader()
     # Imports TensorFlow.
     from stage_extract.reference.second_reading import second_reading_of

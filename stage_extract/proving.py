@@ -12,8 +12,9 @@ from stage_extract.safetensors_writer import TensorEntry
 from stage_extract.source import Source
 
 NOT_PROVEN = (
-    "not proven here: this process runs without TensorFlow (extract the same checkpoint with "
-    "--reader tf on a machine where TensorFlow 1.15 runs, and the export holds a reference)"
+    "not proven here, for it was read without TensorFlow: `orchestrate.py extract CKPT --reader "
+    "tf` on an x86-64 machine with AVX makes an export with a reference run, and "
+    "`orchestrate.py load` proves that anywhere"
 )
 
 

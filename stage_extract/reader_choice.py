@@ -1,6 +1,7 @@
 """Which reader this process uses, chosen once, when it starts: TensorFlow's libraries or our own.
 
 `python -m stage_extract --reader pure` never imports TensorFlow, whether it is installed or not.
+`both` does, and reads the checkpoint's own bytes without it, for a comparison of the two.
 The choice lies in an environment variable because modules are bound to it when they are imported.
 """
 
@@ -9,9 +10,11 @@ from __future__ import annotations
 import os
 from typing import Optional
 
+from stage_extract.errors import JobInvalid
+
 READER_VARIABLE = "STAGE_EXTRACT_READER"
-TENSORFLOW, PURE = "tf", "pure"
-READERS = (TENSORFLOW, PURE)
+TENSORFLOW, PURE, BOTH = "tf", "pure", "both"
+READERS = (TENSORFLOW, PURE, BOTH)
 
 
 def choose_reader(reader: str) -> None:
@@ -25,10 +28,37 @@ def is_pure() -> bool:
     Raises:
         ValueError: the environment names a reader that is not known.
     """
+    return _reader() == PURE
+
+
+def reads_by_itself() -> bool:
+    """Tell whether this process decodes the files of variables without TensorFlow's help.
+
+    Raises:
+        ValueError: the environment names a reader that is not known.
+    """
+    return _reader() != TENSORFLOW
+
+
+def check_reader(asked: str) -> None:
+    """Check that this process can do a job that asks for a reader; "auto" is any.
+
+    Raises:
+        JobInvalid: it was started with the other one.
+    """
+    if asked != "auto" and (asked == PURE) != is_pure():
+        raise JobInvalid(
+            f"The job asks for the reader {asked!r}, and this process has {_reader()!r}.",
+            "Expected a job for the reader that the process was started with.",
+            f"Start `python -m stage_extract --reader {asked}`; the host does.",
+        )
+
+
+def _reader() -> str:
     reader = os.environ.get(READER_VARIABLE, TENSORFLOW)
     if reader not in READERS:
         raise ValueError(f"{READER_VARIABLE} is {reader!r}; known are {', '.join(READERS)}")
-    return reader == PURE
+    return reader
 
 
 def tensorflow_version() -> Optional[str]:

@@ -106,8 +106,8 @@ def container_arguments(
         # Equal, or the engine grants as much again in swap.
         arguments["mem_limit"] = spec.memory_limit_bytes
         arguments["memswap_limit"] = spec.memory_limit_bytes
-    if spec.home is not None:
-        # The image starts the stage that it is made for.
+    if spec.home is not None or spec.arguments:
+        # By itself an image starts the stage that it is made for.
         arguments["entrypoint"] = [INTERPRETER, "-m", f"stage_{spec.stage}", *spec.arguments]
         arguments["working_dir"] = SOURCES
     if gpu:

@@ -96,8 +96,8 @@ def test_a_data_folder_is_mounted_and_named_as_the_stage_sees_it(folder):
 @pytest.mark.parametrize(
     ("reader", "home", "arguments", "imports"),
     [
-        pytest.param("tf", None, (), "TensorFlow", id="tf"),
-        pytest.param("both", None, (), "TensorFlow", id="both"),
+        pytest.param("tf", None, ("--reader", "tf"), "TensorFlow", id="tf"),
+        pytest.param("both", None, ("--reader", "both"), "TensorFlow", id="both"),
         pytest.param("pure", "load", ("--reader", "pure"), "numpy", id="pure"),
     ],
 )

@@ -14,7 +14,7 @@ import sys
 import time
 
 # What runs without TensorFlow says so by not naming it.
-VERSIONS = {("-m", "stage_extract"): {"tensorflow": "1"}, ("--reader", "pure"): {"numpy": "2"}}
+VERSIONS = {"tf": {"tensorflow": "1"}, "both": {"tensorflow": "1"}, "pure": {"numpy": "2"}}
 WEIGHTS = struct.pack("<6f", 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
 GRAPH = {
     "format": "tf1-export",
@@ -172,7 +172,7 @@ def load(job):
 
 def main():
     stage = sys.argv[sys.argv.index("-m") + 1][len("stage_") :]
-    versions = {"python": "3", **VERSIONS.get(tuple(sys.argv[-2:]), {})}
+    versions = {"python": "3", **VERSIONS.get(sys.argv[-1], {})}
     say(event="ready", stage=stage, versions=versions, import_s=0.0)
     for line in sys.stdin.buffer:
         job = json.loads(line)
