@@ -217,7 +217,7 @@ def _record(
         layers=_with_notes(selection.records, not_finite),
         deterministic=True,
         size_bytes=selection.size_bytes,
-        warnings=[*_cut_warning(graph), *_warnings(plan, selection, not_finite)],
+        warnings=[*_part_warnings(graph), *_warnings(plan, selection, not_finite)],
     )
 
 
@@ -235,13 +235,22 @@ def _with_notes(records: Sequence[LayerRecord], not_finite: Set[str]) -> List[La
     ]
 
 
-def _cut_warning(graph: OpenGraph) -> List[str]:
-    if graph.cut_because is None:
-        return []
-    return [
-        f"The reference run leaves out the branches that inference does not take: as the graph was "
-        f"saved, {graph.cut_because}."
-    ]
+def _part_warnings(graph: OpenGraph) -> List[str]:
+    """Tell in what the graph that ran differs from the graph that was saved."""
+    warnings = []
+    if graph.cut_because is not None:
+        warnings.append(
+            "The reference run leaves out the branches that inference does not take: as the graph "
+            f"was saved, {graph.cut_because}."
+        )
+    turned = graph.subgraph.turned
+    if turned:
+        warnings.append(
+            f"The reference run computes {len(turned)} ops of layout NCHW as NHWC, between "
+            f"transpositions, which gives the same values (first '{turned[0]}'): TensorFlow's "
+            "kernels for CPUs have that layout alone."
+        )
+    return warnings
 
 
 def _warnings(plan: ReferencePlan, selection: Selection, not_finite: Set[str]) -> List[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Mapping, Optional, Sequence, Tuple
 
 from stage_extract.graph.graphdef import MetaGraph
+from stage_extract.reference.channels_last import with_channels_last
 from stage_extract.reference.effects import check_effects
 from stage_extract.reference.operators import register_ops
 from stage_extract.reference.plan import ReferencePlan
@@ -50,4 +51,4 @@ def _part(
         )
     register_ops(subgraph.graph_def)
     check_effects(subgraph.graph_def)
-    return subgraph
+    return with_channels_last(subgraph)

@@ -47,6 +47,7 @@ class Subgraph:
         producer_ops: OpList of the TensorFlow that wrote the graph, None if it does not say.
         feed_names: the tensor to feed in `graph_def`, by its original name; only those that matter.
         fetch_names: the tensor to fetch instead of one that has been substituted.
+        turned: the nodes that run with their channels last, though the graph has them first.
     """
 
     graph: Graph
@@ -54,6 +55,7 @@ class Subgraph:
     producer_ops: Any
     feed_names: Mapping[str, str]
     fetch_names: Mapping[str, str]
+    turned: Tuple[str, ...] = ()
 
 
 def cut_subgraph(
