@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from stage_extract.checkpoint_names import (
     INDEX_SUFFIX,
@@ -24,7 +24,12 @@ from stage_extract.errors import (
 )
 from stage_extract.file_kinds import ARCHIVE, FileKind, binary_file_kind, file_kind, refuse_file
 from stage_extract.files import check_access, list_folder
-from stage_extract.missing_parts import index_missing, unfinished, warn_of_missing_graph
+from stage_extract.missing_parts import (
+    index_missing,
+    other_format_only,
+    unfinished,
+    warn_of_missing_graph,
+)
 from stage_extract.model_places import (
     SAVED_MODEL_START,
     holds_saved_model,
@@ -49,12 +54,14 @@ class Located(NamedTuple):
         step: training step in its name; None without one.
         warnings: what was odd on the way, for the user.
         format: a key of `formats.registry.OPENERS`.
+        other_format: of another checkpoint at the same prefix; None without one.
     """
 
     prefix: str
     step: Optional[int]
     warnings: Tuple[str, ...]
     format: str = "V2"
+    other_format: Optional[str] = None
 
 
 class _Wanted(NamedTuple):
@@ -86,15 +93,15 @@ def _located(prefix: str, wanted: _Wanted, warnings: List[str]) -> Located:
         raise unfinished(prefix, whole)
     formats = formats_at(prefix)
     if wanted.format is not None and wanted.format not in formats:
-        raise _other_format_only(prefix, wanted.format, formats)
-    if len(formats) > 1:
-        chosen = wanted.format or formats[0]
-        (other,) = set(formats) - {chosen}
+        raise other_format_only(prefix, wanted.format, formats)
+    chosen = wanted.format or formats[0]
+    other = next((one for one in formats if one != chosen), None)
+    if other is not None:
         warnings.append(
             f"At {os.path.basename(prefix)!r} lie a V2 checkpoint and one in the older format V1; "
             f"the {chosen} one is read. --checkpoint-format {other} takes the other."
         )
-    elif os.path.isfile(prefix) and formats == (V2,):
+    elif os.path.isfile(prefix) and chosen == V2:
         kind = file_kind(prefix)
         words = kind.words if kind is not None else "a file of no known format"
         warnings.append(
@@ -102,15 +109,7 @@ def _located(prefix: str, wanted: _Wanted, warnings: List[str]) -> Located:
             "the same name is read."
         )
     warnings += warn_of_missing_graph(prefix)
-    return Located(prefix, name.step, tuple(warnings), wanted.format or formats[0])
-
-
-def _other_format_only(place: str, wanted: str, formats: Sequence[str]) -> NoCheckpointFound:
-    return NoCheckpointFound(
-        f"There is no {wanted} checkpoint at {place!r}, only {' and '.join(formats)}.",
-        "Expected the format that was asked for.",
-        "Leave --checkpoint-format away.",
-    )
+    return Located(prefix, name.step, tuple(warnings), chosen, other)
 
 
 def _read_or_refuse(path: str, kind: Optional[FileKind]) -> Located:
@@ -198,7 +197,7 @@ def _locate_in_folder(folder: str, wanted: _Wanted) -> Located:
         others = prefixes_in(folder, names, None)
         if others and wanted.format is not None:
             formats = formats_at(os.path.join(folder, others[-1].name))
-            raise _other_format_only(folder, wanted.format, formats)
+            raise other_format_only(folder, wanted.format, formats)
         return _without_checkpoint(folder, names)
     chosen = prefixes[0].name if len(prefixes) == 1 else take_newest(folder, prefixes)
     if named:

@@ -6,7 +6,7 @@ import os
 from typing import List, Optional, Sequence, Set
 
 from stage_extract.checkpoint_names import INDEX_SUFFIX, META_SUFFIX
-from stage_extract.errors import DataFileMissing, UnsupportedFormat
+from stage_extract.errors import DataFileMissing, NoCheckpointFound, UnsupportedFormat
 from stage_extract.files import list_folder
 from stage_extract.step_choice import shown
 
@@ -98,4 +98,13 @@ def unfinished(prefix: str, name: str) -> UnsupportedFormat:
         f"Expected {name}.index, which TensorFlow writes last, from all parts.",
         "Take another step of the training. With TensorFlow 1.x, "
         "raw_ops.MergeV2Checkpoints(checkpoint_prefixes=…, destination_prefix=…) joins the parts.",
+    )
+
+
+def other_format_only(place: str, wanted: str, formats: Sequence[str]) -> NoCheckpointFound:
+    """Make the error for a format that is not there, beside one that is."""
+    return NoCheckpointFound(
+        f"There is no {wanted} checkpoint at {place!r}, only {' and '.join(formats)}.",
+        "Expected the format that was asked for.",
+        "Leave --checkpoint-format away.",
     )

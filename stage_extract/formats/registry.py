@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Callable, Mapping
 
+from stage_extract.errors import ExtractError
 from stage_extract.formats.frozen_graph import open_frozen_graph
 from stage_extract.formats.saved_model import open_saved_model
+from stage_extract.formats.two_formats import difference
 from stage_extract.formats.v1 import open_v1
 from stage_extract.formats.v2 import open_v2
 from stage_extract.jobs import ExtractOptions
@@ -30,4 +33,18 @@ def open_source(located: Located, options: ExtractOptions) -> Source:
     Raises:
         ExtractError: the files are damaged, incomplete, or hold no model.
     """
-    return OPENERS[located.format](located, options)
+    source = OPENERS[located.format](located, options)
+    if located.other_format is None:
+        return source
+    beside = located._replace(format=located.other_format, other_format=None)
+    told = _compared(source, beside, options)
+    return replace(source, warnings=(*source.warnings, told))
+
+
+def _compared(source: Source, beside: Located, options: ExtractOptions) -> str:
+    """Say what the checkpoint of another format at the same prefix holds."""
+    try:
+        other = OPENERS[beside.format](beside, options)
+        return difference(source.open_reader, other.open_reader, other.format)
+    except ExtractError as error:
+        return f"The {beside.format} checkpoint cannot be compared: {error.happened}"

@@ -12,6 +12,7 @@ import tensorflow
 from stage_extract.locate import locate
 
 compat = tensorflow.compat.v1
+ONES = numpy.ones([3, 2], "float32")
 
 
 def build(partitioner=None, devices=("", ""), seed=1):
@@ -26,6 +27,17 @@ def build(partitioner=None, devices=("", ""), seed=1):
         )
     hidden = compat.matmul(inputs, kernel) + bias
     compat.identity(compat.matmul(hidden, embedding, transpose_b=True), name="outputs")
+
+
+def save_slices(path, arrays):
+    with compat.Graph().as_default(), compat.Session() as session:
+        save = compat.raw_ops.SaveSlices(
+            filename=str(path),
+            tensor_names=list(arrays),
+            shapes_and_slices=[""] * len(arrays),
+            data=list(arrays.values()),
+        )
+        session.run(save)
 
 
 def noise(seed):
@@ -141,6 +153,7 @@ def test_of_two_formats_the_newer_is_read_and_the_other_on_request(
     assert one.variables["emb"].tobytes() == values[format_read]["emb"].tobytes()
     warnings = one.warnings
     assert any(f"--checkpoint-format {other} takes the other" in text for text in warnings)
+    assert f"The {other} checkpoint has other values in 3 of 3" in " ".join(warnings)
     # The run has the values of the same file.
     reference = one.reference
     numpy.testing.assert_allclose(
@@ -153,6 +166,34 @@ def test_of_two_formats_the_newer_is_read_and_the_other_on_request(
         rtol=1e-4,
         atol=1e-5,
     )
+
+
+@pytest.mark.parametrize(
+    ("mine", "others", "words"),
+    [
+        pytest.param({}, {}, "has the same values in the 2", id="same"),
+        pytest.param({"b": ONES}, {}, "lacks 1 variables (b); it has the same", id="lacks"),
+        pytest.param({}, {"b": ONES}, "has besides 1 variables (b)", id="more"),
+        pytest.param({"b": ONES}, {"b": ONES[1:]}, "in another shape or type 1", id="shape"),
+        pytest.param({"b": ONES}, {"b": ONES + 1}, "other values in 1 of 3 (b)", id="values"),
+    ],
+)
+def test_the_warning_tells_how_two_formats_differ(
+    tmp_path, save_bundle, run_extraction, mine, others, words
+):
+    shared = {"a": ONES, "words": numpy.array([b"x"], object), "z": numpy.int64(7)}
+    save_bundle(tmp_path / "model", {**shared, **mine})
+    save_slices(tmp_path / "model", {**shared, **others})
+    warnings = run_extraction(tmp_path, command="inspect").warnings
+    assert any(words in text for text in warnings), warnings
+
+
+def test_another_format_that_is_damaged_is_told(both, run_extraction):
+    folder, _ = both
+    (folder / "model.ckpt").write_bytes((folder / "model.ckpt").read_bytes()[:-9] + bytes(9))
+    outcome = run_extraction(folder, command="inspect")
+    assert any("a V1 checkpoint" in text for text in outcome.warnings)
+    assert outcome.result["inspection"]["source"]["checkpoint_format"] == "V2"
 
 
 def test_a_format_that_is_not_there(tmp_path, run_extraction):
