@@ -102,7 +102,8 @@ def _with_endpoints(job: Job, source: Source) -> Job:
 
 def _select(job: Job, source: Source, reader: VariableReader, events: JobEvents) -> Selection:
     hints = optimizer_hints(source.graph)
-    selection = select(reader.variables(), hints, job.options.keep_optimizer)
+    keep_optimizer = job.options.keep_optimizer
+    selection = select(reader.variables(), hints, keep_optimizer, source.training_state)
     for skipped in selection.skipped:
         if skipped.category == UNSUPPORTED_DTYPE:
             events.warning(f"{skipped.variable.name!r} is left out: {skipped.reason}.")
@@ -124,7 +125,14 @@ def _inspect(job: Job, source: Source, selection: Selection, clock: PhaseClock) 
 def _describe(job: Job, source: Source, selection: Selection, fold: bool = True) -> Description:
     others = [skipped.variable for skipped in selection.skipped]
     return describe(
-        source.graph, selection.kept, job.options, fold, source.format, source.no_graph, others
+        source.graph,
+        selection.kept,
+        job.options,
+        fold,
+        source.format,
+        source.no_graph,
+        others,
+        source.variable_order,
     )
 
 

@@ -127,6 +127,7 @@ _STARTS = (
             NotTensorFlow,
             "Load it with Keras on TensorFlow 1.x and save it with "
             "tf.train.Saver().save(keras.backend.get_session(), …).",
+            "HDF5",
         ),
     ),
     # torch.save before 1.6 starts with a pickled magic number (torch/serialization.py).

@@ -110,13 +110,13 @@ class _Judge:
         """Tell what part of the training's state a tensor is; None if it is none."""
         if variable.name in self._hints.trainable:
             # tf.Variable(0, name="step") is called trainable too, but no gradient moves it.
-            return self._step_counter(variable) if variable.dtype in _WHOLE_NUMBERS else None
+            return self.step_counter(variable) if variable.dtype in _WHOLE_NUMBERS else None
         checks: Tuple[Callable[[VariableInfo], _Finding], ...] = (
             self._slot_by_graph,
             self._slot_by_name,
             self._slot_of_object,
             self._slot_of_keras,
-            self._step_counter,
+            self.step_counter,
         )
         findings = (check(variable) for check in checks)
         return next((finding for finding in findings if finding is not None), None)
@@ -192,7 +192,7 @@ class _Judge:
             return OPTIMIZER_SLOT, "a setting of a Keras optimizer"
         return OPTIMIZER_SLOT, "state of the Keras optimizer of model.fit"
 
-    def _step_counter(self, variable: VariableInfo) -> _Finding:
+    def step_counter(self, variable: VariableInfo) -> _Finding:
         if variable.name in self._hints.step_counters:
             return STEP_COUNTER, "the graph's global step"
         if count_elements(variable.shape) != 1:
@@ -226,7 +226,10 @@ def _not_storable(variable: VariableInfo) -> _Finding:
 
 
 def select(
-    variables: Sequence[VariableInfo], hints: OptimizerHints, keep_optimizer: bool
+    variables: Sequence[VariableInfo],
+    hints: OptimizerHints,
+    keep_optimizer: bool,
+    told: Optional[Mapping[str, Tuple[str, str]]] = None,
 ) -> Selection:
     """Divide the tensors of a checkpoint into the model and what stays out.
 
@@ -236,6 +239,7 @@ def select(
         variables: all tensors of the checkpoint, sorted by name.
         hints: what the graph says of the optimizers.
         keep_optimizer: keep optimizer slots and step counters as well.
+        told: what the file says is state of the training (`Source.training_state`).
     """
     judge = _Judge(variables, hints)
     kept: List[VariableInfo] = []
@@ -243,7 +247,11 @@ def select(
     for variable in variables:
         finding = _not_storable(variable) or judge.opaque_buffer(variable)
         if finding is None and not keep_optimizer:
-            finding = judge.training_state(variable)
+            finding = (
+                judge.training_state(variable)
+                if told is None
+                else told.get(variable.name) or judge.step_counter(variable)
+            )
         if finding is None:
             kept.append(variable)
         else:

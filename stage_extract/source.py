@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
-from typing import Callable, Optional, Tuple
+from typing import Callable, Mapping, Optional, Tuple
 
 from stage_extract.graph.graphdef import MetaGraph
 from stage_extract.reader import VariableReader
@@ -56,6 +56,9 @@ class Source:
         outputs: the same of outputs.
         warnings: what was odd, for the user.
         no_graph: why `graph` is None.
+        variable_order: names of variables in the order of their layers, where the file tells it.
+        training_state: what the file itself says is state of the training: name -> (category of
+            `selection`, reason). None where it does not tell, and names and the graph must.
     """
 
     format: str
@@ -69,3 +72,5 @@ class Source:
     outputs: Tuple[str, ...] = ()
     warnings: Tuple[str, ...] = ()
     no_graph: str = NO_META
+    variable_order: Tuple[str, ...] = ()
+    training_state: Optional[Mapping[str, Tuple[str, str]]] = None

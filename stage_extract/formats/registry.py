@@ -8,6 +8,7 @@ from typing import Callable, Mapping
 
 from stage_extract.errors import ExtractError
 from stage_extract.formats.frozen_graph import open_frozen_graph
+from stage_extract.formats.hdf5 import open_hdf5
 from stage_extract.formats.saved_model import open_saved_model
 from stage_extract.formats.two_formats import difference
 from stage_extract.formats.v1 import open_v1
@@ -19,6 +20,7 @@ from stage_extract.source import Source
 # By `Located.format`.
 OPENERS: Mapping[str, Callable[[Located, ExtractOptions], Source]] = MappingProxyType(
     {
+        "HDF5": open_hdf5,
         "SavedModel": open_saved_model,
         "V1": open_v1,
         "V2": open_v2,

@@ -96,6 +96,7 @@ def describe(
     checkpoint_format: str = "V2",
     no_graph: str = NO_META,
     others: Sequence[VariableInfo] = (),
+    order: Sequence[str] = (),
 ) -> Description:
     """Describe a checkpoint's variables by its graph, or by their names where there is none.
 
@@ -107,6 +108,7 @@ def describe(
         checkpoint_format: graph.json's `source.checkpoint_format`.
         no_graph: why there is no graph.
         others: what the checkpoint holds besides.
+        order: names of variables in the order of their layers, for layers that are guessed.
 
     Raises:
         EndpointNotFound: an input or output that the user names is not in the graph.
@@ -114,14 +116,14 @@ def describe(
     """
     if source is None:
         head = _head(None, no_graph, None, checkpoint_format)
-        return _without_graph(variables, options, head, ())
+        return _without_graph(variables, order, options, head, ())
     try:
         meta = lower_functions(source.parse())
     except GraphUnreadable as error:
         reason = f"{source.words} cannot be read: {error}"
         warning = f"The graph is left out, {reason}. Layers are guessed from names and shapes."
         head = _head(None, reason, None, checkpoint_format)
-        return _without_graph(variables, options, head, (warning,))
+        return _without_graph(variables, order, options, head, (warning,))
     head = _head(source.kind, None, meta.producer, checkpoint_format)
     naming = find_naming(meta, [*variables, *others])
     inference = to_inference(meta, options.inputs)
@@ -198,6 +200,7 @@ def _with_graph(
 
 def _without_graph(
     variables: Sequence[VariableInfo],
+    order: Sequence[str],
     options: ExtractOptions,
     head: Mapping[str, Any],
     warnings: Tuple[str, ...],
@@ -205,7 +208,7 @@ def _without_graph(
     averages = averages_by_name(variables)
     averaged = set(averages.values())
     plain = [info for info in variables if info.name not in averaged]
-    layers = guess_layers(plain, averages if options.prefer_ema else {})
+    layers = guess_layers(plain, averages if options.prefer_ema else {}, order)
     aside = reasons_aside(averages, options.prefer_ema)
     warnings += averages_warnings(averages, options.prefer_ema)
     document = {

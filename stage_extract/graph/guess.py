@@ -62,14 +62,19 @@ class _Named(NamedTuple):
 
 
 def guess_layers(
-    variables: Sequence[VariableInfo], averages: Mapping[str, str] = MappingProxyType({})
+    variables: Sequence[VariableInfo],
+    averages: Mapping[str, str] = MappingProxyType({}),
+    order: Sequence[str] = (),
 ) -> List[Layer]:
-    """Group variables to layers, in natural order: conv2d, conv2d_1, … conv2d_10.
+    """Group variables to layers.
 
     Args:
+        variables: the checkpoint's.
         averages: variable -> its moving average, which takes its place.
+        order: names in the order of their layers, where that is known; else, and behind them,
+            natural order: conv2d, conv2d_1, … conv2d_10.
     """
-    groups = _group_by_scope(variables)
+    groups = _group_by_scope(variables, {name: place for place, name in enumerate(order)})
     # Taken apart while the layers are made: both at once would take twice the memory.
     layers = (_layer(scope, groups.pop(scope)) for scope in list(groups))
     return [_averaged(layer, averages) for layer in layers if layer is not None]
@@ -83,8 +88,13 @@ def _averaged(layer: Layer, averages: Mapping[str, str]) -> Layer:
     )
 
 
-def _group_by_scope(variables: Sequence[VariableInfo]) -> Dict[str, Dict[str, VariableInfo]]:
-    named = sorted((_name_role(info) for info in variables), key=lambda one: _natural(one))
+def _group_by_scope(
+    variables: Sequence[VariableInfo], places: Mapping[str, int]
+) -> Dict[str, Dict[str, VariableInfo]]:
+    def key(one: _Named) -> Tuple[Any, ...]:
+        return (places.get(one.info.name, len(places)), _natural(one))
+
+    named = sorted((_name_role(info) for info in variables), key=key)
     groups: Dict[str, Dict[str, VariableInfo]] = {}
     last_kernel: Optional[str] = None
     for one in named:

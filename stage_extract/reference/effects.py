@@ -88,7 +88,7 @@ def check_effects(graph_def: Any) -> None:
     """
     functions = {function.signature.name: function for function in graph_def.library.function}
     for node in _running_nodes(graph_def, functions):
-        if node.op not in functions and not _stays_inside(node):
+        if node.op not in functions and not stays_inside(node):
             raise ReferenceUnavailable(
                 f"node '{node.name}' (op {node.op}) may read or write outside the graph, such as "
                 "files or queues, and the reference run does not do that"
@@ -116,7 +116,8 @@ def _called_by(node: Any) -> Iterator[str]:
             yield function.name
 
 
-def _stays_inside(node: Any) -> bool:
+def stays_inside(node: Any) -> bool:
+    """Tell whether one op is known to read and write nothing but the graph's own state."""
     definition = op_def_registry.get_registered_ops().get(node.op)
     if definition is None or node.op in _STATELESS_FILE_OPS:
         return False

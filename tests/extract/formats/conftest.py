@@ -39,6 +39,7 @@ class Export(NamedTuple):
 
 def _read_safetensors(path: Path) -> Dict[str, Any]:
     dtypes = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "<u2", "I32": "<i4", "U8": "<u1"}
+    dtypes.update(BOOL="?", C64="<c8", I64="<i8")
     content = path.read_bytes() if path.exists() else struct.pack("<Q", 2) + b"{}"
     (size,) = struct.unpack("<Q", content[:8])
     found = {}
@@ -65,3 +66,9 @@ def exported(out: Any, run_extraction: Callable[..., Any]) -> Callable[..., Expo
         )
 
     return export
+
+
+@pytest.fixture(scope="session")
+def read_safetensors() -> Callable[[Path], Dict[str, Any]]:
+    """`read_safetensors(path)`: all tensors of a file, read by hand."""
+    return _read_safetensors

@@ -1,0 +1,138 @@
+"""HDF5 files of Keras: the weights of layers, and the model itself where `model.save` wrote it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import List, Optional, Tuple
+
+from stage_extract.errors import EmptyCheckpoint, UnsupportedFormat
+from stage_extract.files import check_plain_file
+from stage_extract.graph.graphdef import GraphUnreadable, MetaGraph, parse_meta_graph
+from stage_extract.hdf5.file import HdfFile, import_h5py
+from stage_extract.hdf5.layout import KerasLayout, read_layout
+from stage_extract.hdf5.reader import KerasReader
+from stage_extract.hdf5.trial import try_to_read
+from stage_extract.jobs import ExtractOptions
+from stage_extract.locate import Located
+from stage_extract.reader import VariableReader
+from stage_extract.selection import OPTIMIZER_SLOT, STEP_COUNTER
+from stage_extract.source import GraphFile, Source
+
+_WEIGHTS_ALONE = "the file holds weights alone: `model.save` would have stored the model as well"
+_OPTIMIZER_REASON = "a weight of the Keras optimizer"
+
+
+class RebuiltGraph(GraphFile):
+    """The graph that Keras builds from the model's configuration.
+
+    Args:
+        content: serialised MetaGraphDef.
+    """
+
+    kind = "keras"
+    words = "the model in the file"
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def parse(self) -> MetaGraph:
+        """Read the graph."""
+        return parse_meta_graph(self._content)
+
+
+def open_hdf5(located: Located, options: ExtractOptions) -> Source:
+    """Read the list of weights, and rebuild the model if it is there.
+
+    Raises:
+        NotTensorFlow, UnsupportedFormat, CorruptIndex, TruncatedData, NotReadable: see `HdfFile`.
+        EmptyCheckpoint: it holds no weights.
+    """
+    path = located.prefix
+    import_h5py(path)
+    check_plain_file(path)
+    try_to_read(path)
+    with closing(HdfFile(path)) as file:
+        layout = read_layout(file)
+    if not layout.weights:
+        raise EmptyCheckpoint(
+            f"{path!r} holds no weights.",
+            "Expected at least one layer with weights.",
+            "Look whether the model was built before it was saved.",
+        )
+    _refuse_turned_kernels(path, layout)
+    warnings = _warnings(layout)
+    graph: Optional[RebuiltGraph] = None
+    inputs: Tuple[str, ...] = ()
+    outputs: Tuple[str, ...] = ()
+    no_graph = _WEIGHTS_ALONE
+    if layout.model_config is not None:
+        try:
+            graph, inputs, outputs = _rebuild(layout.model_config, layout)
+        except GraphUnreadable as error:
+            no_graph = f"{RebuiltGraph.words} cannot be rebuilt: {error}"
+            warnings.append(f"The graph is left out, {no_graph}. Layers are guessed.")
+
+    def open_reader() -> VariableReader:
+        return KerasReader(path, layout.weights)
+
+    return Source(
+        format="HDF5",
+        prefix=path,
+        step=located.step,
+        paths=(path,),
+        open_reader=open_reader,
+        graph=graph,
+        restore_prefix=None,
+        inputs=inputs,
+        outputs=outputs,
+        warnings=tuple(warnings),
+        no_graph=no_graph,
+        variable_order=tuple(weight.name for weight in layout.weights),
+        training_state={
+            weight.name: (
+                STEP_COUNTER if _is_step(weight.name) else OPTIMIZER_SLOT,
+                _OPTIMIZER_REASON,
+            )
+            for weight in layout.weights
+            if weight.layer is None
+        },
+    )
+
+
+def _is_step(name: str) -> bool:
+    return name.rpartition("/")[2] in ("iter", "iterations")
+
+
+def _rebuild(
+    config: str, layout: KerasLayout
+) -> Tuple[RebuiltGraph, Tuple[str, ...], Tuple[str, ...]]:
+    # Not at the top: it imports TensorFlow, and a process without it can tell what a file is.
+    from stage_extract.reference.keras_model import StoredWeight, rebuild
+
+    layers = {
+        layer: [StoredWeight(weight.name, weight.shape) for weight in weights]
+        for layer, weights in layout.of_layers().items()
+    }
+    others = [weight.name for weight in layout.weights if weight.layer is None]
+    model = rebuild(config, layers, others)
+    return RebuiltGraph(model.meta_graph), model.inputs, model.outputs
+
+
+def _refuse_turned_kernels(path: str, layout: KerasLayout) -> None:
+    """Theano computed true convolutions: its kernels are turned by 180 degrees against these."""
+    if layout.backend == "theano" and any(len(weight.shape) > 2 for weight in layout.weights):
+        raise UnsupportedFormat(
+            f"{path!r} was written by Keras on Theano, and holds kernels of convolutions.",
+            "Expected Keras on TensorFlow, whose convolutions do not turn their kernels.",
+            "Load it with Keras on TensorFlow, which turns them, and save it from there.",
+        )
+
+
+def _warnings(layout: KerasLayout) -> List[str]:
+    if layout.keras_version is None or layout.keras_version.startswith("1."):
+        version = layout.keras_version or "1 (the file does not say)"
+        return [
+            f"Keras {version} wrote the file. Its weights are read as they are; those of recurrent "
+            "layers, and kernels in Theano's order, were stored in another way than later."
+        ]
+    return []

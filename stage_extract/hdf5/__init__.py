@@ -1,0 +1,1 @@
+"""HDF5 files that Keras wrote: weights alone, or a whole model."""
