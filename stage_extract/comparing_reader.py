@@ -60,7 +60,7 @@ class ComparingReader(VariableReader):
         """
         variables = self._reader.variables()
         if self._listing is not None:
-            differing = sorted({info.name for info in variables} ^ set(self._listing))
+            differing = sorted({info.stored_name for info in variables} ^ set(self._listing))
             if differing:
                 raise _disagree(differing[0], "only one of them finds it")
         return variables
@@ -115,7 +115,7 @@ class ComparingReader(VariableReader):
             found, data = second.read(info)
         except SecondReadingFailed as error:
             raise _disagree(name, f"the second cannot read it ({error})") from error
-        for other in (found, found if self._listing is None else self._listing[name]):
+        for other in (found, found if self._listing is None else self._listing[info.stored_name]):
             if (other.dtype, tuple(other.shape)) != (info.dtype, tuple(info.shape)):
                 raise _disagree(
                     name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, Iterator, List, NamedTuple, Tuple
+from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy
 
@@ -14,14 +14,21 @@ class VariableInfo(NamedTuple):
     """What a checkpoint says of one tensor without reading it.
 
     Attributes:
-        name: the key in the checkpoint; a partitioned variable is one merged entry.
+        name: in the export, most often the checkpoint's key; a partitioned variable is one entry.
         dtype: numpy's name ("float32", "bool", …), or "bfloat16", "string", "qint8" …
         shape: sizes of the whole tensor; () for a scalar.
+        key: the checkpoint's own key where that is not the name.
     """
 
     name: str
     dtype: str
     shape: Tuple[int, ...]
+    key: Optional[str] = None
+
+    @property
+    def stored_name(self) -> str:
+        """Give the name under which the checkpoint holds it."""
+        return self.name if self.key is None else self.key
 
 
 class VariableReader(abc.ABC):

@@ -79,6 +79,7 @@ class Skipped(NamedTuple):
             "shape": list(self.variable.shape),
             "category": self.category,
             "reason": self.reason,
+            **({} if self.variable.key is None else {"key": self.variable.key}),
         }
 
 
@@ -229,7 +230,7 @@ def select(
     variables: Sequence[VariableInfo],
     hints: OptimizerHints,
     keep_optimizer: bool,
-    told: Optional[Mapping[str, Tuple[str, str]]] = None,
+    told: Mapping[str, _Finding] = MappingProxyType({}),
 ) -> Selection:
     """Divide the tensors of a checkpoint into the model and what stays out.
 
@@ -248,9 +249,9 @@ def select(
         finding = _not_storable(variable) or judge.opaque_buffer(variable)
         if finding is None and not keep_optimizer:
             finding = (
-                judge.training_state(variable)
-                if told is None
-                else told.get(variable.name) or judge.step_counter(variable)
+                told[variable.name] or judge.step_counter(variable)
+                if variable.name in told
+                else judge.training_state(variable)
             )
         if finding is None:
             kept.append(variable)

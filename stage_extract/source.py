@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Callable, Mapping, Optional, Tuple
 
 from stage_extract.graph.graphdef import MetaGraph
@@ -56,9 +57,10 @@ class Source:
         outputs: the same of outputs.
         warnings: what was odd, for the user.
         no_graph: why `graph` is None.
+        renamed: the variables have other names than in the file (`VariableInfo.key`).
         variable_order: names of variables in the order of their layers, where the file tells it.
-        training_state: what the file itself says is state of the training: name -> (category of
-            `selection`, reason). None where it does not tell, and names and the graph must.
+        training_state: variable -> which state of the training it is (category of `selection`,
+            reason), None for none; without those of which the file itself does not tell.
     """
 
     format: str
@@ -72,5 +74,6 @@ class Source:
     outputs: Tuple[str, ...] = ()
     warnings: Tuple[str, ...] = ()
     no_graph: str = NO_META
+    renamed: bool = False
     variable_order: Tuple[str, ...] = ()
-    training_state: Optional[Mapping[str, Tuple[str, str]]] = None
+    training_state: Mapping[str, Optional[Tuple[str, str]]] = MappingProxyType({})

@@ -9,7 +9,7 @@ from stage_extract.errors import EmptyCheckpoint, UnsupportedFormat
 from stage_extract.files import check_plain_file
 from stage_extract.graph.graphdef import GraphUnreadable, MetaGraph, parse_meta_graph
 from stage_extract.hdf5.file import HdfFile, import_h5py
-from stage_extract.hdf5.layout import KerasLayout, read_layout
+from stage_extract.hdf5.layout import KerasLayout, Weight, read_layout
 from stage_extract.hdf5.reader import KerasReader
 from stage_extract.hdf5.trial import try_to_read
 from stage_extract.jobs import ExtractOptions
@@ -19,7 +19,6 @@ from stage_extract.selection import OPTIMIZER_SLOT, STEP_COUNTER
 from stage_extract.source import GraphFile, Source
 
 _WEIGHTS_ALONE = "the file holds weights alone: `model.save` would have stored the model as well"
-_OPTIMIZER_REASON = "a weight of the Keras optimizer"
 
 
 class RebuiltGraph(GraphFile):
@@ -88,19 +87,15 @@ def open_hdf5(located: Located, options: ExtractOptions) -> Source:
         warnings=tuple(warnings),
         no_graph=no_graph,
         variable_order=tuple(weight.name for weight in layout.weights),
-        training_state={
-            weight.name: (
-                STEP_COUNTER if _is_step(weight.name) else OPTIMIZER_SLOT,
-                _OPTIMIZER_REASON,
-            )
-            for weight in layout.weights
-            if weight.layer is None
-        },
+        training_state={weight.name: _training_state(weight) for weight in layout.weights},
     )
 
 
-def _is_step(name: str) -> bool:
-    return name.rpartition("/")[2] in ("iter", "iterations")
+def _training_state(weight: Weight) -> Optional[Tuple[str, str]]:
+    if weight.layer is not None:
+        return None
+    is_step = weight.name.rpartition("/")[2] in ("iter", "iterations")
+    return STEP_COUNTER if is_step else OPTIMIZER_SLOT, "a weight of the Keras optimizer"
 
 
 def _rebuild(

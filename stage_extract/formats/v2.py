@@ -7,6 +7,7 @@ from typing import Optional, Tuple
 from stage_extract.bundle_index import BundleIndex, read_bundle_index
 from stage_extract.bundle_reader import BundleReader
 from stage_extract.checkpoint_files import check_checkpoint
+from stage_extract.formats.object_based import by_objects
 from stage_extract.graph.meta_file import MetaFile
 from stage_extract.jobs import ExtractOptions
 from stage_extract.locate import Located
@@ -30,7 +31,7 @@ class _Opener:
 def open_v2(located: Located, options: ExtractOptions) -> Source:
     """Check the files of a V2 checkpoint (raises what `check_checkpoint` raises)."""
     files, index = check_checkpoint(located, options.data_folder)
-    return Source(
+    source = Source(
         format="V2",
         prefix=files.prefix,
         step=files.step,
@@ -39,3 +40,4 @@ def open_v2(located: Located, options: ExtractOptions) -> Source:
         graph=None if files.meta_path is None else MetaFile(files.meta_path),
         restore_prefix=files.prefix,
     )
+    return by_objects(source, index, files.shard_paths)

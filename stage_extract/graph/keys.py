@@ -16,7 +16,7 @@ class Naming(NamedTuple):
 
     Attributes:
         saved: what the graph says of names.
-        keys: variable node -> its key; without those that the checkpoint lacks.
+        keys: variable node -> its `VariableInfo.name`; without those that the checkpoint lacks.
         warning: what had to be taken for granted, None if the graph itself tells the keys.
     """
 
@@ -32,13 +32,14 @@ def find_naming(meta: MetaGraph, checkpoint: Sequence[VariableInfo]) -> Naming:
         checkpoint: everything that it holds, also what is not exported.
     """
     saved = find_saved_names(meta)
-    known = frozenset(info.name for info in checkpoint)
-    by_saver = saved.keys_of(known)
-    taken = {name for names in by_saver.values() for name in names}
+    stored = {info.stored_name: info.name for info in checkpoint}
+    known = {**stored, **{info.name: info.name for info in checkpoint}}
+    by_saver = saved.keys_of(stored.keys())
+    taken = {known[name] for names in by_saver.values() for name in names if name in known}
     keys: Dict[str, str] = {}
     nodes = [node for node in meta.graph if node.op in VARIABLE_OPS]
     for node in nodes:
-        own = (key for key in by_saver.get(node.name, ()) if key in known)
+        own = (known[key] for key in by_saver.get(node.name, ()) if key in known)
         key = next(own, None) or _free_name(node, saved, known, taken)
         if key is not None:
             keys[node.name] = key
@@ -49,12 +50,13 @@ def find_naming(meta: MetaGraph, checkpoint: Sequence[VariableInfo]) -> Naming:
 
 
 def _free_name(
-    node: Node, saved: SavedNames, known: AbstractSet[str], taken: AbstractSet[str]
+    node: Node, saved: SavedNames, known: Mapping[str, str], taken: AbstractSet[str]
 ) -> Optional[str]:
     """Give the name that a variable most likely has, unless the Saver gave it another one."""
     shared = node.attribute("shared_name") if node.op == "VarHandleOp" else None
     part = saved.slices.get(node.name)
     candidates = [shared, node.name, *saved.names.get(node.name, ())]
     candidates.append(part.whole if part is not None else None)
-    free = (name for name in candidates if name and name in known and name not in taken)
+    names = (known[name] for name in candidates if name and name in known)
+    free = (name for name in names if name not in taken)
     return next(free, None)

@@ -62,7 +62,11 @@ def describe_variables(
         partitions = table.partitions(info.name) if table is not None else None
         first = next((use for use in mine if use.role is not None), None)
         own = computed.get(info.name)
-        more = {} if own is None else {"computed_from": list(own.sources), "why": own.why}
+        more: Dict[str, Any] = {}
+        if own is not None:
+            more = {"computed_from": list(own.sources), "why": own.why}
+        if info.key is not None:
+            more["key"] = info.key
         left = why_left.get(info.name) if not mine else None
         return {
             "name": info.name,

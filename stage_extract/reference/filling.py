@@ -125,7 +125,7 @@ def _read(reader: VariableReader, name: str) -> Any:
 
 def filler_of(source: Source) -> Filler:
     """Give the filler for a source: TensorFlow's own where it can read the format."""
-    if source.restore_prefix is not None:
+    if source.restore_prefix is not None and not source.renamed:
         return RestoringFiller(source.restore_prefix)
     return FeedingFiller(source.open_reader)
 

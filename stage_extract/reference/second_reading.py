@@ -55,7 +55,7 @@ class RestoredTensors(SecondReading):
             with self._graph.as_default():
                 self._ops[info.dtype] = self._restore(tensorflow.as_dtype(info.dtype))
         try:
-            value = self._session.run(self._ops[info.dtype], {self._name: info.name})
+            value = self._session.run(self._ops[info.dtype], {self._name: info.stored_name})
         except tensorflow.errors.OpError as error:
             raise SecondReadingFailed(error.message) from error
         return _described(info.name, value)
