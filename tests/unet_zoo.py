@@ -38,7 +38,7 @@ class Variant(NamedTuple):
     optimizer: str = "momentum"
     numbered: bool = True  # saved with a global step in the file name
     bare: bool = False  # neither .meta nor `checkpoint` file
-    runs: bool = True  # TensorFlow can run it on a CPU, so it can be proven
+    runs: bool = True  # TensorFlow can run it on a CPU as it was saved
     first_misfit: str | None = None  # the node that a refusal must name
     output: str | None = None  # the tensor that the torch module must compute, where it is told
     keys: str | None = None  # function of the module: the Saver's checkpoint key -> variable

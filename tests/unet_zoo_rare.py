@@ -47,7 +47,7 @@ def crop_or_pad() -> Network:
 
 
 def channels_first() -> Network:
-    """NCHW inside, NHWC outside: no CPU runs it, so it converts without a proof."""
+    """NCHW inside, NHWC outside: TensorFlow runs it on a CPU only in another layout."""
     image = tf.placeholder(tf.float32, [None, 24, 32, 3], name="x")
     settings = {"data_format": "channels_first"}
     net = tf.transpose(image, [0, 3, 1, 2])

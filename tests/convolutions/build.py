@@ -87,6 +87,24 @@ def own_kernels():
     layers.conv2d(tf.nn.relu(joined), 5, 1, name="y")
 
 
+def channels_first():
+    """NCHW from the image on: strides, dilations, pools, batch norm, up again: a mask, 5 scores."""
+    first = {"data_format": "channels_first"}
+    data = placeholder(3, 14, 17)
+    hidden = layers.conv2d(data, 4, (3, 2), (1, 2), "same", activation=tf.nn.relu, **first)
+    hidden = layers.batch_normalization(hidden, axis=1)
+    hidden = layers.conv2d(hidden, 6, 3, padding="same", dilation_rate=(1, 2), **first)
+    hidden = layers.max_pooling2d(hidden, (2, 3), (2, 1), "same", **first)
+    hidden = layers.separable_conv2d(hidden, 7, (2, 3), depth_multiplier=2, **first)
+    sizes = tf.shape(hidden)
+    grown = tf.stack([sizes[0], 2, sizes[2] + 1, 3 * sizes[3]])
+    kernel = v1.get_variable("mask/kernel", [2, 3, 2, 7])
+    mask = tf.nn.conv2d_transpose(hidden, kernel, grown, [1, 1, 1, 3], "VALID", "NCHW")
+    tf.nn.bias_add(mask, v1.get_variable("mask/bias", [2]), "NCHW", name="mask/BiasAdd")
+    hidden = layers.average_pooling2d(hidden, 2, 2, **first)
+    layers.dense(layers.flatten(hidden), 5, name="scores")
+
+
 def save(build, folder):
     """Build a network, draw its variables, and save it."""
     draw = numpy.random.RandomState(3)

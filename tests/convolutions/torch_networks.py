@@ -117,3 +117,22 @@ class Rows(SequenceToSequence):
 
     def forward(self, x):
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
+class ChannelsFirst(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scores = nn.Linear(7 * 3 * 3, 5)
+        self.mask = nn.ConvTranspose2d(7, 2, (2, 3), (1, 3))
+        self.pointwise = nn.Conv2d(12, 7, 1)
+        self.depthwise = nn.Conv2d(6, 12, (2, 3), groups=6, bias=False)
+        self.holes = nn.Conv2d(4, 6, 3, padding=(1, 2), dilation=(1, 2))
+        self.norm = nn.BatchNorm2d(4)
+        self.down = nn.Conv2d(3, 4, (3, 2), (1, 2))
+
+    def forward(self, x):
+        # SAME over 17 columns in steps of 2, and then over 9 with a window of 3.
+        x = self.holes(self.norm(F.relu(self.down(F.pad(x, (0, 1, 1, 1))))))
+        x = F.max_pool2d(x, (2, 3), (2, 1), padding=(0, 1))
+        x = self.pointwise(self.depthwise(x))
+        return self.mask(x), self.scores(F.avg_pool2d(x, 2).flatten(1))

@@ -16,6 +16,7 @@ import pytest
 
 NETWORKS = Path(__file__).resolve().parents[1] / "convolutions"
 NAMES = (
+    "channels_first",
     "own_kernels",
     "separable",
     "sequence_classifier",
@@ -48,6 +49,9 @@ def checkpoints(
         ),
         pytest.param("sequence_to_sequence", "Rows", ["NWC", None], 0, id="conv1d-channels-last"),
         pytest.param("volumes", "Volumes", ["NCDHW", "NCDHW", None], 0, id="conv3d"),
+        pytest.param(
+            "channels_first", "ChannelsFirst", ["NCHW", "NCHW", None], 0, id="channels-first"
+        ),
         pytest.param("separable", "Separable", ["NCHW", "NCHW"], 0, id="separable"),
         pytest.param("shared_kernel", "SharedKernel", ["NCHW", "NCHW"], 0, id="grouped-one-kernel"),
         # The result of a module is that of no single layer.

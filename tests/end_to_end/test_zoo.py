@@ -39,8 +39,8 @@ def _variants():
 # Its dropout drops at inference too, so TensorFlow never answers twice the same.
 RANDOM = frozenset({"mask_only"})
 VARIANTS = _variants()
-PROVABLE = [name for name, one in VARIANTS.items() if one.fits and one.runs and not one.bare]
-UNPROVABLE = [name for name, one in VARIANTS.items() if one.fits and (one.bare or not one.runs)]
+PROVABLE = [name for name, one in VARIANTS.items() if one.fits and not one.bare]
+UNPROVABLE = [name for name, one in VARIANTS.items() if one.fits and one.bare]
 REFUSED = [name for name, one in VARIANTS.items() if not one.fits]
 
 
@@ -67,7 +67,7 @@ def test_proven_and_right(workplace, zoo, truth, name):
     assert parity["max_rel"] < 1e-4
     assert parity["compared_outputs"] == 1
     assert parity["compared_layers"] > 0
-    if name in RANDOM:
+    if name in RANDOM or not VARIANTS[name].runs:
         return
     out = workplace.folder / "out"
     tensor = VARIANTS[name].output or the_modules_tensor(out)
