@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, NoReturn, Sequence, Tup
 
 from stage_extract.dtypes import ELEMENT_TYPES, ElementType
 from stage_extract.errors import CorruptIndex
-from stage_extract.messages import DecodeError, SavedTensorSlices
+from stage_extract.messages.stored import DecodeError, SavedTensorSlices
 from stage_extract.ordered_code import WHOLE_AXIS, encode_slice_key
 from stage_extract.slices import (
     Box,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Optional, Tuple
 
 from stage_extract.bundle_index import BundleIndex, read_bundle_index
@@ -31,6 +32,7 @@ class _Opener:
 def open_v2(located: Located, options: ExtractOptions) -> Source:
     """Check the files of a V2 checkpoint (raises what `check_checkpoint` raises)."""
     files, index = check_checkpoint(located, options.data_folder)
+    folders = {os.path.dirname(path) for path in (files.index_path, *files.shard_paths)}
     source = Source(
         format="V2",
         prefix=files.prefix,
@@ -38,6 +40,7 @@ def open_v2(located: Located, options: ExtractOptions) -> Source:
         paths=tuple(files.paths()),
         open_reader=_Opener(index, files.index_path, files.shard_paths),
         graph=None if files.meta_path is None else MetaFile(files.meta_path),
-        restore_prefix=files.prefix,
+        # TensorFlow looks for data shards beside the index alone.
+        restore_prefix=files.prefix if len(folders) == 1 else None,
     )
     return by_objects(source, index, files.shard_paths)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import tempfile
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy
@@ -11,6 +13,7 @@ import tensorflow
 from tensorflow.python import pywrap_tensorflow
 from tensorflow.python.framework import tensor_util
 
+from stage_extract.checkpoint_names import INDEX_SUFFIX
 from stage_extract.comparing_reader import SecondReading, SecondReadingFailed
 from stage_extract.reader import VariableInfo
 from stage_extract.source import GraphFile, Source
@@ -76,6 +79,27 @@ class RestoredTensors(SecondReading):
         return value
 
 
+class LinkedTensors(RestoredTensors):
+    """A V2 checkpoint whose data shards lie elsewhere, brought together by links.
+
+    Args:
+        index_path: its index.
+        paths: all its files.
+    """
+
+    def __init__(self, index_path: str, paths: Sequence[str]) -> None:
+        self._folder = tempfile.mkdtemp(prefix="linked-")
+        for path in paths:
+            os.symlink(os.path.abspath(path), os.path.join(self._folder, os.path.basename(path)))
+        prefix = os.path.join(self._folder, os.path.basename(index_path)[: -len(INDEX_SUFFIX)])
+        super().__init__(prefix, is_v1=False)
+
+    def close(self) -> None:
+        """Close the session and remove the links (see `SecondReading.close`)."""
+        super().close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
 class Constants(SecondReading):
     """The constants of a frozen graph, as TensorFlow's own function decodes them.
 
@@ -110,6 +134,9 @@ def second_reading_of(source: Source) -> Optional[SecondReading]:
     """Give TensorFlow's own way to read a source; None where it has none."""
     if source.restore_prefix is not None:
         return RestoredTensors(source.restore_prefix, is_v1=False)
+    indexes = [path for path in source.paths if path.endswith(INDEX_SUFFIX)]
+    if indexes:
+        return LinkedTensors(indexes[0], source.paths)
     if source.format in ("V1", "session bundle"):
         return RestoredTensors(_v1_pattern(source.paths), is_v1=True)
     if source.format in ("frozen graph", "SavedModel") and source.graph is not None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy
@@ -38,6 +36,7 @@ DTYPES = (
     "uint64",
     "uint8",
 )
+V1_DTYPES = tuple(name for name in DTYPES if name not in ("bfloat16", "uint32", "uint64"))
 KINDS = ("bare", "reader", "segmenter")
 
 
@@ -91,6 +90,95 @@ def test_both_agree_on_every_type_and_cut(every_type):
         comparing.close()
         comparing.close()
         alone.close()
+
+
+def save_v1(path, arrays, slices):
+    """Save arrays with TensorFlow's SaveSlices; "name#1" is a further slice of "name"."""
+    compat = tensorflow.compat.v1
+    with compat.Graph().as_default(), compat.Session() as session:
+        save = compat.raw_ops.SaveSlices(
+            filename=str(path),
+            tensor_names=[key.partition("#")[0] for key in arrays],
+            shapes_and_slices=[slices.get(key, "") for key in arrays],
+            data=[tensorflow.constant(array) for array in arrays.values()],
+        )
+        session.run(save)
+    return path
+
+
+def v1_file(folder, save_bundle):
+    """A V1 file of all types that V1 has, of which TensorFlow's CheckpointReader refuses some."""
+    arrays = {dtype: bits(dtype, 3, 5) for dtype in V1_DTYPES}
+    arrays["scalar"], arrays["nothing"] = bits("int64"), bits("float32", 0, 7)
+    return save_v1(folder / "model.ckpt", arrays, {}), len(arrays)
+
+
+def v1_shards(folder, save_bundle):
+    """A V1 checkpoint in two shards, with a variable cut across them."""
+    whole = bits("float32", 11, 2, 3)
+    for shard, (start, stop) in enumerate(((0, 4), (4, 11))):
+        part, text = rows(whole, start, stop)
+        arrays = {"cut": part, f"w{shard}": bits("float64", 2 + shard)}
+        save_v1(folder / f"export-0000{shard}-of-00002", arrays, {"cut": text})
+    return folder / "export-00000-of-00002", 3
+
+
+def v1_beside_v2(folder, save_bundle):
+    """A V1 file where a V2 checkpoint with other values has the same prefix."""
+    save_bundle(folder / "model.ckpt", {"float32": bits("float32", 5, 3)})
+    return v1_file(folder, save_bundle)
+
+
+def shards_elsewhere(folder, save_bundle):
+    """A V2 checkpoint whose data lies in another folder."""
+    save_bundle(folder / "model.ckpt", {"a": bits("float32", 2, 3), "b": bits("int8", 7)})
+    (folder / "data").mkdir()
+    shard = folder / "model.ckpt.data-00000-of-00001"
+    shard.rename(folder / "data" / shard.name)
+    return folder / "model.ckpt", 2
+
+
+def frozen_graph(folder, save_bundle):
+    """A frozen graph of a layer with bias."""
+    compat = tensorflow.compat.v1
+    with compat.Graph().as_default() as graph:
+        x = compat.placeholder("float32", [None, 5], name="x")
+        kernel = compat.constant(bits("float32", 5, 3), name="kernel")
+        bias = compat.constant([0.5, 0.25, 0.125], name="bias")
+        compat.nn.bias_add(compat.matmul(x, kernel), bias, name="y")
+    (folder / "frozen.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    return folder / "frozen.pb", 2
+
+
+def saved_model(folder, save_bundle):
+    """A SavedModel of a layer with bias."""
+    compat = tensorflow.compat.v1
+    with compat.Graph().as_default(), compat.Session() as session:
+        x = compat.placeholder("float32", [None, 5], name="x")
+        y = compat.layers.dense(x, 3)
+        session.run(compat.global_variables_initializer())
+        compat.saved_model.simple_save(session, str(folder / "saved"), {"x": x}, {"y": y})
+    return folder / "saved", 2
+
+
+@pytest.mark.parametrize(
+    ("build", "options"),
+    [
+        pytest.param(v1_file, {}, id="v1"),
+        pytest.param(v1_shards, {}, id="v1-shards"),
+        pytest.param(v1_beside_v2, {"checkpoint_format": "V1"}, id="v1-beside-v2"),
+        pytest.param(shards_elsewhere, {"data_folder": "data"}, id="shards-elsewhere"),
+        pytest.param(frozen_graph, {}, id="frozen-graph"),
+        pytest.param(saved_model, {}, id="saved-model"),
+    ],
+)
+def test_both_agree_on_every_format(build, options, tmp_path, save_bundle, run_extraction, out):
+    path, count = build(tmp_path, save_bundle)
+    if "data_folder" in options:
+        options = {"data_folder": str(tmp_path / options["data_folder"])}
+    outcome = run_extraction(path, out, reader="both", **options)
+    assert outcome.result["readers"] == {"compared": count, "read_once": []}
+    assert outcome.result["variables"] == count
 
 
 class Tampered(BundleReader):
@@ -170,68 +258,6 @@ def test_a_job_says_how_many_agree_and_exports_the_same(name, run_extraction, ou
     assert written == (golden / "variables.safetensors").read_bytes()
     count = len(json.loads((golden / "graph.json").read_text())["variables"])
     assert outcome.result["readers"] == {"compared": count, "read_once": []}
-
-
-@pytest.fixture(scope="module")
-def worker():
-    """`worker(reader, jobs)`: the events of a process of its own that was started so."""
-
-    def run(reader, jobs):
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "stage_extract", "--reader", reader],
-            input="".join(json.dumps(job) + "\n" for job in jobs).encode(),
-            stdout=subprocess.PIPE,
-            cwd=str(REPOSITORY),
-            check=True,
-        )
-        return [json.loads(line) for line in done.stdout.splitlines()]
-
-    return run
-
-
-def test_a_process_that_compares_writes_the_golden_exports(worker, tmp_path):
-    """There the first reading has nothing of TensorFlow's: neither checksums nor messages."""
-    jobs = []
-    for name in KINDS:
-        (tmp_path / name).mkdir()
-        job = {"job": name, "command": "extract", "checkpoint": str(CHECKPOINTS / name)}
-        jobs.append({**job, "out": str(tmp_path / name), "options": {"reader": "both"}})
-    ready, *events = worker("both", jobs)
-    assert "tensorflow" in ready["versions"]
-    done = {event["job"]: event["result"] for event in events if event["event"] == "done"}
-    assert sorted(done) == sorted(KINDS)
-    for name in KINDS:
-        assert done[name]["readers"]["compared"] == done[name]["variables"]
-        for path in (CONTRACT / "golden" / name).iterdir():
-            assert (tmp_path / name / path.name).read_bytes() == path.read_bytes()
-
-
-def test_a_process_that_compares_reads_by_itself():
-    program = (
-        "import os; os.environ['STAGE_EXTRACT_READER'] = 'both'\n"
-        "from stage_extract import bundle_index, checksums, crc32c, snappy\n"
-        "from stage_extract.messages import pure\n"
-        "assert checksums.extend_crc32c is crc32c.extend\n"
-        "assert checksums.uncompress_snappy is snappy.uncompress\n"
-        "assert bundle_index.BundleEntryProto is pure.BundleEntryProto\n"
-    )
-    subprocess.run([sys.executable, "-c", program], cwd=str(REPOSITORY), check=True)
-
-
-@pytest.mark.parametrize(
-    ("started", "asked"),
-    [
-        pytest.param("pure", "tf", id="tensorflow-where-there-is-none"),
-        pytest.param("pure", "both", id="both-where-there-is-one"),
-        pytest.param("tf", "pure", id="pure-where-tensorflow-is"),
-    ],
-)
-def test_a_process_refuses_jobs_for_another_reader(worker, started, asked):
-    checkpoint = str(CHECKPOINTS / "bare")
-    job = {"job": "1", "command": "inspect", "checkpoint": checkpoint, "options": {"reader": asked}}
-    error = worker(started, [job])[-1]["error"]
-    assert (error["class"], error["exit_code"]) == ("JobInvalid", 44)
-    assert f"'{asked}'" in error["happened"]
 
 
 def test_one_reading_says_nothing_of_two(run_extraction, out):
