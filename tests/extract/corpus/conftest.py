@@ -30,14 +30,14 @@ class Exported(NamedTuple):
 
     Attributes:
         folder: the item.
-        prefix: the checkpoint as TensorFlow is told.
+        given: the path that was extracted.
         out: the export folder.
         graph: graph.json.
         result: what the job reported.
     """
 
     folder: Path
-    prefix: str
+    given: str
     out: Path
     graph: Dict[str, Any]
     result: Dict[str, Any]
@@ -58,29 +58,29 @@ def corpus_item() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def exported(corpus_item: Callable[[str], Path], tmp_path_factory: Any) -> Callable[..., Exported]:
-    """`exported(name, prefix)`: the export of an item's checkpoint."""
+    """`exported(name, given)`: the export of an item, or of a path in it."""
     made: Dict[Tuple[str, str], Exported] = {}
 
-    def export(name: str, prefix: str) -> Exported:
-        if (name, prefix) not in made:
-            made[(name, prefix)] = _export(corpus_item(name), prefix, tmp_path_factory)
-        return made[(name, prefix)]
+    def export(name: str, given: str) -> Exported:
+        if (name, given) not in made:
+            made[(name, given)] = _export(corpus_item(name), given, tmp_path_factory)
+        return made[(name, given)]
 
     return export
 
 
-def _export(folder: Path, prefix: str, tmp_path_factory: Any) -> Exported:
+def _export(folder: Path, given: str, tmp_path_factory: Any) -> Exported:
     out = tmp_path_factory.mktemp("export")
     job = {
         "job": "1",
         "command": "extract",
-        "checkpoint": str(folder / prefix),
+        "checkpoint": str(folder / given),
         "out": str(out),
         "options": {"reference": True},
     }
     result, _ = run_job(parse_job(job), JobEvents(EventStream(io.StringIO()), "1"))
     graph = json.loads((out / "graph.json").read_text("utf-8"))
-    return Exported(folder, str(folder / prefix), out, graph, dict(result))
+    return Exported(folder, str(folder / given), out, graph, dict(result))
 
 
 @pytest.fixture(scope="session")
