@@ -25,7 +25,7 @@ from stage_extract.inspection import inspect
 from stage_extract.jobs import Job
 from stage_extract.optimizer_graph import optimizer_hints
 from stage_extract.protocol import JobEvents
-from stage_extract.proving import add_computed_kernels, run_reference
+from stage_extract.proving import add_computed_kernels, run_reference, with_static_shapes
 from stage_extract.reader import VariableInfo, VariableReader
 from stage_extract.reader_choice import BOTH, check_reader
 from stage_extract.reference.result import ReferenceResult, ReferenceUnavailable
@@ -124,8 +124,9 @@ def _inspect(job: Job, source: Source, selection: Selection, clock: PhaseClock) 
 
 def _describe(job: Job, source: Source, selection: Selection, fold: bool = True) -> Description:
     others = [skipped.variable for skipped in selection.skipped]
+    graph = None if source.graph is None else with_static_shapes(source.graph)
     return describe(
-        source.graph,
+        graph,
         selection.kept,
         job.options,
         fold,

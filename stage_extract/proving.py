@@ -9,13 +9,22 @@ from stage_extract.jobs import ExtractOptions
 from stage_extract.reader_choice import is_pure
 from stage_extract.reference.result import ReferenceResult, ReferenceUnavailable, absent
 from stage_extract.safetensors_writer import TensorEntry
-from stage_extract.source import Source
+from stage_extract.source import GraphFile, Source
 
 NOT_PROVEN = (
     "not proven here, for it was read without TensorFlow: `orchestrate.py extract CKPT --reader "
     "tf` on an x86-64 machine with AVX makes an export with a reference run, and "
     "`orchestrate.py load` proves that anywhere"
 )
+
+
+def with_static_shapes(graph: GraphFile) -> GraphFile:
+    """Let TensorFlow infer the shapes of a graph that was saved without, where TensorFlow runs."""
+    if is_pure():
+        return graph
+    from stage_extract.reference.inferred_shapes import ShapedGraph
+
+    return ShapedGraph(graph)
 
 
 def run_reference(

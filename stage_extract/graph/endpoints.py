@@ -23,7 +23,7 @@ from stage_extract.graph.shapes import StaticShapes
 from stage_extract.graph.switches import Switch
 from stage_extract.graph.towers import choose_readings, choose_towers
 from stage_extract.graph.traverse import ancestors, behind, forward_order
-from stage_extract.graph.variables import VariableTable
+from stage_extract.graph.variables import RESHAPING_OPS, VariableTable
 
 _NEAREST_NAMES = 5
 
@@ -206,11 +206,29 @@ class EndpointFinder:
             if node.name in self._network.layers:
                 for tensor in node.inputs:
                     if self._table.origin(tensor) is None and self._is_before_layers(tensor, raw):
-                        entries[behind(self._graph, tensor)] = None
+                        entries[self._first_batch(behind(self._graph, tensor))] = None
         text = any(self._is_text(tensor) for tensor in piped)
         if not entries or (len(entries) >= len(piped) and not text):
             return sources
         return [tensor for tensor in sources if tensor not in piped] + list(entries)
+
+    def _first_batch(self, tensor: str) -> str:
+        """Go back over reshapes as long as the first axis is that of the samples."""
+        node = self._graph.producer(tensor)
+        while node is not None and node.op in RESHAPING_OPS and self._is_batch(node.operand(0)):
+            tensor = node.operand(0)
+            node = self._graph.producer(tensor)
+        return tensor
+
+    def _is_batch(self, tensor: str) -> bool:
+        """Tell whether a tensor's first axis is of any size: unknown, or -1 to a reshape."""
+        shape = self._shapes.of(tensor)
+        node = self._graph.producer(tensor)
+        if shape is None or len(shape) < 2 or node is None:
+            return False
+        target = self._graph.producer(node.operand(1)) if node.op == "Reshape" else None
+        sizes = target.constant() if target is not None else None
+        return shape[0] is None or (sizes is not None and sizes.size > 0 and sizes.flat[0] == -1)
 
     def _is_piece(self, tensor: str) -> bool:
         node = self._graph.producer(tensor)

@@ -53,7 +53,7 @@ ITEMS = [
         "DS_CNN_M.pb",
         "DS_CNN_M.pb",
         "frozen graph",
-        56,
+        47,
         0,
         # What stands before it decodes a WAV file.
         ("Reshape:0",),

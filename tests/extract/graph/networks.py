@@ -83,6 +83,21 @@ def from_text() -> None:
     layers.dense(tf.identity(parsed["x"], name="x"), 4, name="scores")
 
 
+def from_text_as_images() -> None:
+    """A row a sample comes in, and the network makes pictures of it: the rows are what it reads."""
+    text = v1.placeholder(tf.string, [None], name="examples")
+    parsed = v1.parse_example(text, {"x": v1.FixedLenFeature([54], tf.float32)})
+    layers.conv2d(tf.reshape(parsed["x"], [-1, 9, 6, 1]), 4, 3, name="scores")
+
+
+def from_one_text() -> None:
+    """One sample comes in without an axis for samples; the first reshape adds it."""
+    text = v1.placeholder(tf.string, [], name="example")
+    parsed = v1.parse_single_example(text, {"x": v1.FixedLenFeature([9, 6], tf.float32)})
+    rows = tf.reshape(parsed["x"], [-1, 54], name="rows")
+    layers.conv2d(tf.reshape(rows, [-1, 9, 6, 1]), 4, 3, name="scores")
+
+
 def generative_adversarial() -> None:
     """Two networks; the one that judges reads what the other one makes."""
     noise, real = rows("z", 10), images("real", 1, 8)
@@ -451,6 +466,8 @@ EVERY: Tuple[Any, ...] = (
     (from_dataset, ["IteratorGetNext:0"], ["logits/BiasAdd:0"]),
     (from_queue, ["shuffle_batch:0"], ["net/fc/BiasAdd:0"]),
     (from_text, ["ParseExample/ParseExample:0"], ["scores/BiasAdd:0"]),
+    (from_text_as_images, ["ParseExample/ParseExample:0"], ["scores/BiasAdd:0"]),
+    (from_one_text, ["rows:0"], ["scores/BiasAdd:0"]),
     (variational_autoencoder, ["x:0"], ["decoder/Sigmoid:0"]),
     (autoencoder, ["inputs:0"], ["decoded/BiasAdd:0"]),
     (siamese_contrastive, ["left:0", "right:0"], ["tower/b/BiasAdd:0", "tower_1/b/BiasAdd:0"]),
