@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Callable, Mapping, Optional, Tuple
 
 from stage_extract.graph.graphdef import MetaGraph
@@ -76,4 +75,4 @@ class Source:
     no_graph: str = NO_META
     renamed: bool = False
     variable_order: Tuple[str, ...] = ()
-    training_state: Mapping[str, Optional[Tuple[str, str]]] = MappingProxyType({})
+    training_state: Mapping[str, Optional[Tuple[str, str]]] = field(default_factory=dict)
