@@ -13,6 +13,7 @@ from typing import Any, List, Mapping, Optional, Tuple
 from stage_extract.dtypes import BY_NAME
 from stage_extract.errors import CorruptIndex, ExtractError, TruncatedData, UnsupportedFormat
 from stage_extract.files import check_plain_file
+from stage_extract.reader_choice import is_pure
 from stage_extract.slices import count_elements
 
 # Weights hardly compress: together with the file's size, what datasets may declare at most.
@@ -31,20 +32,27 @@ _REMEDY = "Copy or download it again; if it is whole, load it with Keras and sav
 
 
 def import_h5py(path: str) -> Any:
-    """Give the h5py module, which only the environment of TensorFlow has.
+    """Give the h5py module, which comes with TensorFlow.
 
     Raises:
-        UnsupportedFormat: it is not there.
+        UnsupportedFormat: it is not there, or this process works without TensorFlow.
     """
     try:
         import h5py
     except ImportError as error:
-        raise UnsupportedFormat(
-            f"{path!r} is an HDF5 file, and h5py, which reads these, is not installed here.",
-            "Expected the environment that has TensorFlow 1.15.",
-            "Extract it with --reader tf, on a machine where TensorFlow runs.",
-        ) from error
+        raise _without_h5py(path) from error
+    if is_pure():
+        raise _without_h5py(path)
     return h5py
+
+
+def _without_h5py(path: str) -> UnsupportedFormat:
+    return UnsupportedFormat(
+        f"{path!r} is an HDF5 file: Keras of TensorFlow 1.15 and its h5py read these, and this "
+        "process works without TensorFlow.",
+        "Expected the reader tf.",
+        "Extract it with --reader tf, on a machine where TensorFlow runs.",
+    )
 
 
 class HdfFile:

@@ -92,3 +92,34 @@ def upsampling() -> Any:
     up = layers.Conv2DTranspose(4, 2, strides=2, padding="same")(deep)
     joined = layers.Concatenate()([first, up])
     return keras.Model(image, layers.Conv2D(1, 1, activation="sigmoid")(joined))
+
+
+def _twice(image: Any, channels: int) -> Any:
+    for _ in range(2):
+        image = layers.Conv2D(channels, 3, padding="same", activation="relu")(image)
+    return image
+
+
+def unet() -> Any:
+    """A UNet as it is commonly written in Keras, with dropout at the bottom."""
+    image = layers.Input((32, 48, 2))
+    first = _twice(image, 4)
+    second = _twice(layers.MaxPooling2D()(first), 6)
+    bottom = layers.Dropout(0.5)(_twice(layers.MaxPooling2D()(second), 8))
+    for skip, channels in ((second, 6), (first, 4)):
+        up = layers.UpSampling2D()(bottom)
+        up = layers.Conv2D(channels, 2, padding="same", activation="relu")(up)
+        bottom = _twice(layers.concatenate([skip, up], axis=3), channels)
+    return keras.Model(image, layers.Conv2D(1, 1, activation="sigmoid")(bottom))
+
+
+def small() -> Any:
+    """Three layers that a module of torch has as well."""
+    return keras.Sequential(
+        [
+            layers.InputLayer((9, 7, 3)),
+            layers.Conv2D(5, 3, strides=2),
+            layers.BatchNormalization(),
+            layers.Conv2D(4, 1),
+        ]
+    )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 import h5py
 import numpy
 import pytest
+
+from stage_extract.reader_choice import PURE, READER_VARIABLE
 
 
 def make(path, fill):
@@ -183,8 +186,12 @@ def test_any_flipped_byte_ends_in_an_error_or_an_export(tmp_path, out, run_extra
             os.unlink(str(out / name))
 
 
-def test_without_h5py(tmp_path, out, run_extraction, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
+@pytest.mark.parametrize("pure", [False, True], ids=["not-installed", "without-tensorflow"])
+def test_without_h5py(tmp_path, out, run_extraction, monkeypatch, pure):
+    if pure:
+        monkeypatch.setenv(READER_VARIABLE, PURE)
+    else:
+        monkeypatch.setitem(sys.modules, "h5py", None)
     found = run_extraction(make(tmp_path / "model.h5", weights), out).error
     assert found["class"] == "UnsupportedFormat"
     assert "--reader tf" in found["remedy"]

@@ -2,100 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, Dict
-
 import numpy
 import pytest
 import tensorflow
-from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
-from stage_extract.object_graph import (
-    OBJECT_GRAPH_KEY,
-    ObjectGraphUnreadable,
-    read_object_graph,
-    readable_path,
+from stage_extract.object_graph import readable_path
+from tests.extract.formats.object_files import (
+    VALUE,
+    Network,
+    compat,
+    convolutions,
+    graph_of,
+    keras,
+    keys_of,
+    object_graph,
+    rewrite,
+    save_keras,
+    save_objects,
 )
-from stage_extract.reader import VariableInfo
-
-compat = tensorflow.compat.v1
-keras = tensorflow.keras
-layers = keras.layers
-VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
-
-
-def convolutions() -> Any:
-    return keras.Sequential(
-        [
-            layers.InputLayer((9, 7, 3)),
-            layers.Conv2D(5, 3, name="zebra"),
-            layers.BatchNormalization(name="middle"),
-            layers.Conv2D(4, 2, name="ant"),
-            layers.Flatten(),
-            layers.Dense(6, name="Alpha"),
-        ]
-    )
-
-
-def save_keras(path: Any, build: Any = convolutions, train: bool = False) -> str:
-    """Save as `save_weights` does in TensorFlow's own format."""
-    with tensorflow.Graph().as_default(), compat.Session() as session:
-        keras.backend.set_session(session)
-        model = build()
-        if train:
-            model.compile("adam", "mse")
-            batch = numpy.random.RandomState(3).rand(2, 9, 7, 3)
-            model.fit(batch, numpy.zeros((2, 6)), verbose=0)
-        else:
-            session.run(compat.global_variables_initializer())
-        model.save_weights(str(path), save_format="tf")
-    return str(path)
-
-
-def variable(values: Any, name: str) -> Any:
-    return compat.Variable(values.astype("float32"), name=name, use_resource=True)
-
-
-class Network(tensorflow.Module):
-    """Objects as people write them, with names that have to be escaped."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        random = numpy.random.RandomState(7)
-        self.second = variable(random.rand(3, 4), "net")
-        self.first = variable(random.rand(4), "net/first")
-        # Its name and shape are those of a slot.
-        self.Momentum = variable(random.rand(3, 4), "net/Adam_7")
-        setattr(self, "a.b/c", variable(random.rand(2), "odd"))
-
-
-def save_objects(path: Any, **objects: Any) -> str:
-    with tensorflow.Graph().as_default(), compat.Session() as session:
-        made = {name: build() for name, build in objects.items()}
-        checkpoint = tensorflow.train.Checkpoint(**made)
-        optimizer = made.get("optimizer")
-        if optimizer is not None:
-            trained = made["net"].second
-            keras_way = isinstance(optimizer, keras.optimizers.Optimizer)
-            loss = tensorflow.reduce_sum(trained * trained)
-            operation = (
-                optimizer.get_updates(loss, [trained])
-                if keras_way
-                else optimizer.minimize(loss, var_list=[trained])
-            )
-            session.run(compat.global_variables_initializer())
-            session.run(operation)
-        session.run(compat.global_variables_initializer())
-        return str(checkpoint.save(str(path), session=session))
-
-
-def graph_of(out: Any) -> Dict[str, Any]:
-    return json.loads((out / "graph.json").read_text("utf-8"))
-
-
-def keys_of(graph: Dict[str, Any]) -> Dict[str, str]:
-    listed = [*graph["variables"], *graph["skipped"]]
-    return {one["name"]: one.get("key", one["name"]) for one in listed}
 
 
 def test_every_tensor_leaves_bit_for_bit_under_its_own_name(
@@ -241,125 +165,3 @@ def test_a_graph_beside_it_is_filled(tmp_path, out, run_extraction, read_safeten
 )
 def test_readable_paths(key, name):
     assert readable_path(key) == name
-
-
-def rewrite(prefix: str, target: Any, save_bundle: Any, content: Any) -> str:
-    """Write a checkpoint again with another object graph; None for none."""
-    reader = tensorflow.train.load_checkpoint(prefix)
-    arrays = {
-        name: numpy.asarray(reader.get_tensor(name))
-        for name in reader.get_variable_to_shape_map()
-        if name != OBJECT_GRAPH_KEY
-    }
-    if content is not None:
-        arrays[OBJECT_GRAPH_KEY] = numpy.array(content, object)
-    return str(save_bundle(target, arrays))
-
-
-def object_graph(prefix: str) -> TrackableObjectGraph:
-    proto = TrackableObjectGraph()
-    proto.ParseFromString(tensorflow.train.load_checkpoint(prefix).get_tensor(OBJECT_GRAPH_KEY))
-    return proto
-
-
-def with_number(proto: TrackableObjectGraph, number: int) -> bytes:
-    proto.nodes[0].children[0].node_id = number
-    return proto.SerializeToString()
-
-
-def with_other_keys(proto: TrackableObjectGraph) -> bytes:
-    for node in proto.nodes:
-        for attribute in node.attributes:
-            attribute.checkpoint_key = "other/" + attribute.checkpoint_key
-    return proto.SerializeToString()
-
-
-BROKEN = [
-    pytest.param(lambda proto: None, "there is no text", id="missing"),
-    pytest.param(lambda proto: b"\xff\xff", "cannot be decoded", id="noise"),
-    pytest.param(lambda proto: b"", "names none of its tensors", id="empty"),
-    pytest.param(lambda proto: with_number(proto, 10**6), "that it lacks", id="number-too-large"),
-    pytest.param(lambda proto: with_number(proto, -1), "that it lacks", id="negative-number"),
-    pytest.param(with_other_keys, "names none of its tensors", id="of-another-checkpoint"),
-]
-
-
-@pytest.mark.parametrize(("spoil", "words"), BROKEN)
-def test_without_a_usable_object_graph_keys_are_names(
-    tmp_path, out, run_extraction, save_bundle, spoil, words
-):
-    prefix = save_keras(tmp_path / "model")
-    spoiled = rewrite(prefix, tmp_path / "spoiled", save_bundle, spoil(object_graph(prefix)))
-    outcome = run_extraction(spoiled, out)
-    (warning,) = outcome.warnings
-    assert "have their keys for names" in warning
-    assert words in warning
-    names = {one["name"] for one in graph_of(out)["variables"]}
-    assert "layer_with_weights-0/kernel" + VALUE in names
-    assert len(names) == 10
-    assert not any("key" in one for one in graph_of(out)["variables"])
-
-
-def test_a_damaged_text_is_told(tmp_path, out, run_extraction):
-    prefix = save_keras(tmp_path / "model")
-    for path in sorted(tmp_path.glob("model.data-*")):
-        content = path.read_bytes()
-        place = content.find(b"layer_with_weights-0")
-        if place >= 0:
-            path.write_bytes(content[:place] + b"L" + content[place + 1 :])
-    (warning,) = run_extraction(prefix, out).warnings
-    assert "without its stored checksum" in warning
-
-
-def test_cycles_of_objects_are_no_fault(tmp_path, out, run_extraction, save_bundle):
-    prefix = save_keras(tmp_path / "model")
-    proto = object_graph(prefix)
-    proto.nodes[1].children.add(node_id=0, local_name="model")
-    proto.nodes[0].children.add(node_id=0, local_name="self")
-    again = rewrite(prefix, tmp_path / "again", save_bundle, proto.SerializeToString())
-    assert run_extraction(again, out).warnings == []
-    assert [one["name"] for one in graph_of(out)["layers"]] == ["zebra", "middle", "ant", "Alpha"]
-
-
-def test_tensors_that_no_object_owns_keep_their_keys(tmp_path, out, run_extraction, save_bundle):
-    prefix = save_keras(tmp_path / "model")
-    reader = tensorflow.train.load_checkpoint(prefix)
-    arrays = {
-        name: numpy.asarray(reader.get_tensor(name))
-        for name in reader.get_variable_to_shape_map()
-        if name != OBJECT_GRAPH_KEY
-    }
-    arrays[OBJECT_GRAPH_KEY] = numpy.array(object_graph(prefix).SerializeToString(), object)
-    arrays["plain/kernel"] = numpy.ones((2, 3), "float32")
-    arrays["plain/kernel/Adam"] = numpy.ones((2, 3), "float32")
-    run_extraction(save_bundle(tmp_path / "mixed", arrays), out)
-    graph = graph_of(out)
-    assert "plain/kernel" in {one["name"] for one in graph["variables"]}
-    # Of these the objects say nothing: names decide, as they do elsewhere.
-    assert {one["name"]: one["category"] for one in graph["skipped"]}["plain/kernel/Adam"] == (
-        "optimizer_slot"
-    )
-
-
-def test_names_that_would_meet_stay_keys():
-    proto = TrackableObjectGraph()
-    keys = ["a/b" + VALUE, "a.Sb" + VALUE]
-    for key in keys:
-        proto.nodes.add().attributes.add(name="VARIABLE_VALUE", checkpoint_key=key)
-    infos = [VariableInfo(key, "float32", (2,)) for key in keys]
-    objects = read_object_graph(proto.SerializeToString(), infos)
-    assert objects.names == {key: key for key in keys}
-
-
-def test_a_name_of_an_object_that_another_tensor_has_is_not_taken():
-    proto = TrackableObjectGraph()
-    key = "a/b" + VALUE
-    proto.nodes.add().attributes.add(name="VARIABLE_VALUE", full_name="w", checkpoint_key=key)
-    infos = [VariableInfo(key, "float32", (2,)), VariableInfo("w", "float32", (3,))]
-    objects = read_object_graph(proto.SerializeToString(), infos)
-    assert objects.names == {key: "a/b", "w": "w"}
-
-
-def test_an_empty_checkpoint_has_no_object_graph():
-    with pytest.raises(ObjectGraphUnreadable, match="names none"):
-        read_object_graph(TrackableObjectGraph().SerializeToString(), [])
