@@ -81,9 +81,10 @@ def _headline(inspection: Mapping[str, Any]) -> Text:
     totals, left_out = inspection["totals"]["variables"], inspection["totals"]["skipped"]
     step = "" if checkpoint["step"] is None else f", step {checkpoint['step']}"
     graph = "with its graph" if source["graph"] else f"no graph: {source['graph_reason']}"
+    how = ", read without TensorFlow" if inspection.get("reader") == "pure" else ""
     return Text.assemble(
         (checkpoint["prefix"], "bold"),
-        f"{step} ({source['checkpoint_format']}, {graph})\n",
+        f"{step} ({source['checkpoint_format']}, {graph}{how})\n",
         f"{totals['tensors']:,} variables, {totals['elements']:,} numbers,"
         f" {size_text(totals['size_bytes'])};"
         f" {left_out['tensors']:,} tensors left out, {size_text(left_out['size_bytes'])}",
@@ -146,6 +147,11 @@ def _endpoints_table(kind: str, candidates: Sequence[Mapping[str, Any]]) -> Tabl
 
 
 def _closing_lines(inspection: Mapping[str, Any]) -> Iterator[str]:
+    for choice in inspection.get("choices", ()):
+        if choice["available"]:
+            others = [name or "''" for name in choice["available"] if name != choice["chosen"]]
+            more = f"; others: {', '.join(others)}" if others else ""
+            yield f"{choice['option']} {choice['chosen']}{more}"
     if operations := inspection["operations"]:
         counts = ", ".join(f"{entry['count']} {entry['op']}" for entry in operations)
         yield f"Operations: {counts}"

@@ -142,7 +142,7 @@ def inspect(settings: InspectSettings, context: RunContext) -> dict[str, Any]:
     """What a checkpoint holds: variables, sizes, operations, inputs, outputs. Writes nothing.
 
     Returns:
-        The `inspection` object of stage 1.
+        The `inspection` object of stage 1, and which reader it was.
 
     Raises:
         OrchestrationError: one of `orchestration.errors`.
@@ -156,8 +156,7 @@ def inspect(settings: InspectSettings, context: RunContext) -> dict[str, Any]:
         job = extract_job("inspect", worker.process, checkpoint, None, options)
         talk.post("extract", job, is_last=True)
         done = talk.wait_for("extract", "inspect")
-    inspection: dict[str, Any] = done["result"]["inspection"]
-    return inspection
+    return {**done["result"]["inspection"], "reader": options.reader}
 
 
 def _prepared(

@@ -84,6 +84,7 @@ def _load_rows(out: Path, manifest: Mapping[str, Any]) -> Iterator[tuple[str, st
     yield "model", f"{result['model']['name']}: {counts}"
     note = result.get("device_note")
     yield "device", f"{result['device']}{f' ({note})' if note else ''}"
+    yield from _reading_rows(manifest)
     if result["verdict"] == "unproven":
         yield "not proven", str(result["reason"])
     else:
@@ -113,8 +114,21 @@ def _parity_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
 
 
+def _reading_rows(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """How the checkpoint was read, where that is not by TensorFlow's environment alone."""
+    stage = manifest.get("extract", {})
+    if stage.get("reader") == "pure":
+        yield "reader", "pure: without TensorFlow"
+    readers = stage.get("result", {}).get("readers")
+    if readers is not None:
+        once = readers["read_once"]
+        rest = f"; no second reader for {_count(len(once), 'other')}" if once else ""
+        yield "reader", f"both agree on {_count(readers['compared'], 'variable')}{rest}"
+
+
 def _extract_rows(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     result = manifest["extract"]["result"]
+    yield from _reading_rows(manifest)
     size_mb = result["size_bytes"] / 1e6
     yield "variables", f"{result['variables']} ({size_mb:,.1f} MB), {result['skipped']} left out"
     for label in ("inputs", "outputs"):

@@ -119,7 +119,9 @@ def _select(job: Job, source: Source, reader: VariableReader, events: JobEvents)
 def _inspect(job: Job, source: Source, selection: Selection, clock: PhaseClock) -> Dict[str, Any]:
     with clock.phase("describe"):
         description = _describe(job, source, selection)
-    return {"inspection": inspect(_checkpoint_summary(source), description, selection.skipped)}
+    choices = [choice._asdict() for choice in source.choices]
+    found = inspect(_checkpoint_summary(source), description, selection.skipped)
+    return {"inspection": {**found, "choices": choices}}
 
 
 def _describe(job: Job, source: Source, selection: Selection, fold: bool = True) -> Description:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass, field
-from typing import Callable, Mapping, Optional, Tuple
+from typing import Callable, Mapping, NamedTuple, Optional, Tuple
 
 from stage_extract.graph.graphdef import MetaGraph
 from stage_extract.reader import VariableReader
@@ -39,6 +39,20 @@ class GraphFile(abc.ABC):
         return self.parse()
 
 
+class Choice(NamedTuple):
+    """What was chosen where a file holds several things.
+
+    Attributes:
+        option: the user's option that chooses another.
+        chosen: its value as if it had been given; None if there is nothing to choose from.
+        available: every value.
+    """
+
+    option: str
+    chosen: Optional[str]
+    available: Tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Source:
     """One model in one format. Its files are there and fit each other; no weights are read yet.
@@ -56,6 +70,7 @@ class Source:
         outputs: the same of outputs.
         warnings: what was odd, for the user.
         no_graph: why `graph` is None.
+        choices: what was chosen among what the file holds.
         renamed: the variables have other names than in the file (`VariableInfo.key`).
         variable_order: names of variables in the order of their layers, where the file tells it.
         training_state: variable -> which state of the training it is (category of `selection`,
@@ -73,6 +88,7 @@ class Source:
     outputs: Tuple[str, ...] = ()
     warnings: Tuple[str, ...] = ()
     no_graph: str = NO_META
+    choices: Tuple[Choice, ...] = ()
     renamed: bool = False
     variable_order: Tuple[str, ...] = ()
     training_state: Mapping[str, Optional[Tuple[str, str]]] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import FrozenSet, Iterable, List, Sequence, Tuple
 
 from stage_extract.errors import AmbiguousCheckpoint, CorruptIndex, EndpointNotFound
-from stage_extract.messages import MetaGraphDef
+from stage_extract.messages import MetaGraphDef, SavedModel
 
 # tensorflow/python/saved_model/tag_constants.py: SERVING.
 _SERVING = frozenset(("serve",))
@@ -55,6 +55,11 @@ def choose_meta_graph(
         "Expected one of them to be tagged 'serve'.",
         "Say which is meant with --tags, such as --tags train.",
     )
+
+
+def tags_of(saved_model: SavedModel) -> Tuple[str, ...]:
+    """Give the tags of every graph, as they are given to --tags."""
+    return tuple(",".join(sorted(graph.meta_info_def.tags)) for graph in saved_model.meta_graphs)
 
 
 def _with_tags(path: str, known: Sequence[FrozenSet[str]], wanted: FrozenSet[str]) -> int:

@@ -9,16 +9,16 @@ from typing import List, Optional, Tuple
 from stage_extract.checkpoint_names import INDEX_SUFFIX
 from stage_extract.errors import DataFileMissing, NoCheckpointFound
 from stage_extract.formats.frozen_graph import open_frozen
-from stage_extract.formats.meta_graph_choice import choose_meta_graph
+from stage_extract.formats.meta_graph_choice import choose_meta_graph, tags_of
 from stage_extract.formats.model_files import read_message
-from stage_extract.formats.signatures import choose_signature, numeric_outputs
+from stage_extract.formats.signatures import choose_signature, numeric_outputs, signature_names
 from stage_extract.formats.v2 import open_v2
 from stage_extract.graph.graphdef import MetaGraph, to_meta_graph
 from stage_extract.graph.savers import VARIABLE_OPS
 from stage_extract.jobs import ExtractOptions
 from stage_extract.locate import Located
 from stage_extract.messages import AssetFileDef, MetaGraphDef, SavedModel
-from stage_extract.source import GraphFile, Source
+from stage_extract.source import Choice, GraphFile, Source
 
 FORMAT = "SavedModel"
 FILE_NAMES = ("saved_model.pb", "saved_model.pbtxt")
@@ -80,7 +80,7 @@ def open_saved_model(located: Located, options: ExtractOptions) -> Source:
     warnings += [*said, *_asset_warnings(meta), *_loading_warnings(meta)]
     variables = os.path.join(folder, "variables", "variables")
     if os.path.lexists(variables + INDEX_SUFFIX):
-        source = open_v2(Located(variables, located.step, ()), options)
+        source = replace(open_v2(Located(variables, located.step, ()), options), graph=graph)
     elif _has_variables(meta):
         raise DataFileMissing(
             f"The graph of {path!r} has variables, but {variables + INDEX_SUFFIX!r} is missing.",
@@ -94,8 +94,11 @@ def open_saved_model(located: Located, options: ExtractOptions) -> Source:
         format=FORMAT,
         prefix=folder,
         paths=(path, *(one for one in source.paths if one != path)),
-        graph=source.graph if source.restore_prefix is None else graph,
         outputs=outputs,
+        choices=(
+            Choice("--tags", ",".join(sorted(meta.meta_info_def.tags)), tags_of(saved_model)),
+            Choice("--signature", signature, signature_names(meta)),
+        ),
         warnings=(*warnings, *source.warnings),
     )
 

@@ -31,7 +31,7 @@ def choose_signature(
     Raises:
         EndpointNotFound: there is no signature of that name.
     """
-    names = sorted(name for name in meta.signature_def if not name.startswith(_INTERNAL_START))
+    names = signature_names(meta)
     if wanted is not None:
         if wanted not in names:
             raise EndpointNotFound(
@@ -50,6 +50,13 @@ def choose_signature(
             "what the inputs and outputs are; --signature names another."
         )
     return chosen, said
+
+
+def signature_names(meta: MetaGraphDef) -> Tuple[str, ...]:
+    """Give the names of a graph's signatures, sorted."""
+    return tuple(
+        sorted(name for name in meta.signature_def if not name.startswith(_INTERNAL_START))
+    )
 
 
 def numeric_outputs(signature: SignatureDef) -> Tuple[str, ...]:

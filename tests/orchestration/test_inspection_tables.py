@@ -147,3 +147,39 @@ def test_shapes(shape, axes, text):
 )
 def test_sizes(size_bytes, text):
     assert size_text(size_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("choice", "line"),
+    [
+        pytest.param(
+            {"option": "--signature", "chosen": "predict", "available": ["predict", "train"]},
+            "--signature predict; others: train",
+            id="several",
+        ),
+        pytest.param(
+            {"option": "--tags", "chosen": "serve", "available": ["serve", ""]},
+            "--tags serve; others: ''",
+            id="one-without-a-name",
+        ),
+        pytest.param(
+            {"option": "--tags", "chosen": "serve", "available": ["serve"]},
+            "--tags serve",
+            id="only-one",
+        ),
+        pytest.param(
+            {"option": "--signature", "chosen": None, "available": []}, None, id="nothing-to-choose"
+        ),
+    ],
+)
+def test_what_else_could_be_chosen_is_told(choice, line):
+    lines = printed({**INSPECTION, "choices": [choice]})
+    assert [one for one in lines if one.startswith("--")] == ([] if line is None else [line])
+
+
+@pytest.mark.parametrize(
+    ("reader", "words"),
+    [("pure", "(V2, with its graph, read without TensorFlow)"), ("tf", "(V2, with its graph)")],
+)
+def test_the_headline_tells_of_a_reading_without_tensorflow(reader, words):
+    assert printed({**INSPECTION, "reader": reader})[0] == f"model.ckpt-7, step 7 {words}"

@@ -172,4 +172,4 @@ def test_an_inspection_runs_without_tensorflow_too(modern_machine):
     modern_machine.checkpoint()
     done = modern_machine.run("inspect", "ckpt", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"variables": []}
+    assert json.loads(done.stdout) == {"variables": [], "reader": "pure"}

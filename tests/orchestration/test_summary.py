@@ -149,3 +149,26 @@ def test_the_traceback_of_a_users_code_follows_the_error():
 def test_a_model_that_raised_shows_its_traceback():
     shown = lines_of(verdict="failed", traceback=["Traceback:", "  in net.py"])
     assert shown[4:6] == ["  traceback   Traceback:", "                in net.py"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "line"),
+    [
+        pytest.param({"reader": "tf", "result": {}}, None, id="tf"),
+        pytest.param({"reader": "pure"}, "  reader      pure: without TensorFlow", id="pure"),
+        pytest.param(
+            {"reader": "both", "result": {"readers": {"compared": 1, "read_once": []}}},
+            "  reader      both agree on 1 variable",
+            id="both",
+        ),
+        pytest.param(
+            {"reader": "both", "result": {"readers": {"compared": 47, "read_once": ["a", "b"]}}},
+            "  reader      both agree on 47 variables; no second reader for 2 others",
+            id="both-where-they-can",
+        ),
+    ],
+)
+def test_how_the_checkpoint_was_read(stage, line):
+    manifest = {"load": {"result": RESULT}, "extract": stage, "total_s": 1.0}
+    lines = summary_lines(Path("out"), manifest, is_new=True)
+    assert [one for one in lines if one.startswith("  reader")] == ([] if line is None else [line])

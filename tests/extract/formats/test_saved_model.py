@@ -288,3 +288,17 @@ def test_a_folder_of_versions_names_them(tmp_path, maker, out, run_extraction):
     found = run_extraction(tmp_path / "export", out).error
     assert found["class"] == "NoCheckpointFound"
     assert "1571234567" in found["remedy"]
+
+
+def test_an_inspection_tells_what_else_could_be_chosen(maker, run_extraction):
+    methods = {"serving_default": "predict", "classify": "classify"}
+    folder = maker.built((["serve"], methods), (["serve", "gpu"], {"other": "predict"}))
+    found = run_extraction(folder, command="inspect", signature="classify").result["inspection"]
+    assert found["choices"] == [
+        {"option": "--tags", "chosen": "serve", "available": ["serve", "gpu,serve"]},
+        {
+            "option": "--signature",
+            "chosen": "classify",
+            "available": ["classify", "serving_default"],
+        },
+    ]
