@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import resource
+from contextlib import contextmanager
+from typing import Iterator
 
 _STATUS_PATH = "/proc/self/status"
 _CLEAR_PATH = "/proc/self/clear_refs"
 # "5" resets the peak to the present size (man 5 proc, /proc/pid/clear_refs).
 _RESET_PEAK = "5"
 _PEAK_FIELD = "VmHWM:"
+# What counts against RLIMIT_DATA: private memory that can be written.
+_DATA_FIELD = "VmData:"
+_MACHINE_PATH = "/proc/meminfo"
+_AVAILABLE_FIELD = "MemAvailable:"
 
 
 def give_back_free_memory() -> None:
@@ -34,8 +41,29 @@ def reset_peak_memory() -> bool:
 
 def peak_memory_bytes() -> int:
     """Give the largest resident size since the last reset, or since the process's start."""
-    with open(_STATUS_PATH, encoding="ascii", errors="replace") as file:
+    return _size_bytes(_STATUS_PATH, _PEAK_FIELD)
+
+
+@contextmanager
+def limited_memory() -> Iterator[None]:
+    """Let an allocation fail that takes more than the machine has to give.
+
+    TensorFlow reports a failed allocation; a process that has taken everything is killed, and
+    others with it.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = _size_bytes(_STATUS_PATH, _DATA_FIELD) + _size_bytes(_MACHINE_PATH, _AVAILABLE_FIELD)
+    known = [one for one in (soft, hard, limit) if one != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(known), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _size_bytes(path: str, field: str) -> int:
+    with open(path, encoding="ascii", errors="replace") as file:
         for line in file:
-            if line.startswith(_PEAK_FIELD):
+            if line.startswith(field):
                 return int(line.split()[1]) * 1024
-    raise RuntimeError(f"{_STATUS_PATH} has no line {_PEAK_FIELD}")
+    raise RuntimeError(f"{path} has no line {field}")

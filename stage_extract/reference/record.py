@@ -35,7 +35,7 @@ from stage_extract.reference.result import (
     absent,
 )
 from stage_extract.reference.runnable import runnable_part
-from stage_extract.reference.session import ImportedGraph, ReferenceSession
+from stage_extract.reference.session import ImportedGraph, ReferenceSession, RunFailed
 from stage_extract.reference.subgraph import Subgraph
 from stage_extract.reference.variables import variable_sources
 from stage_extract.source import GraphFile
@@ -107,7 +107,7 @@ def _record_or_absent(
             os.unlink(out_path)
             raise
         return _with_doubt(result, unknown)
-    except ReferenceUnavailable as error:
+    except (ReferenceUnavailable, RunFailed) as error:
         return absent(str(error))
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from types import TracebackType
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
 
 import tensorflow
 from tensorflow.core.protobuf import rewriter_config_pb2
 
+from stage_extract.memory import limited_memory
 from stage_extract.reference.filling import Fill, Filler
 from stage_extract.reference.result import ReferenceUnavailable
 from stage_extract.reference.subgraph import Subgraph
@@ -23,6 +25,8 @@ from stage_extract.reference.variables import VariableSource
 from stage_extract.slices import count_elements
 
 THREADS = 8
+# One session's runs together. TensorFlow looks at the clock between two kernels.
+LONGEST_RUNS_S = 600.0
 # Eigen's switch for the kernels of MKL-DNN, read when the first contraction of the process runs.
 PORTABLE_KERNELS = {"TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL": "false"}
 # "(defined at /home/…/ops.py:1748)"
@@ -136,6 +140,7 @@ class ReferenceSession:
         os.environ.update(PORTABLE_KERNELS)
         self._session = _compat.Session(graph=imported.graph, config=_session_config())
         self._fill(fills)
+        self._ends_at_s = time.monotonic() + LONGEST_RUNS_S
 
     def __enter__(self) -> ReferenceSession:
         return self
@@ -207,8 +212,15 @@ class ReferenceSession:
     def _run(self, fetches: Any, feeds: Mapping[str, Any]) -> Any:
         feed_names = self._imported.feed_names
         named = {feed_names[name]: value for name, value in feeds.items() if name in feed_names}
+        left_ms = int(1000 * (self._ends_at_s - time.monotonic()))
+        # To TensorFlow, 0 is no limit at all.
+        limit = _compat.RunOptions(timeout_in_ms=max(1, left_ms))
         try:
-            return self._session.run(fetches, named)
+            with limited_memory():
+                return self._session.run(fetches, named, options=limit)
+        except tensorflow.errors.DeadlineExceededError as error:
+            text = f"the reference run takes longer than {LONGEST_RUNS_S:g} s"
+            raise RunFailed(text, is_final=True) from error
         except tensorflow.errors.OpError as error:
             raise RunFailed(_told(error), _is_final(error)) from error
 
