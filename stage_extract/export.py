@@ -101,9 +101,10 @@ def _with_endpoints(job: Job, source: Source) -> Job:
 
 
 def _select(job: Job, source: Source, reader: VariableReader, events: JobEvents) -> Selection:
-    hints = optimizer_hints(source.graph)
+    variables = reader.variables()
+    hints = optimizer_hints(source.graph, variables)
     keep_optimizer = job.options.keep_optimizer
-    selection = select(reader.variables(), hints, keep_optimizer, source.training_state)
+    selection = select(variables, hints, keep_optimizer, source.training_state)
     for skipped in selection.skipped:
         if skipped.category == UNSUPPORTED_DTYPE:
             events.warning(f"{skipped.variable.name!r} is left out: {skipped.reason}.")

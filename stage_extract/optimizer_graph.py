@@ -7,13 +7,17 @@ also finds the slots of an optimizer that the user renamed, and shows that a var
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Dict, FrozenSet, List, Mapping, NamedTuple, Optional
+from typing import Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
 from stage_extract.graph.graphdef import GraphUnreadable
+from stage_extract.graph.keys import find_naming
 from stage_extract.messages import DecodeError, MetaGraphDef, NodeDef, VariableDef
 from stage_extract.messages.tables import ENUMS
 from stage_extract.opaque_buffers import opaque_buffers
+from stage_extract.plain_names import without_output
+from stage_extract.reader import VariableInfo
 from stage_extract.source import GraphFile
+from stage_extract.updates import without_updates
 
 _APPLY_STARTS = ("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply")
 _VARIABLE_OPS = frozenset({"Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"})
@@ -30,6 +34,7 @@ class OptimizerHints(NamedTuple):
         slot_words: last parts of the slots' names ("my_optimizer"), without a number.
         trainable: the trained variables.
         step_counters: the graph's global steps, and whole numbers that an op counts up by one.
+        still: variables that the graph never updates: they are no slots.
         opaque: buffer in an arrangement of cuDNN's own -> the tensors that it is restored from.
     """
 
@@ -38,6 +43,22 @@ class OptimizerHints(NamedTuple):
     trainable: FrozenSet[str]
     step_counters: FrozenSet[str]
     opaque: Mapping[str, FrozenSet[str]] = MappingProxyType({})
+    still: FrozenSet[str] = frozenset()
+
+    def without_outputs(self) -> OptimizerHints:
+        """Give the same of keys without their ":0"."""
+
+        def plain(names: Iterable[str]) -> FrozenSet[str]:
+            return frozenset(map(without_output, names))
+
+        return OptimizerHints(
+            slots={without_output(slot): without_output(of) for slot, of in self.slots.items()},
+            slot_words=plain(self.slot_words),
+            trainable=plain(self.trainable),
+            step_counters=plain(self.step_counters),
+            opaque={without_output(name): plain(parts) for name, parts in self.opaque.items()},
+            still=plain(self.still),
+        )
 
 
 NO_HINTS = OptimizerHints(MappingProxyType({}), frozenset(), frozenset(), frozenset())
@@ -75,14 +96,30 @@ def _keys_by_node(graph: MetaGraphDef) -> Dict[str, str]:
     }
 
 
+def _collected(graph: MetaGraphDef, collection: str, keys: Mapping[str, str]) -> FrozenSet[str]:
+    """Give the keys of a collection's variables."""
+    definitions = _read_variable_definitions(graph, collection)
+    return frozenset(keys.get(_node(one), _key(one)) for one in definitions)
+
+
+def _initializers(graph: MetaGraphDef) -> FrozenSet[str]:
+    definitions = _read_variable_definitions(graph, "variables")
+    return frozenset(str(one.initializer_name).partition(":")[0] for one in definitions)
+
+
 def strip_number(word: str) -> str:
     """Take off the number that makes a name unique ("Adam_1" -> "Adam")."""
     head, underscore, number = word.rpartition("_")
     return head if underscore and head and number.isdigit() else word
 
 
-def optimizer_hints(file: Optional[GraphFile]) -> OptimizerHints:
+def optimizer_hints(
+    file: Optional[GraphFile], variables: Sequence[VariableInfo] = ()
+) -> OptimizerHints:
     """Read the hints from a graph.
+
+    Args:
+        variables: everything that the checkpoint holds, by whose keys the hints speak.
 
     Returns:
         No hints without a graph, or if it cannot be decoded (the description says that).
@@ -93,23 +130,21 @@ def optimizer_hints(file: Optional[GraphFile]) -> OptimizerHints:
     if file is None:
         return NO_HINTS
     try:
-        graph = file.parse().proto
+        meta = file.parse()
     except GraphUnreadable:
         return NO_HINTS
-    keys = _keys_by_node(graph)
+    graph = meta.proto
+    keys = {**_keys_by_node(graph), **find_naming(meta, variables).keys}
     slots = _slots(graph, keys)
     return OptimizerHints(
         slots=MappingProxyType(slots),
         slot_words=frozenset(strip_number(slot.rpartition("/")[2]) for slot in slots),
-        trainable=frozenset(
-            _key(definition)
-            for definition in _read_variable_definitions(graph, "trainable_variables")
-        ),
-        step_counters=frozenset(
-            _key(definition) for definition in _read_variable_definitions(graph, "global_step")
-        )
-        | _counters(graph, keys),
+        trainable=_collected(graph, "trainable_variables", keys),
+        step_counters=_collected(graph, "global_step", keys) | _counters(graph, keys),
         opaque=MappingProxyType(opaque_buffers(graph, keys)),
+        still=frozenset(
+            keys.get(name, name) for name in without_updates(meta.graph, _initializers(graph))
+        ),
     )
 
 

@@ -7,7 +7,10 @@ from types import MappingProxyType
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from stage_extract.dtypes import BY_NAME
+from stage_extract.graph.keys import WORKERS_MEAN
+from stage_extract.keras_state import KerasState, is_counter
 from stage_extract.optimizer_graph import OptimizerHints, strip_number
+from stage_extract.plain_names import without_outputs
 from stage_extract.reader import VariableInfo
 from stage_extract.slices import count_elements
 
@@ -54,6 +57,8 @@ _KERAS_STEPS = re.compile(r"(?:training(?:_\d+)?/)?[^/]+/(?:iterations|iter)(?:_
 _OBJECT_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _OBJECT_SLOT = re.compile(r"(.+)/\.OPTIMIZER_SLOT/(.+)/([^/]+)/\.ATTRIBUTES/VARIABLE_VALUE$")
 _OBJECT_STEP = re.compile(r"(?:.*/)?(?:save_counter|iter|global_step)/\.ATTRIBUTES/VARIABLE_VALUE$")
+# tensorflow/python/training/experimental/loss_scale.py, contrib/mixed_precision.
+_LOSS_SCALE = ("bad_steps", "current_loss_scale", "good_steps", "loss_scale")
 # contrib.opt.GGTOptimizer keeps three tensors for all variables together.
 _GGT_NAMES = ("grad_buffer", "moment1", "flat_grad")
 
@@ -105,10 +110,14 @@ class _Judge:
             self._words.setdefault(word, True)
         slots = (_OBJECT_SLOT.match(variable.name) for variable in variables)
         self._object_optimizers = tuple({match.group(2) + "/" for match in slots if match})
+        self._keras = KerasState(variables)
         self._ggt = all(name in self._by_name for name in _GGT_NAMES)
 
     def training_state(self, variable: VariableInfo) -> _Finding:
         """Tell what part of the training's state a tensor is; None if it is none."""
+        finding = self._slot_of_keras_object(variable)
+        if finding is not None:
+            return finding
         if variable.name in self._hints.trainable:
             # tf.Variable(0, name="step") is called trainable too, but no gradient moves it.
             return self.step_counter(variable) if variable.dtype in _WHOLE_NUMBERS else None
@@ -137,8 +146,12 @@ class _Judge:
         return OPTIMIZER_SLOT, f"{word} slot of {owner} (an op that applies its gradient reads it)"
 
     def _slot_by_name(self, variable: VariableInfo) -> _Finding:
+        if variable.name in self._hints.still:
+            return None
         if _BETA_POWER.match(variable.name) and count_elements(variable.shape) == 1:
             return OPTIMIZER_SLOT, "a power of beta that Adam's step size needs"
+        if self._is_loss_scale(variable):
+            return OPTIMIZER_SLOT, "state of the loss scale of a training in float16"
         if self._ggt and variable.name in _GGT_NAMES:
             return OPTIMIZER_SLOT, "GGT's state of all variables"
         match = _SUFFIX_SLOT.match(variable.name)
@@ -153,6 +166,12 @@ class _Judge:
             return None
         return OPTIMIZER_SLOT, f"{word} slot of {owner}"
 
+    def _is_loss_scale(self, variable: VariableInfo) -> bool:
+        """Tell a loss scale, and the numbers of steps that it went well or badly with."""
+        scope, slash, word = variable.name.rpartition("/")
+        beside = self._by_name.get(f"{scope}{slash}good_steps")
+        return variable.shape == () and word in _LOSS_SCALE and beside is not None
+
     def _owner(self, body: str, shape: Optional[Tuple[int, ...]]) -> Optional[str]:
         """Find the variable that a slot with this name (its last part taken off) belongs to.
 
@@ -166,7 +185,7 @@ class _Judge:
             ("/".join(parts[:end]), "/".join(parts[end:])) for end in range(len(parts) - 1, 0, -1)
         ]
         for name, rest in candidates:
-            variable = self._by_name.get(name)
+            variable = self._by_name.get(name) or self._by_name.get(WORKERS_MEAN + name)
             if variable is None or (shape is not None and variable.shape != shape):
                 continue
             if not rest or strip_number(rest) in _SLOT_WORDS or _is_rest_of_part(name, rest):
@@ -180,6 +199,19 @@ class _Judge:
         if variable.name.startswith(self._object_optimizers) and variable.shape == ():
             kind = STEP_COUNTER if _OBJECT_STEP.match(variable.name) else OPTIMIZER_SLOT
             return kind, "a setting or counter of the optimizer object"
+        return None
+
+    def _slot_of_keras_object(self, variable: VariableInfo) -> _Finding:
+        """Find the state of an optimizer of tf.keras; it calls it all trainable."""
+        if self._keras.is_setting(variable):
+            return OPTIMIZER_SLOT, "a setting of a Keras optimizer"
+        owner = self._keras.owner(variable)
+        if owner is not None:
+            return OPTIMIZER_SLOT, f"slot of {owner}, of a Keras optimizer"
+        if self._keras.is_nameless_slot(variable):
+            return OPTIMIZER_SLOT, "state of the Keras optimizer of model.fit"
+        if "/" in variable.name and is_counter(variable):
+            return STEP_COUNTER, "the number of steps that a Keras optimizer has made"
         return None
 
     def _slot_of_keras(self, variable: VariableInfo) -> _Finding:
@@ -242,16 +274,17 @@ def select(
         keep_optimizer: keep optimizer slots and step counters as well.
         told: what the file says is state of the training (`Source.training_state`).
     """
-    judge = _Judge(variables, hints)
+    plain = without_outputs(variables)
+    judge = _Judge(plain, hints if plain is variables else hints.without_outputs())
     kept: List[VariableInfo] = []
     skipped: List[Skipped] = []
-    for variable in variables:
-        finding = _not_storable(variable) or judge.opaque_buffer(variable)
+    for variable, named in zip(variables, plain):
+        finding = _not_storable(variable) or judge.opaque_buffer(named)
         if finding is None and not keep_optimizer:
             finding = (
-                told[variable.name] or judge.step_counter(variable)
+                told[variable.name] or judge.step_counter(named)
                 if variable.name in told
-                else judge.training_state(variable)
+                else judge.training_state(named)
             )
         if finding is None:
             kept.append(variable)

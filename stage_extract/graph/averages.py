@@ -13,11 +13,11 @@ from stage_extract.graph.graphdef import Graph
 from stage_extract.graph.savers import READ_OPS
 from stage_extract.graph.traverse import behind
 from stage_extract.graph.variables import VariableTable
+from stage_extract.plain_names import without_output
 from stage_extract.reader import VariableInfo
 
 _UPDATES = frozenset(("AssignSub", "AssignSubVariableOp"))
 _FLOATS = frozenset(("bfloat16", "float16", "float32", "float64"))
-_OUTPUT = ":0"
 # TensorFlow's default name, and tensorpack's. tensorpack's batch norm has "mean/EMA" without a
 # "mean": that is the moving statistic itself.
 _SHADOW_NAME = re.compile(r"(?P<owner>.+)/(?:ExponentialMovingAverage|EMA)(?:_\d+)?")
@@ -49,7 +49,7 @@ def _with_named(
     own_name: Callable[[str], Optional[str]],
 ) -> Dict[str, str]:
     found = dict(proven)
-    keys = {_plain(own_name(key) or key): key for key in known}
+    keys = {without_output(own_name(key) or key): key for key in known}
     taken = {*found, *found.values()}
     for name in sorted(keys):
         match = _SHADOW_NAME.fullmatch(name)
@@ -61,10 +61,6 @@ def _with_named(
             found[owner] = shadow
             taken |= {owner, shadow}
     return found
-
-
-def _plain(name: str) -> str:
-    return name[: -len(_OUTPUT)] if name.endswith(_OUTPUT) else name
 
 
 def _owner(name: str, keys: Mapping[str, str]) -> Optional[str]:

@@ -10,6 +10,10 @@ from stage_extract.graph.savers import VARIABLE_OPS
 from stage_extract.graph.uniform import find_uniform
 from stage_extract.reader import VariableInfo
 
+# contrib's ElasticAverage, ModelAverage and AGN optimizers train a copy of each variable on each
+# worker; what they save is the workers' mean, in this scope.
+WORKERS_MEAN = "global_center_variable/"
+
 
 class Naming(NamedTuple):
     """What joins a graph's variables to a checkpoint's keys.
@@ -57,6 +61,7 @@ def _free_name(
     part = saved.slices.get(node.name)
     candidates = [shared, node.name, *saved.names.get(node.name, ())]
     candidates.append(part.whole if part is not None else None)
+    candidates.append(WORKERS_MEAN + node.name)
     names = (known[name] for name in candidates if name and name in known)
     free = (name for name in names if name not in taken)
     return next(free, None)

@@ -10,9 +10,9 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from stage_extract.graph.graphdef import Node
 from stage_extract.graph.saved_names import SavedNames
+from stage_extract.plain_names import OUTPUT
 from stage_extract.reader import VariableInfo
 
-_OUTPUT = ":0"
 # Each costs a walk over all variables.
 _MAX_CHANGES = 32
 
@@ -98,7 +98,7 @@ def _is_sized(node: Node) -> bool:
 
 def _changes(keys: Sequence[str], names: Sequence[str]) -> List[_Change]:
     """Give the differences that the longest key or the longest name may show."""
-    behind = _OUTPUT if all(key.endswith(_OUTPUT) for key in keys) else ""
+    behind = OUTPUT if all(key.endswith(OUTPUT) for key in keys) else ""
     bare = [key[: len(key) - len(behind)] for key in keys]
     longest_key, longest_name = max(bare, key=len), max(names, key=len)
     pairs = [(name, longest_key) for name in names] + [(longest_name, key) for key in bare]
