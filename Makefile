@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BUILD ?=
 BENCH ?=
+FUZZ ?=
 DEMO ?=
 TEST ?=
 WHEELHOUSE ?= wheelhouse
@@ -15,11 +16,12 @@ HOST := $(VENV)/bin/python
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-quick lint format lock build wheelhouse clean
+.PHONY: help demo test fuzz bench bench-quick lint format lock build wheelhouse clean
 
 help:
 	@echo "make demo         train a small UNet in TensorFlow 1.15, convert it, prove it, and show a picture"
 	@echo "make test         every check that can run here; TEST='load -- -k vgg' picks a part"
+	@echo "make fuzz         ten minutes of damaged files; FUZZ='--seconds 60' for fewer"
 	@echo "make bench        the figures of the README; make bench-quick: a few of them"
 	@echo "make lint         ruff and mypy; make format: rewrite the layout"
 	@echo "make build        both container images; BUILD='--wheelhouse wheelhouse' without network"
@@ -46,6 +48,9 @@ demo: images
 
 test: images
 	$(HOST) tests/run.py $(TEST)
+
+fuzz: $(READY)
+	$(HOST) -m tests.fuzz.run $(FUZZ)
 
 bench: $(READY)
 	$(HOST) -m benchmarks $(BENCH)

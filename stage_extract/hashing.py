@@ -7,11 +7,29 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from types import TracebackType
-from typing import Any, Dict, List, Optional, Sequence, Type
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Type
 
+from stage_extract.errors import NotReadable
 from stage_extract.files import check_plain_file, not_readable
 
 _BLOCK_SIZE_BYTES = 1024 * 1024
+
+
+def _state(path: str) -> Optional[Tuple[int, int, int, int]]:
+    """What tells a file from one that was written since; None of one that is not there."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _changed(path: str) -> NotReadable:
+    return NotReadable(
+        f"{path!r} cannot be read: it changed while it was read.",
+        "Expected files that nobody writes to: parts of two models together are none.",
+        "Wait until the training or the copying that writes it has ended, and extract again.",
+    )
 
 
 class InputHasher:
@@ -31,6 +49,7 @@ class InputHasher:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="input-hash")
 
     def __enter__(self) -> InputHasher:
+        self._states = [_state(path) for path in self._paths]
         self._futures = [self._executor.submit(self._describe, path) for path in self._paths]
         return self
 
@@ -47,9 +66,13 @@ class InputHasher:
         """Wait for the hashes; gives name, size_bytes and sha256 of each file.
 
         Raises:
-            NotReadable: the operating system refuses.
+            NotReadable: the operating system refuses, or a file is not what it was on entering.
         """
-        return [future.result() for future in self._futures]
+        described = [future.result() for future in self._futures]
+        for path, before in zip(self._paths, self._states):
+            if _state(path) != before:
+                raise _changed(path)
+        return described
 
     def _name(self, path: str) -> str:
         relative = os.path.relpath(path, self._folder or ".")
