@@ -44,7 +44,7 @@ class Case:
 
 
 def message(*fields: tuple[int, int | bytes | float]) -> bytes:
-    """A protocol buffer: whole numbers as varints, bytes with their length, floats in four bytes."""
+    """A protocol buffer: whole numbers as varints, bytes with a length, floats in four bytes."""
     return b"".join(_field(number, value) for number, value in fields)
 
 
