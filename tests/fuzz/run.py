@@ -45,6 +45,7 @@ GROUPS: Mapping[str, tuple[str, str]] = {
 
 MOST_S = 20.0
 _MOST_START_S = 120.0
+_MOST_ERROR_BYTES = 2000
 
 
 @dataclass
@@ -70,21 +71,25 @@ class Worker:
     """
 
     def __init__(self, command: Sequence[str]) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             text=True,
         )
         assert self._process.stdout is not None
         self._lines: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
+        output = self._process.stdout
+        self._listener = threading.Thread(target=self._listen, args=(output,), daemon=True)
+        self._listener.start()
 
     def _listen(self, stream: IO[str]) -> None:
-        for line in stream:
-            self._lines.put(line)
+        with stream:
+            for line in stream:
+                self._lines.put(line)
         self._lines.put(None)
 
     def next_line(self, timeout_s: float) -> dict[str, Any] | None:
@@ -99,7 +104,15 @@ class Worker:
     def end(self) -> int:
         """End the process if it lives; gives its exit code."""
         self._process.kill()
+        self._listener.join()
+        self._errors.close()
         return self._process.wait()
+
+    def errors(self) -> str:
+        """The end of what it wrote on its standard error output."""
+        size_bytes = self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, size_bytes - _MOST_ERROR_BYTES))
+        return self._errors.read().decode("utf-8", "replace")
 
     def exit_code(self) -> int:
         """Wait for a process that has closed its output."""
@@ -116,7 +129,7 @@ def fuzz_group(group: str, python: Path, samples: Path, first: int, deadline_s: 
             command = [os.fspath(python), "-m", program, *arguments]
             worker = Worker([*command, str(tally.next_number)])
             try:
-                _watch(worker, tally, Path(scratch), deadline_s)
+                watch(worker, tally, Path(scratch), deadline_s)
             finally:
                 worker.end()
             for left in Path(scratch).iterdir():
@@ -124,7 +137,7 @@ def fuzz_group(group: str, python: Path, samples: Path, first: int, deadline_s: 
     return tally
 
 
-def _watch(worker: Worker, tally: Tally, scratch: Path, deadline_s: float) -> None:
+def watch(worker: Worker, tally: Tally, scratch: Path, deadline_s: float) -> None:
     """Hear one worker until it ends, hangs, or the time is over."""
     begun: dict[str, Any] | None = None
     limit_s = _MOST_START_S
@@ -135,7 +148,8 @@ def _watch(worker: Worker, tally: Tally, scratch: Path, deadline_s: float) -> No
             _keep(tally, scratch, begun, f"took more than {limit_s:g} s")
             return
         if said is None:
-            _keep(tally, scratch, begun, f"ended the process with {worker.exit_code()}")
+            how = f"ended the process with {worker.exit_code()}: {worker.errors()}"
+            _keep(tally, scratch, begun, how)
             return
         limit_s = MOST_S
         if "begin" in said:
