@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Dict, Set
 
-from stage_extract.messages.schema import MAP, MESSAGE, TABLES, Field, Table
+from stage_extract.messages.schema import BYTES, MAP, MESSAGE, STRING, TABLES, Field, Table
 from stage_extract.messages.wire import LENGTH, DecodeError, check_packed, read_fields
 
 # protobuf's own default: messages within messages.
@@ -17,8 +17,6 @@ MAX_NESTING = 100
 _MAX_KNOWN_SIZE_BYTES = 64
 _MAX_KNOWN = 200_000
 _KNOWN_NESTING = MAX_NESTING - _MAX_KNOWN_SIZE_BYTES // 2
-_TEXT = "string"
-_DATA = "bytes"
 
 
 class _Checker:
@@ -31,9 +29,9 @@ class _Checker:
         by_tag = table.by_tag
         for tag, begin, end in read_fields(self._data, start, stop):
             field = by_tag.get(tag)
-            if field is None or tag & 7 != LENGTH or field.kind == _DATA:
+            if field is None or tag & 7 != LENGTH or field.kind == BYTES:
                 continue
-            if field.kind == _TEXT:
+            if field.kind == STRING:
                 self._check_text(begin, end, field)
             elif field.kind in (MESSAGE, MAP):
                 self._check_nested(begin, end, field, nesting)

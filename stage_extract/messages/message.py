@@ -21,7 +21,7 @@ from stage_extract.messages.accessors import (
 )
 from stage_extract.messages.check import check_message
 from stage_extract.messages.containers import Map, Repeated
-from stage_extract.messages.schema import MAP, MESSAGE, TABLES, Field, Table
+from stage_extract.messages.schema import BYTES, MAP, MESSAGE, TABLES, Field, Table
 from stage_extract.messages.values import (
     Raw,
     number_dtype,
@@ -190,7 +190,7 @@ class Message:
             if name not in values:
                 values[name] = Repeated((), None, maker(field))
             value = value_at(field, data, start, stop)
-            list.append(values[name], value)
+            list.append(values[name], bytes(value) if field.kind == BYTES else value)
         elif field.kind == MESSAGE and name in values:
             # protobuf merges what comes twice.
             first = values[name]

@@ -12,6 +12,7 @@ from stage_extract.messages.tables_objects import MESSAGES as OBJECT_MESSAGES
 from stage_extract.messages.tables_saved import MESSAGES as SAVED_MESSAGES
 
 ENUM, MESSAGE, MAP = "enum", "message", "map"
+BYTES, STRING = "bytes", "string"
 
 # By the name of a scalar type.
 _WIRE_TYPES: Mapping[str, int] = MappingProxyType(
