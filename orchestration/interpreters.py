@@ -89,9 +89,16 @@ def find_legacy_python(
 
 def find_load_python(environment: Mapping[str, str], home: Path) -> Interpreter | None:
     """A CPython 3.11 for the load environment, or None: uv can fetch that one itself."""
-    for path, found_in in _candidates(LOAD_VERSION, None, environment, home):
+    return find_python(LOAD_VERSION, environment, home)
+
+
+def find_python(
+    version: tuple[int, int], environment: Mapping[str, str], home: Path
+) -> Interpreter | None:
+    """A CPython of a version that runs here, or None."""
+    for path, found_in in _candidates(version, None, environment, home):
         answer = probe(path, found_in)
-        if isinstance(answer, Interpreter) and answer.version[:2] == LOAD_VERSION:
+        if isinstance(answer, Interpreter) and answer.version[:2] == version:
             return answer
     return None
 

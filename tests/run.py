@@ -26,6 +26,7 @@ from orchestration.errors import LegacyPythonMissing, OrchestrationError  # noqa
 from orchestration.images import find_image  # noqa: E402
 from orchestration.runtimes.base import Stage  # noqa: E402
 from orchestration.settings import RuntimeOptions  # noqa: E402
+from tests.pure_environments import VERSIONS, PythonMissing, make_pure_environment  # noqa: E402
 
 CONTAINER_PARTS = frozenset({"host", "end_to_end"})
 # The lowest that mypy still knows; the real 3.7 compiles the sources besides.
@@ -103,6 +104,20 @@ class Checks:
     def extract(self) -> None:
         """stage_extract, beside TensorFlow 1.15."""
         self._pytest(self._python("extract"), ["tests/extract"])
+
+    def pure(self) -> None:
+        """stage_extract without TensorFlow, under the oldest and newest Pythons that it runs on."""
+        missing = []
+        pythons = []
+        for version in VERSIONS:
+            try:
+                pythons.append(make_pure_environment(version, os.environ, say))
+            except PythonMissing as reason:
+                missing.append(str(reason))
+        arguments = ["-m", "pytest", "tests/pure", *self._pytest_arguments]
+        run(*([os.fspath(python), *arguments] for python in pythons))
+        if missing:
+            raise LeftOut(f"{len(pythons)} of {len(VERSIONS)} passed; {' '.join(missing)}")
 
     def load(self) -> None:
         """stage_load, beside torch."""
@@ -187,7 +202,7 @@ def check(name: str, part: Callable[[], None]) -> Outcome:
 
 def main(argv: Sequence[str]) -> int:
     """Run the parts named, or all; 0 when none failed."""
-    names = ("lint", "legacy_syntax", "extract", "load", "host", "end_to_end")
+    names = ("lint", "legacy_syntax", "extract", "pure", "load", "host", "end_to_end")
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(names)}")
     split = list(argv).index("--") if "--" in argv else len(argv)

@@ -24,9 +24,10 @@ _UNARY: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
         "LogicalNot": numpy.logical_not,
         "Neg": numpy.negative,
         "Sqrt": numpy.sqrt,
-        "Rsqrt": lambda value: 1.0 / numpy.sqrt(value),
-        "Reciprocal": lambda value: 1.0 / value,
-        "Inv": lambda value: 1.0 / value,
+        # In the operand's precision, which before version 2 numpy does not keep with a 1.0.
+        "Rsqrt": lambda value: numpy.reciprocal(numpy.sqrt(value)),
+        "Reciprocal": numpy.reciprocal,
+        "Inv": numpy.reciprocal,
         "Square": numpy.square,
         "Exp": numpy.exp,
         "Log": numpy.log,
