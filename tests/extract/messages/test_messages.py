@@ -15,7 +15,7 @@ from tests.extract.messages.plain import plain
 
 CHECKPOINTS = Path(__file__).parents[2] / "contract" / "checkpoints"
 META_FILES = sorted(CHECKPOINTS.glob("*/*.meta"))
-MUTATIONS = 1500
+MUTATIONS = 600
 # What protobuf lets pass and no writer of proto3 makes: groups, and tags that are none (a last byte
 # of 0, numbers beyond 29 bits).
 ONLY_OURS = "wire type [34]|no field"
