@@ -1,7 +1,7 @@
 """Static shapes of tensors, without TensorFlow's own inference.
 
 The Saver writes the shapes that TensorFlow inferred beside each node; a graph exported otherwise
-has none, and only shapes that are certain from a node itself are given then.
+has none, and only what a node itself or a rule (see `shape_rules`) tells for certain is given then.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import Dict, Optional, Set
 
 from stage_extract.graph.attributes import Shape
+from stage_extract.graph.evaluate import Evaluator
 from stage_extract.graph.graphdef import Graph, Node, output_index
 from stage_extract.graph.savers import VARIABLE_OPS
+from stage_extract.graph.shape_rules import shape_of_output
 from stage_extract.graph.switches import PLACEHOLDER_OPS
-from stage_extract.graph.traverse import PASS_THROUGH
+from stage_extract.graph.traverse import PASS_THROUGH, forward_order
 
 # Pointwise ops with one operand of the result's shape.
 _SAME_SHAPE_OPS = PASS_THROUGH | frozenset(
@@ -25,11 +27,21 @@ _SAME_SHAPE_OPS = PASS_THROUGH | frozenset(
 
 
 class StaticShapes:
-    """Looks shapes up in one graph."""
+    """Looks shapes up in one graph; in one that was saved without any, infers them by rules."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._known: Dict[str, Shape] = {}
+        if not any(node.has_shapes() for node in graph):
+            self._infer()
+
+    def _infer(self) -> None:
+        evaluator = Evaluator(self._graph, {})
+        for node in forward_order(self._graph, [f"{node.name}:0" for node in self._graph]):
+            operands = [self.of(tensor) for tensor in node.inputs]
+            shape = shape_of_output(node, operands, evaluator)
+            if shape is not None:
+                self._known[f"{node.name}:0"] = shape
 
     def of(self, tensor: str) -> Shape:
         """Give the static shape of a tensor, None for an unknown rank."""

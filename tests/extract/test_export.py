@@ -139,8 +139,8 @@ def test_export_without_graph_is_guessed(checkpoint, out, run_extraction):
     assert sorted(path.name for path in out.iterdir()) == ["graph.json", "variables.safetensors"]
 
 
-def test_object_based_checkpoint_is_read_under_its_keys(tmp_path, out, run_extraction):
-    layer = tensorflow.keras.layers.Dense(3)
+def test_object_based_checkpoint_is_read_under_its_variables_names(tmp_path, out, run_extraction):
+    layer = tensorflow.keras.layers.Dense(3, name="dense")
     with compat.Graph().as_default(), compat.Session() as session:
         layer(compat.placeholder("float32", [None, 5]))
         saver = tensorflow.train.Checkpoint(layer=layer)
@@ -148,8 +148,8 @@ def test_object_based_checkpoint_is_read_under_its_keys(tmp_path, out, run_extra
         prefix = saver.save(str(tmp_path / "object"), session=session)
     result = run_extraction(prefix, out).result
     assert sorted(load_file(str(out / "variables.safetensors"))) == [
-        "layer/bias/.ATTRIBUTES/VARIABLE_VALUE",
-        "layer/kernel/.ATTRIBUTES/VARIABLE_VALUE",
+        "dense/bias",
+        "dense/kernel",
     ]
     assert result["skipped"] == 2
 
