@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
-from typing import List, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from stage_extract.errors import EmptyCheckpoint, UnsupportedFormat
-from stage_extract.files import check_plain_file
+from stage_extract.files import check_plain_file, open_for_reading
 from stage_extract.graph.graphdef import GraphUnreadable, MetaGraph, parse_meta_graph
 from stage_extract.hdf5.file import HdfFile, import_h5py
 from stage_extract.hdf5.layout import KerasLayout, Weight, read_layout
@@ -18,7 +19,11 @@ from stage_extract.reader import VariableReader
 from stage_extract.selection import OPTIMIZER_SLOT, STEP_COUNTER
 from stage_extract.source import GraphFile, Source
 
-_WEIGHTS_ALONE = "the file holds weights alone: `model.save` would have stored the model as well"
+_WEIGHTS_ALONE = (
+    "the file holds weights alone, and what Keras' model.to_json() gives does not lie beside it as "
+    "{name}"
+)
+_CONFIG_LIMIT_BYTES = 64 * 2**20
 
 
 class RebuiltGraph(GraphFile):
@@ -39,6 +44,26 @@ class RebuiltGraph(GraphFile):
         return parse_meta_graph(self._content)
 
 
+class _Model(NamedTuple):
+    """What the file, or one beside it, says of the model itself.
+
+    Attributes:
+        graph: None if there is none, or none that is built.
+        inputs: the model's.
+        outputs: the model's.
+        no_graph: why there is no graph.
+        paths: files that were read for it.
+        warnings: for the user.
+    """
+
+    graph: Optional[RebuiltGraph] = None
+    inputs: Tuple[str, ...] = ()
+    outputs: Tuple[str, ...] = ()
+    no_graph: str = ""
+    paths: Tuple[str, ...] = ()
+    warnings: Tuple[str, ...] = ()
+
+
 def open_hdf5(located: Located, options: ExtractOptions) -> Source:
     """Read the list of weights, and rebuild the model if it is there.
 
@@ -47,6 +72,30 @@ def open_hdf5(located: Located, options: ExtractOptions) -> Source:
         EmptyCheckpoint: it holds no weights.
     """
     path = located.prefix
+    layout = _read_layout(path)
+    model = _find_model(path, layout)
+
+    def open_reader() -> VariableReader:
+        return KerasReader(path, layout.weights)
+
+    return Source(
+        format="HDF5",
+        prefix=path,
+        step=located.step,
+        paths=(path, *model.paths),
+        open_reader=open_reader,
+        graph=model.graph,
+        restore_prefix=None,
+        inputs=model.inputs,
+        outputs=model.outputs,
+        warnings=(*_warnings(layout), *model.warnings),
+        no_graph=model.no_graph,
+        variable_order=tuple(weight.name for weight in layout.weights),
+        training_state={weight.name: _training_state(weight) for weight in layout.weights},
+    )
+
+
+def _read_layout(path: str) -> KerasLayout:
     import_h5py(path)
     check_plain_file(path)
     try_to_read(path)
@@ -59,36 +108,27 @@ def open_hdf5(located: Located, options: ExtractOptions) -> Source:
             "Look whether the model was built before it was saved.",
         )
     _refuse_turned_kernels(path, layout)
-    warnings = _warnings(layout)
-    graph: Optional[RebuiltGraph] = None
-    inputs: Tuple[str, ...] = ()
-    outputs: Tuple[str, ...] = ()
-    no_graph = _WEIGHTS_ALONE
-    if layout.model_config is not None:
-        try:
-            graph, inputs, outputs = _rebuild(layout.model_config, layout)
-        except GraphUnreadable as error:
-            no_graph = f"{RebuiltGraph.words} cannot be rebuilt: {error}"
-            warnings.append(f"The graph is left out, {no_graph}. Layers are guessed.")
+    return layout
 
-    def open_reader() -> VariableReader:
-        return KerasReader(path, layout.weights)
 
-    return Source(
-        format="HDF5",
-        prefix=path,
-        step=located.step,
-        paths=(path,),
-        open_reader=open_reader,
-        graph=graph,
-        restore_prefix=None,
-        inputs=inputs,
-        outputs=outputs,
-        warnings=tuple(warnings),
-        no_graph=no_graph,
-        variable_order=tuple(weight.name for weight in layout.weights),
-        training_state={weight.name: _training_state(weight) for weight in layout.weights},
-    )
+def _find_model(path: str, layout: KerasLayout) -> _Model:
+    json_path = os.path.splitext(path)[0] + ".json"
+    config = layout.model_config
+    model = _Model()
+    if config is None:
+        name = os.path.basename(json_path)
+        if not os.path.isfile(json_path):
+            return _Model(no_graph=_WEIGHTS_ALONE.format(name=name))
+        config = _read_config(json_path)
+        told = f"The model is read from {name!r} beside the file."
+        model = _Model(paths=(json_path,), warnings=(told,))
+    try:
+        graph, inputs, outputs = _rebuild(config, layout)
+    except GraphUnreadable as error:
+        reason = f"{RebuiltGraph.words} cannot be rebuilt: {error}"
+        warning = f"The graph is left out, {reason}. Layers are guessed."
+        return model._replace(no_graph=reason, warnings=(*model.warnings, warning))
+    return model._replace(graph=graph, inputs=inputs, outputs=outputs)
 
 
 def _training_state(weight: Weight) -> Optional[Tuple[str, str]]:
@@ -96,6 +136,12 @@ def _training_state(weight: Weight) -> Optional[Tuple[str, str]]:
         return None
     is_step = weight.name.rpartition("/")[2] in ("iter", "iterations")
     return STEP_COUNTER if is_step else OPTIMIZER_SLOT, "a weight of the Keras optimizer"
+
+
+def _read_config(path: str) -> str:
+    """Read the JSON of a model beside its weights; what it is worth is seen when it is built."""
+    with open_for_reading(path) as file:
+        return file.read(_CONFIG_LIMIT_BYTES).decode("utf-8", "replace")
 
 
 def _rebuild(

@@ -32,6 +32,13 @@ _ROLE_WORDS: Mapping[str, Tuple[str, ...]] = {
         "word_embeddings", "position_embeddings", "token_type_embeddings", "lookup_table",
     ),
 }  # fmt: skip
+# Keras before 2.0: "block1_conv1_W", "bn_running_std" (which is the variance), numbered if need be.
+_KERAS_1_NAME = re.compile(
+    r"(?P<scope>.*[^_/])_(?P<word>W|b|gamma|beta|running_mean|running_std)(?:_\d+)?$"
+)
+_KERAS_1_WORDS: Mapping[str, str] = MappingProxyType(
+    {"W": "kernel", "b": "bias", "running_std": "moving_variance", "running_mean": "moving_mean"}
+)
 _ROLE_OF_WORD = {word: role for role, words in _ROLE_WORDS.items() for word in words}
 _NORMALISER_ROLES = ("gamma", "beta", "moving_mean", "moving_variance")
 _TRANSPOSED_NAME = re.compile(r"transpose|deconv|up_?conv", re.I)
@@ -120,6 +127,9 @@ def _name_role(info: VariableInfo) -> _Named:
             if parts[-1].lower().startswith(("depthwise", "pointwise")):
                 scope = f"{scope}/{parts[-1]}" if scope else parts[-1]
             return _Named(info, scope, role)
+    old = _KERAS_1_NAME.match(name)
+    if old is not None:
+        return _Named(info, old["scope"], _KERAS_1_WORDS.get(old["word"], old["word"]))
     return _Named(info, name, None)
 
 

@@ -5,7 +5,9 @@ No weight is read and nothing is run: what comes out is the graph that Keras its
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+import signal
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
 import tensorflow
 from tensorflow.python.keras import models
@@ -27,6 +29,9 @@ _KERAS_ERRORS = (
     tensorflow.errors.OpError,
 )
 _FILE_NAME = "saved_weights/file"
+# Models within models can ask for any number of layers in a few lines of JSON. The largest of
+# Keras' own applications take a quarter of this.
+PROCESSOR_LIMIT_S = 60.0
 
 
 class StoredWeight(NamedTuple):
@@ -68,7 +73,8 @@ def rebuild(
     graph = tensorflow.Graph()
     with graph.as_default():
         try:
-            model = models.model_from_config(config)
+            with _processor_limit(PROCESSOR_LIMIT_S):
+                model = models.model_from_config(config)
         except _KERAS_ERRORS as error:
             first_line = f"{type(error).__name__}: {error}".split("\n", 1)[0]
             raise GraphUnreadable(f"Keras cannot build its model ({first_line})") from error
@@ -83,6 +89,27 @@ def rebuild(
         raise GraphUnreadable(f"its graph is too large ({error})") from error
     inputs, outputs = ([tensor.name for tensor in ends] for ends in (model.inputs, model.outputs))
     return RebuiltModel(content, tuple(inputs), tuple(dict.fromkeys(outputs)))
+
+
+@contextmanager
+def _processor_limit(limit_s: float) -> Iterator[None]:
+    """End the block when it has used some processor time; only in the process' main thread.
+
+    Raises:
+        GraphUnreadable: it has.
+    """
+
+    def stop(number: int, frame: Any) -> None:
+        raise GraphUnreadable(f"Keras has not built its model after {limit_s:.0f} s")
+
+    before = signal.signal(signal.SIGPROF, stop)
+    # Again and again: what is built may catch the first one.
+    signal.setitimer(signal.ITIMER_PROF, limit_s, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def _names(model: Any, weights: Mapping[str, Sequence[StoredWeight]]) -> Dict[str, Any]:

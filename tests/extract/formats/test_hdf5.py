@@ -218,3 +218,27 @@ def test_other_backends_and_kernels_are_the_same_in_tensorflow(tmp_path, out, ru
 def test_keras_1_is_told(tmp_path, out, run_extraction):
     path = with_backend(tmp_path / "model.h5", b"tensorflow", b"1.2.2")
     assert any("Keras 1.2.2 wrote" in text for text in run_extraction(path, out).warnings)
+
+
+def test_weights_of_keras_1_have_roles(tmp_path, out, run_extraction):
+    path = tmp_path / "model.h5"
+    arrays = {
+        "block1_conv1": {"block1_conv1_W_1:0": (3, 3, 2, 5), "block1_conv1_b_1:0": (5,)},
+        "bn": {f"bn_{part}:0": (5,) for part in ("gamma", "beta", "running_mean", "running_std")},
+        "fc1": {"fc1_W_1:0": (7, 4), "fc1_b_1:0": (4,)},
+    }
+    with h5py.File(str(path), "w") as file:
+        file.attrs["layer_names"] = [name.encode() for name in arrays]
+        for layer, weights in arrays.items():
+            group = file.create_group(layer)
+            group.attrs["weight_names"] = [name.encode() for name in weights]
+            for name, shape in weights.items():
+                group[name] = RANDOM.rand(*shape).astype("float32")
+    run_extraction(path, out)
+    layers = graph_of(out)["layers"]
+    assert [(one["name"], one["kind"]) for one in layers] == [
+        ("block1_conv1", "conv2d"),
+        ("bn", "batch_norm"),
+        ("fc1", "dense"),
+    ]
+    assert layers[1]["variables"]["moving_variance"] == "bn_running_std"

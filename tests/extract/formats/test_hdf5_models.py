@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import time
 
 import h5py
 import numpy
@@ -18,6 +19,7 @@ from stage_extract.formats.hdf5 import open_hdf5
 from stage_extract.graph.graphdef import GraphUnreadable
 from stage_extract.jobs import ExtractOptions
 from stage_extract.locate import locate
+from stage_extract.reference import keras_model
 from stage_extract.reference.filling import filler_of
 from stage_extract.reference.keras_config import known_classes, read_config
 from stage_extract.reference.plan import make_plan
@@ -242,3 +244,55 @@ def test_a_configuration_is_checked_wherever_it_names_a_class():
     model = {"class_name": "Sequential", "config": {"layers": [cell]}}
     with pytest.raises(GraphUnreadable, match="layer 'r' needs the class 'Mine'"):
         read_config(json.dumps(model))
+
+
+def doubled(depth):
+    """Give a model that calls a model twice, which calls one twice, and so on."""
+    layers, keras = keras_files.layers, keras_files.keras
+    with tensorflow.Graph().as_default():
+        config = keras.Sequential([layers.Dense(3, input_shape=(3,), name="d")]).get_config()
+    inner = {"class_name": "Sequential", "name": "m", "config": {**config, "name": "m"}}
+    inner["inbound_nodes"] = [[["x", 0, 0, {}]], [["m", 1, 0, {}]]]
+    for _ in range(depth):
+        entrance = {"batch_input_shape": [None, 3], "dtype": "float32", "name": "x"}
+        first = {"class_name": "InputLayer", "name": "x", "config": entrance, "inbound_nodes": []}
+        outer = {"name": "m", "layers": [first, inner]}
+        outer.update(input_layers=[["x", 0, 0]], output_layers=[["m", 2, 0]])
+        inner = {**inner, "class_name": "Model", "config": outer}
+    return json.dumps({"class_name": "Model", "config": inner["config"]})
+
+
+def test_a_model_that_would_never_be_built_is_given_up(monkeypatch):
+    names = {"m": [keras_model.StoredWeight("k", (3, 3)), keras_model.StoredWeight("b", (3,))]}
+    assert keras_model.rebuild(doubled(2), names, []).outputs
+    monkeypatch.setattr(keras_model, "PROCESSOR_LIMIT_S", 1.0)
+    start_s = time.perf_counter()
+    with pytest.raises(GraphUnreadable, match="has not built its model after 1 s"):
+        keras_model.rebuild(doubled(40), names, [])
+    assert time.perf_counter() - start_s < 30
+
+
+def test_the_model_may_lie_beside_its_weights(tmp_path, out, run_extraction):
+    saved = keras_files.save(tmp_path / "model.h5", keras_files.sequential)
+    with h5py.File(str(saved.path), "r+") as file:
+        config = file.attrs["model_config"].decode()
+        for name in list(file["model_weights"]):
+            file.move(f"model_weights/{name}", name)
+        for name, value in file["model_weights"].attrs.items():
+            file.attrs[name] = value
+        del file["model_weights"]
+        del file.attrs["model_config"]
+    (tmp_path / "model.json").write_text(config)
+    outcome = run_extraction(saved.path, out, reference=True)
+    assert outcome.warnings == ["The model is read from 'model.json' beside the file."]
+    assert outcome.result["reference"]["state"] == "recorded"
+    assert [one["name"] for one in outcome.result["checkpoint"]["files"]] == [
+        "model.h5",
+        "model.json",
+    ]
+    values = computed(saved, graph_of(out), saved.input)
+    numpy.testing.assert_allclose(values, saved.output, rtol=1e-5, atol=1e-6)
+    (tmp_path / "model.json").write_text('{"of": "another program"}')
+    outcome = run_extraction(saved.path, out, reference=True)
+    assert outcome.result["reference"]["state"] == "absent"
+    assert "its model is a None" in outcome.warnings[1]
