@@ -17,6 +17,8 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
+from stage_load.visible import visible
+
 # Charts use the font that Matplotlib brings along: looking for others takes seconds where there
 # are thousands.
 os.environ.setdefault("MPL_IGNORE_SYSTEM_FONTS", "1")
@@ -220,7 +222,7 @@ def _svg(name: str, label: str, draw: Callable[[Axes], None]) -> Markup:
     text = _IDENTIFIER.sub(rf"\g<1>{name}-", text)
     for colour, variable in _CSS_COLOURS.items():
         text = text.replace(colour, variable)
-    opening = f'<svg role="img" aria-label="{escape(label)}"'
+    opening = f'<svg role="img" aria-label="{escape(visible(label))}"'
     return Markup(text.replace("<svg", opening, 1))
 
 

@@ -18,6 +18,7 @@ from stage_load.mapping import Row
 from stage_load.report_page.coverage import coverage_bars
 from stage_load.samples import Sample
 from stage_load.verdict import OutputParity
+from stage_load.visible import visible
 
 MOST_ROWS = 2_000
 """Longer tables are cut; ``report.json`` and ``mapping.csv`` hold everything."""
@@ -82,6 +83,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -167,6 +169,11 @@ def _shape(shape: Sequence[int | None] | None) -> str:
 
 def _as_json(value: Any) -> str:
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+
+
+def _shown(value: Any) -> Any:
+    """Return what the page shows of a value; markup is this program's own."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _text(value: Any) -> str:

@@ -13,13 +13,12 @@ import os
 import resource
 import shutil
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from stage_extract.reader_choice import PURE, choose_reader
-from tests.fuzz.target import INPUT, Finding
-from tests.fuzz.worker import RUN, Voice, fresh_folder
+from tests.fuzz.target import INPUT
+from tests.fuzz.worker import RUN, Voice, fresh_folder, timed
 
 _MORE_BYTES = 256 << 20
 _MOST_LENGTH = 1 << 16
@@ -48,12 +47,7 @@ class Trial:
         for name, data in files.items():
             with open(os.path.join(folder, INPUT, name), "wb") as file:
                 file.write(data)
-        try:
-            ended = {"outcome": action(folder)}
-        except Finding as finding:
-            ended = {"finding": str(finding)}
-        except Exception:  # noqa: BLE001 - whatever it is, it should have been a refusal
-            ended = {"finding": traceback.format_exc()}
+        ended = timed(lambda: action(folder))
         if "finding" in ended:
             kept = os.path.join(self._findings, f"{target} {self._number}")
             shutil.rmtree(kept, ignore_errors=True)

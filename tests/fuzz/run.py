@@ -43,8 +43,10 @@ GROUPS: Mapping[str, tuple[str, str]] = {
 }
 """What is fuzzed by one process each: its environment (a lock in tests/), and the program."""
 
-MOST_S = 20.0
-_MOST_START_S = 120.0
+MOST_WAIT_S = 120.0
+"""Without a word a worker is taken for hung. What computes for too long it tells by itself."""
+
+_MOST_START_S = 600.0
 _MOST_ERROR_BYTES = 2000
 
 
@@ -56,11 +58,13 @@ class Tally:
         outcomes: target -> outcome -> inputs.
         findings: one text each.
         next_number: the first input that was not tried.
+        left_s: how long inputs are still to be tried; the start of a process does not count.
     """
 
     outcomes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     findings: list[str] = field(default_factory=list)
     next_number: int = 0
+    left_s: float = 0.0
 
 
 class Worker:
@@ -119,17 +123,17 @@ class Worker:
         return self._process.wait()
 
 
-def fuzz_group(group: str, python: Path, samples: Path, first: int, deadline_s: float) -> Tally:
-    """Try inputs until `deadline_s` of the monotonic clock."""
-    tally = Tally(next_number=first)
+def fuzz_group(group: str, python: Path, samples: Path, first: int, seconds: float) -> Tally:
+    """Try inputs for so many seconds."""
+    tally = Tally(next_number=first, left_s=seconds)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
-        while time.monotonic() < deadline_s:
+        while tally.left_s > 0:
             arguments = [group, os.fspath(samples), scratch, os.fspath(FINDINGS)]
             program = f"tests.fuzz.{GROUPS[group][1]}"
             command = [os.fspath(python), "-m", program, *arguments]
             worker = Worker([*command, str(tally.next_number)])
             try:
-                watch(worker, tally, Path(scratch), deadline_s)
+                watch(worker, tally, Path(scratch))
             finally:
                 worker.end()
             for left in Path(scratch).iterdir():
@@ -137,21 +141,22 @@ def fuzz_group(group: str, python: Path, samples: Path, first: int, deadline_s: 
     return tally
 
 
-def watch(worker: Worker, tally: Tally, scratch: Path, deadline_s: float) -> None:
+def watch(worker: Worker, tally: Tally, scratch: Path) -> None:
     """Hear one worker until it ends, hangs, or the time is over."""
-    begun: dict[str, Any] | None = None
-    limit_s = _MOST_START_S
-    while time.monotonic() < deadline_s:
+    begun = worker.next_line(_MOST_START_S)
+    started_s, left_s = time.monotonic(), tally.left_s
+    while tally.left_s > 0:
         try:
-            said = worker.next_line(limit_s)
+            said = worker.next_line(MOST_WAIT_S) if begun else None
         except queue.Empty:
-            _keep(tally, scratch, begun, f"took more than {limit_s:g} s")
+            _keep(tally, scratch, begun, f"said nothing for {MOST_WAIT_S:g} s")
             return
+        finally:
+            tally.left_s = left_s - (time.monotonic() - started_s)
         if said is None:
             how = f"ended the process with {worker.exit_code()}: {worker.errors()}"
             _keep(tally, scratch, begun, how)
             return
-        limit_s = MOST_S
         if "begin" in said:
             begun = said
             continue
@@ -187,11 +192,10 @@ def fuzz(groups: Sequence[str], seconds: float, first: int) -> Mapping[str, Tall
     with tempfile.TemporaryDirectory(prefix="samples-") as folder:
         program = ROOT / "tests" / "fuzz" / "samples.py"
         subprocess.run([pythons["extract"], program, folder], cwd=ROOT, check=True)
-        deadline_s = time.monotonic() + seconds
 
         def work(group: str) -> None:
             python = pythons[GROUPS[group][0]]
-            tallies[group] = fuzz_group(group, python, Path(folder), first, deadline_s)
+            tallies[group] = fuzz_group(group, python, Path(folder), first, seconds)
 
         threads = [threading.Thread(target=work, args=(group,)) for group in groups]
         for thread in threads:

@@ -15,6 +15,7 @@ import random
 import resource
 import shutil
 import sys
+import time
 import traceback
 from typing import Any, Callable, Dict, List, Mapping
 
@@ -23,6 +24,7 @@ from tests.fuzz.target import INPUT, OUT, Finding, Target
 RUN = "run"
 """Folder below SCRATCH of the input that is tried."""
 
+MOST_S = 10.0
 _MB = 1 << 20
 # More address space than after the undamaged inputs. TensorFlow maps 64 MB for each new thread.
 _MORE_BYTES = {"TensorFlow": 2048 * _MB, "pure": 256 * _MB, "stage 2": 512 * _MB}
@@ -78,16 +80,29 @@ def fresh_folder(scratch: str) -> str:
     return folder
 
 
-def try_input(target: Target, name: str, number: int, scratch: str) -> Dict[str, Any]:
-    """Make input NUMBER of a target, run it, and say how it ended."""
-    folder = fresh_folder(scratch)
-    target.prepare(random.Random(f"{name}/{number}"), folder)
+def timed(run: Callable[[], str]) -> Dict[str, Any]:
+    """How a run ended: its "outcome", or the "finding".
+
+    Time is that of the processor: others may compute on the same machine.
+    """
+    started_s = time.process_time()
     try:
-        return {"outcome": target.run(folder)}
+        outcome = run()
     except Finding as finding:
         return {"finding": str(finding)}
     except BaseException:  # noqa: BLE001 - whatever it is, it should have been a refusal
         return {"finding": traceback.format_exc()}
+    took_s = time.process_time() - started_s
+    if took_s > MOST_S:
+        return {"finding": f"{outcome} after computing for {took_s:.1f} s"}
+    return {"outcome": outcome}
+
+
+def try_input(target: Target, name: str, number: int, scratch: str) -> Dict[str, Any]:
+    """Make input NUMBER of a target, run it, and say how it ended."""
+    folder = fresh_folder(scratch)
+    target.prepare(random.Random(f"{name}/{number}"), folder)
+    return timed(lambda: target.run(folder))
 
 
 class Voice:

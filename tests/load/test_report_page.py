@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import html.parser
 import json
@@ -87,6 +88,28 @@ def test_hostile_names_stay_text(load, evil_export):
     assert f"because {EVIL}" in page.texts
     assert f"y{EVIL}:0" in page.texts
     assert "failed" in page.texts
+
+
+def test_what_turns_or_hides_text_is_written_out(load, tmp_path):
+    kernel = np.ones((3, 4), np.float32)
+    maker = ExportMaker()
+    hidden = "a\u202eb\x1b[31mc\0d\u200be"
+    maker.layer("dense", "layer", {"kernel": kernel}, output=np.zeros((2, 4), np.float32))
+    maker.variable(f"unused {hidden}", kernel, reason=f"because {hidden}")
+    maker.input("x:0", np.ones((2, 3), np.float32))
+    maker.output(f"y {hidden}:0", np.zeros((2, 4), np.float32))
+    source = "from torch import nn\n\n\ndef Net():\n    return nn.Linear(3, 4, bias=False)\n"
+    model = f"{write_model(tmp_path, source)}:Net"
+    _, out = load(maker.write(tmp_path / "export"), model)
+    page, text = page_of(out)
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202e]", text)
+    shown = r"a\u202eb\x1b[31mc\x00d\u200be"
+    assert f"unused {shown}" in page.texts
+    assert f"because {shown}" in page.texts
+    assert f"y {shown}:0" in page.texts
+    # The data stay what they are: a mapping.csv can be given back.
+    rows = csv.DictReader((out / "mapping.csv").read_text("utf-8").splitlines(keepends=True))
+    assert f"unused {hidden}" in {row["tf_name"] for row in rows}
 
 
 def test_the_policy_allows_the_one_script_and_nothing_else(load, classifier, tmp_path):
