@@ -197,7 +197,7 @@ def fuzz(groups: Sequence[str], seconds: float, first: int) -> Mapping[str, Tall
             python = pythons[GROUPS[group][0]]
             tallies[group] = fuzz_group(group, python, Path(folder), first, seconds)
 
-        threads = [threading.Thread(target=work, args=(group,)) for group in groups]
+        threads = [threading.Thread(target=work, args=(group,), daemon=True) for group in groups]
         for thread in threads:
             thread.start()
         for thread in threads:
