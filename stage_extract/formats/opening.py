@@ -50,7 +50,7 @@ def open_model(job: Job, warn: Callable[[str], None]) -> Iterator[Source]:
             warn(warning)
         located = _locate_below(folder, job.options)
         source = _open(located, job, warn)
-        inner = os.path.relpath(located.prefix, folder)
+        inner = os.path.relpath(source.prefix, folder)
         prefix = archive if inner == "." else f"{archive}/{inner}"
         yield replace(source, prefix=prefix, paths=(archive,))
 

@@ -13,8 +13,12 @@ import zipfile
 from typing import Any, Dict
 
 import pytest
+import tensorflow
 
 from stage_extract.archives import unpack as unpacking
+from tests.extract.formats import keras_files
+
+compat = tensorflow.compat.v1
 
 KIND_OF_TAR = {"model.tar": "w", "model.tar.gz": "w:gz", "model.tbz": "w:bz2", "model.txz": "w:xz"}
 DATA = ".data-00000-of-00001"
@@ -144,3 +148,49 @@ def test_a_link_is_left_out_and_told(tmp_path, out, checkpoint, run_extraction):
     outcome = run_extraction(path, out)
     assert outcome.error["class"] == "DataFileMissing"
     assert [text for text in outcome.warnings if "1 links or special files" in text]
+
+
+def saved_model(folder: Any) -> Any:
+    with compat.Graph().as_default(), compat.Session() as session:
+        x = compat.placeholder("float32", [None, 3])
+        y = compat.layers.dense(x, 2)
+        session.run(compat.global_variables_initializer())
+        compat.saved_model.simple_save(session, str(folder / "net"), {"x": x}, {"y": y})
+    return folder / "net"
+
+
+def v1_checkpoint(folder: Any) -> Any:
+    (folder / "net").mkdir()
+    with compat.Graph().as_default(), compat.Session() as session:
+        compat.get_variable("w", [2, 3])
+        session.run(compat.global_variables_initializer())
+        saver = compat.train.Saver(write_version=compat.train.SaverDef.V1)
+        saver.save(session, str(folder / "net" / "model.ckpt"))
+    return folder / "net"
+
+
+def keras_weights(folder: Any) -> Any:
+    (folder / "net").mkdir()
+    keras_files.save(folder / "net" / "weights.h5", keras_files.small, whole=False)
+    return folder / "net"
+
+
+@pytest.mark.parametrize("make", [saved_model, v1_checkpoint, keras_weights])
+def test_other_formats_leave_an_archive_as_they_leave_their_folder(
+    tmp_path, out, run_extraction, make
+):
+    folder = make(tmp_path)
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    expected = run_extraction(folder, plain, reference=True).result
+    contents = {
+        str(path.relative_to(tmp_path)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    result = run_extraction(make_archive(tmp_path / "model.tar", contents), out, reference=True)
+    assert result.result["checkpoint"]["prefix"] == expected["checkpoint"]["prefix"]
+    names = sorted(os.listdir(str(plain)))
+    assert sorted(os.listdir(str(out))) == names
+    for name in names:
+        assert (out / name).read_bytes() == (plain / name).read_bytes(), name
