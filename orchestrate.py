@@ -65,7 +65,8 @@ def cli() -> None:
     is short for
     orchestrate.py convert CKPT --model unet
 
-    CKPT is a folder, a prefix such as model.ckpt-1000, or any one of a checkpoint's files.
+    CKPT is a folder, a prefix such as model.ckpt-1000, any one of a checkpoint's files, a
+    SavedModel, a frozen graph, a Keras file, or an archive of one of these.
     """
 
 

@@ -64,7 +64,7 @@ class NotTensorFlow(ExtractError):
 
 
 class UnsupportedFormat(ExtractError):
-    """A TensorFlow file of a format that is not read: V1, SavedModel, frozen graph, big-endian."""
+    """A TensorFlow file that is not read: big-endian, encrypted, an archive inside of another …"""
 
     exit_code = 36
 

@@ -27,7 +27,7 @@ from stage_extract.table_kinds import (
 
 _HEAD_SIZE_BYTES = 1024
 _GIT_LFS_START = b"version https://git-lfs.github.com/spec/"
-_EXPECTED = "Expected a TensorFlow V2 checkpoint (NAME.index with NAME.data-00000-of-…)."
+_EXPECTED = "Expected a checkpoint, a SavedModel, a frozen graph or a Keras model of TensorFlow 1."
 
 
 class FileKind(NamedTuple):
