@@ -37,6 +37,7 @@ from stage_extract.graph.prune import inference_nodes, nodes_to_json
 from stage_extract.graph.remarks import (
     batch_norm_warnings,
     call_warnings,
+    collection_warnings,
     endpoint_warnings,
     switch_warnings,
 )
@@ -194,7 +195,7 @@ def _with_graph(
     warnings += missing_warnings(missing, sum(table.name_of(name) is not None for name in names))
     warnings += switch_warnings(meta.graph, switches, endpoints.outputs)
     warnings += batch_norm_warnings(layers, inference.rewrites, names)
-    warnings += call_warnings(meta, names)
+    warnings += call_warnings(meta, names) + collection_warnings(meta)
     return Description(document, tuple(warnings), folded)
 
 

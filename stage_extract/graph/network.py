@@ -31,6 +31,7 @@ CROSS_ENTROPY_OPS = frozenset(
 )
 # Each costs two walks over the graph above it; a tower for each of eight devices stays below.
 _MAX_CROSS_ENTROPIES = 32
+_PYTHON_OPS = frozenset(("EagerPyFunc", "PyFunc", "PyFuncStateless"))
 _RANDOM_OP = re.compile(r"^(Stateless)?(RandomStandardNormal|RandomNormal|RandomUniform|Truncated)")
 
 
@@ -82,7 +83,7 @@ def find_network(
     def follow(use: Use) -> bool:
         return use.node.name not in machinery and carries_data(use)
 
-    sources = _sources(graph, machinery, set(switches) | _initial_draws(graph, table))
+    sources = _sources(graph, table, machinery, set(switches) | _initial_draws(graph, table))
     sampled = _sampled_labels(graph, table, sources, follow)
     taught = _class_labels(graph, set(sources)) | sampled
     data = _fed_by(graph, [one for one in sources if one not in taught], follow)
@@ -168,16 +169,25 @@ def _initial_draws(graph: Graph, table: VariableTable) -> Set[str]:
     return found
 
 
-def _sources(graph: Graph, machinery: Set[str], switches: Set[str]) -> List[str]:
+def _sources(
+    graph: Graph, table: VariableTable, machinery: Set[str], switches: Set[str]
+) -> List[str]:
     found: Dict[str, None] = {}
     for node in graph:
         if node.name in machinery:
+            continue
+        if node.op in _PYTHON_OPS and _reads_variable(graph, table, node):
+            # It stands in the middle of the network, not before it.
             continue
         if node.op in PLACEHOLDER_OPS or is_pipeline(node) or is_random(node):
             read = {use.tensor for use in graph.successors(node.name)}
             tensors = sorted(read, key=lambda one: int(one.rpartition(":")[2]))
             found.update((one, None) for one in tensors or [f"{node.name}:0"])
     return [tensor for tensor in found if tensor not in switches]
+
+
+def _reads_variable(graph: Graph, table: VariableTable, node: Node) -> bool:
+    return any(table.name_of(name) is not None for name in ancestors(graph, node.inputs))
 
 
 def _fed_by(graph: Graph, tensors: Iterable[str], follow: Callable[[Use], bool]) -> Set[str]:

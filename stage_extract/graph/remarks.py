@@ -8,6 +8,7 @@ from stage_extract.graph.endpoints import Endpoints
 from stage_extract.graph.graphdef import Graph, MetaGraph, node_name, tensor_name
 from stage_extract.graph.layers.layer import Layer
 from stage_extract.graph.rewriting import Rewrite
+from stage_extract.graph.saved_names import VARIABLE_COLLECTIONS, unreadable_variables
 from stage_extract.graph.switches import ASSUMED, Switch
 from stage_extract.graph.traverse import ancestors
 from stage_extract.jobs import ExtractOptions
@@ -65,3 +66,15 @@ def call_warnings(meta: MetaGraph, names: Set[str]) -> List[str]:
     if not refused:
         return []
     return [f"What {len(refused)} nodes compute by functions is not described, first {refused[0]}."]
+
+
+def collection_warnings(meta: MetaGraph) -> List[str]:
+    """Tell which collections of variables hold something else; it is left out."""
+    warnings = []
+    for name in VARIABLE_COLLECTIONS:
+        count = unreadable_variables(meta, name)
+        if count:
+            warnings.append(
+                f"{count} entries of the collection '{name}' are no variables: they are left out."
+            )
+    return warnings

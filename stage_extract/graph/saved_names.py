@@ -12,6 +12,8 @@ from stage_extract.graph.graphdef import MetaGraph, node_name, tensor_name
 from stage_extract.graph.savers import PART_NAME, VARIABLE_OPS, Saver, Slice, find_savers
 from stage_extract.messages import DecodeError, VariableDef
 
+VARIABLE_COLLECTIONS = ("variables", "trainable_variables")
+
 
 class SavedNames(NamedTuple):
     """What a graph says of the names of its variables.
@@ -85,15 +87,28 @@ def _read_collections(
             saved.slices[name] = Slice(info.full_name, tuple(info.var_offset), number)
 
 
+def unreadable_variables(meta: MetaGraph, collection: str) -> int:
+    """Give how many entries of a collection are no VariableDef."""
+    if collection not in meta.proto.collection_def:
+        return 0
+    contents = meta.proto.collection_def[collection].bytes_list.value
+    return sum(_definition(content) is None for content in contents)
+
+
 def _variables_in(meta: MetaGraph, collection: str) -> Iterator[Tuple[str, Any]]:
     """Give (node, VariableDef) of a collection; entries that are no VariableDef are left out."""
     if collection not in meta.proto.collection_def:
         return
     for content in meta.proto.collection_def[collection].bytes_list.value:
-        definition = VariableDef()
-        try:
-            definition.ParseFromString(content)
-        except (DecodeError, RuntimeError):
-            continue
-        if definition.variable_name:
+        definition = _definition(content)
+        if definition is not None and definition.variable_name:
             yield node_name(definition.variable_name) or definition.variable_name, definition
+
+
+def _definition(content: bytes) -> Any:
+    definition = VariableDef()
+    try:
+        definition.ParseFromString(content)
+    except (DecodeError, RuntimeError):
+        return None
+    return definition

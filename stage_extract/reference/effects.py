@@ -6,10 +6,11 @@ of that, so only ops that are known to stay inside are run.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List
+from typing import Any, Iterator, Mapping
 
 from tensorflow.python.framework import op_def_registry
 
+from stage_extract.reference.called import called_functions
 from stage_extract.reference.result import ReferenceUnavailable
 
 # TensorFlow calls these stateless, though they read or write files.
@@ -95,25 +96,11 @@ def check_effects(graph_def: Any) -> None:
             )
 
 
-def _running_nodes(graph_def: Any, functions: Dict[str, Any]) -> Iterator[Any]:
+def _running_nodes(graph_def: Any, functions: Mapping[str, Any]) -> Iterator[Any]:
     """Give the nodes of a graph and of every function that they may call."""
-    pending: List[Any] = [graph_def.node]
-    called = set()
-    while pending:
-        for node in pending.pop():
-            yield node
-            for name in _called_by(node):
-                if name in functions and name not in called:
-                    called.add(name)
-                    pending.append(functions[name].node_def)
-
-
-def _called_by(node: Any) -> Iterator[str]:
-    yield node.op
-    for value in node.attr.values():
-        yield value.func.name
-        for function in value.list.func:
-            yield function.name
+    yield from graph_def.node
+    for name in called_functions(graph_def.node, functions):
+        yield from functions[name].node_def
 
 
 def stays_inside(node: Any) -> bool:

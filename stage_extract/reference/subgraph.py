@@ -15,6 +15,8 @@ from tensorflow.python.framework import dtypes
 
 from stage_extract.graph.graphdef import Graph, MetaGraph, Node, node_name
 from stage_extract.graph.loops import loop_frames
+from stage_extract.reference.called import called_functions, check_recursion
+from stage_extract.reference.later_attributes import drop_later_attributes
 from stage_extract.reference.result import ReferenceUnavailable
 
 PLACEHOLDER_OPS = frozenset({"Placeholder", "PlaceholderV2"})
@@ -86,12 +88,12 @@ def cut_subgraph(
     feed_names = {tensor: f"{_FEED_SCOPE}/{at}:0" for at, tensor in enumerate(fed_here)}
     graph_def = graph_pb2.GraphDef()
     graph_def.versions.CopyFrom(meta.proto.graph_def.versions)
-    graph_def.library.CopyFrom(meta.proto.graph_def.library)
     for tensor in fed_here:
         _add_placeholder(graph_def, feed_names[tensor], feeds[tensor])
     for node in part:
         controls = _kept_controls(graph, node, frames)
         _add_node(graph_def, node, controls, feed_names)
+    _add_functions(graph_def, meta.proto.graph_def.library)
     stated_ops = meta.proto.meta_info_def.stripped_op_list
     return Subgraph(part, graph_def, stated_ops if stated_ops.op else None, feed_names, fetch_names)
 
@@ -155,6 +157,15 @@ def _is_idle_control(source: Any) -> bool:
     return bool(source.op.startswith(_SIDE_EFFECT_PREFIXES))
 
 
+def _add_functions(graph_def: Any, library: Any) -> None:
+    """Copy the functions that the part calls: a broken one elsewhere does no harm."""
+    functions = {one.signature.name: one for one in library.function}
+    called = {name: functions[name] for name in called_functions(graph_def.node, functions)}
+    check_recursion(called)
+    for function in called.values():
+        graph_def.library.function.add().CopyFrom(function)
+
+
 def _add_placeholder(graph_def: Any, tensor: str, dtype: str) -> None:
     node = graph_def.node.add(name=node_name(tensor), op="Placeholder")
     node.attr["dtype"].type = dtypes.as_dtype(dtype).as_datatype_enum
@@ -170,6 +181,7 @@ def _add_node(
     for attribute in _DROPPED_ATTRIBUTES:
         if attribute in copy.attr:
             del copy.attr[attribute]
+    drop_later_attributes(copy)
     del copy.input[:]
     copy.input.extend(feed_names.get(tensor, tensor) for tensor in node.inputs)
     copy.input.extend(f"^{name}" for name in controls)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Sequence
 
 import numpy
 import pytest
 import tensorflow as tf
 from tensorflow.python.framework import function
 
-from stage_extract.graph.describe import Description, describe
-from stage_extract.graph.meta_file import MetaFile
-from stage_extract.jobs import ExtractOptions
-from stage_extract.reference.filling import RestoringFiller
-from stage_extract.reference.record import record
-from stage_extract.reference.result import ReferenceResult
 from tests.extract.graph.graph_case import kinds
-from tests.extract.reference.conftest import read_safetensors
+from tests.extract.saved_graph import extract
 
 v1 = tf.compat.v1
 
@@ -25,67 +19,23 @@ v1 = tf.compat.v1
 def version_2() -> Iterator[None]:
     """tf.cond and tf.while_loop make If and While."""
     v1.enable_control_flow_v2()
+    v1.enable_resource_variables()
     yield
+    v1.disable_resource_variables()
     v1.disable_control_flow_v2()
 
 
-class Extracted(NamedTuple):
-    """What an extraction says of a graph, and what TensorFlow computed from the saved one."""
-
-    description: Description
-    reference: ReferenceResult
-    tensors: Mapping[str, Any]
-    expected: Mapping[str, Any]
-
-
-def extract(build: Callable[[], Any], folder: Any, edit: Any = None, **options: Any) -> Extracted:
-    """Build and save a graph, describe it and record its reference.
-
-    Args:
-        edit: changes the MetaGraphDef before it is read.
-    """
-    prefix = str(folder / "model.ckpt")
-    with v1.Graph().as_default() as graph, v1.Session() as session:
-        build()
-        session.run(v1.global_variables_initializer())
-        draw = numpy.random.RandomState(4)
-        for variable in v1.global_variables():
-            sizes = variable.shape.as_list()
-            variable.load(draw.uniform(0.2, 0.9, sizes).astype(numpy.float32), session)
-        v1.train.Saver().save(session, prefix)
-        meta = MetaFile(f"{prefix}.meta")
-        if edit is not None:
-            rewrite(f"{prefix}.meta", edit)
-        filler = RestoringFiller(prefix)
-        chosen = ExtractOptions(**options)
-        description = describe(meta, filler.variables(), chosen)
-        path = folder / "reference.safetensors"
-        reference = record(meta, filler, description, chosen, str(path))
-        tensors = read_safetensors(path) if path.exists() else {}
-        expected = {}
-        if tensors:
-            document = description.to_json()
-            feeds = {one["tensor"]: tensors[one["tensor"]] for one in document["inputs"]}
-            feeds.update((one["tensor"], one["value"]) for one in document["switches"])
-            for one in document["outputs"]:
-                expected[one["tensor"]] = session.run(
-                    graph.get_tensor_by_name(one["tensor"]), feeds
-                )
-    return Extracted(description, reference, tensors, expected)
-
-
-def rewrite(path: str, edit: Callable[[Any], None]) -> None:
-    """Change a .meta file."""
-    meta = v1.MetaGraphDef()
-    with open(path, "rb") as file:
-        meta.ParseFromString(file.read())
-    edit(meta)
-    with open(path, "wb") as file:
-        file.write(meta.SerializeToString())
+@pytest.fixture(params=["reference", "resource"])
+def kind_of_variable(request: Any) -> Iterator[None]:
+    """Variables are those of TensorFlow 1, or handles of resources."""
+    if request.param == "resource":
+        v1.enable_resource_variables()
+    yield
+    v1.disable_resource_variables()
 
 
 def weights(name: str, *sizes: int) -> Any:
-    return v1.get_variable(name, sizes, use_resource=True)
+    return v1.get_variable(name, sizes)
 
 
 def image() -> Any:
@@ -317,6 +267,28 @@ def test_layers_and_values(build: Callable[[], None], layers: str, version_2: An
     for tensor, value in extracted.expected.items():
         assert numpy.abs(value).max() > 1e-3
         numpy.testing.assert_array_equal(extracted.tensors[tensor], value)
+
+
+@pytest.mark.parametrize(
+    ("build", "layers"),
+    [
+        pytest.param(batch_norm_with_a_flag, "conv2d batch_norm dense", id="norm-with-a-flag"),
+        pytest.param(whole_layers_in_branches, "dense dense", id="layers-in-branches"),
+        pytest.param(nested_branches, "dense dense", id="nested-branches"),
+        pytest.param(a_branch_in_a_loop, "other dense", id="a-branch-in-a-loop"),
+        pytest.param(a_loop_in_a_loop_in_a_branch, "other dense", id="loops-in-a-branch"),
+    ],
+)
+def test_switch_and_merge_before_a_reader(
+    build: Callable[[], None], layers: str, kind_of_variable: Any, tmp_path: Any
+) -> None:
+    """Control flow of TensorFlow 1, with the variables made outside of it and read inside."""
+    extracted = extract(build, tmp_path)
+    assert (extracted.reference.state, extracted.reference.reason) == ("recorded", None)
+    assert kinds(extracted.description.to_json()) == layers.split()
+    for tensor, value in extracted.expected.items():
+        assert numpy.abs(value).max() > 1e-3
+        numpy.testing.assert_allclose(extracted.tensors[tensor], value, rtol=1e-5)
 
 
 def test_a_loop_of_version_2_is_the_layer_that_one_of_version_1_is(tmp_path: Any) -> None:
