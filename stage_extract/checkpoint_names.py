@@ -56,18 +56,21 @@ class V1Shard(NamedTuple):
 def split_prefix(name: str) -> PrefixName:
     """Split a prefix at its training step."""
     match = _STEP_SUFFIX.search(name)
-    if match is None or match.start() == 0:
+    if match is None:
         return PrefixName(name, None, name)
     return PrefixName(name[: match.start()], int(match.group(1)), name)
 
 
 def strip_suffix(name: str) -> Optional[str]:
-    """Give the prefix that a file of a checkpoint belongs to; None for any other name."""
+    """Give the prefix that a file of a checkpoint belongs to; None for any other name.
+
+    It is empty where a Saver was given a folder with a slash behind it ("ckpt/.index").
+    """
     for suffix in (INDEX_SUFFIX, META_SUFFIX):
-        if name.endswith(suffix) and len(name) > len(suffix):
+        if name.endswith(suffix):
             return name[: -len(suffix)]
     match = _DATA_SUFFIX.search(name)
-    return name[: match.start()] if match and match.start() else None
+    return name[: match.start()] if match else None
 
 
 def split_v1_shard(name: str) -> Optional[V1Shard]:
@@ -112,9 +115,7 @@ def prefixes_with_index(names: Iterable[str]) -> List[PrefixName]:
     prefixes = [
         split_prefix(name[: -len(INDEX_SUFFIX)])
         for name in names
-        if name.endswith(INDEX_SUFFIX)
-        and len(name) > len(INDEX_SUFFIX)
-        and not name.startswith(_APPLE_DOUBLE_START)
+        if name.endswith(INDEX_SUFFIX) and not name.startswith(_APPLE_DOUBLE_START)
     ]
     return sort_by_step(prefixes)
 

@@ -7,6 +7,7 @@ from typing import Tuple
 from stage_extract.checkpoint_names import meta_path_of
 from stage_extract.errors import EmptyCheckpoint
 from stage_extract.file_kinds import file_kind, refuse_file
+from stage_extract.formats.text_graph import with_text_graph
 from stage_extract.graph.meta_file import MetaFile
 from stage_extract.jobs import ExtractOptions
 from stage_extract.locate import Located
@@ -52,7 +53,7 @@ def open_v1(located: Located, options: ExtractOptions) -> Source:
             "Look whether the training's saver was made with the model's variables.",
         )
     meta_path = meta_path_of(located.prefix)
-    return Source(
+    source = Source(
         format="V1",
         prefix=located.prefix,
         step=located.step,
@@ -62,3 +63,4 @@ def open_v1(located: Located, options: ExtractOptions) -> Source:
         # TensorFlow would restore a V2 checkpoint of the same prefix, and reads not every type.
         restore_prefix=None,
     )
+    return with_text_graph(source)

@@ -9,6 +9,7 @@ from stage_extract.bundle_index import BundleIndex, read_bundle_index
 from stage_extract.bundle_reader import BundleReader
 from stage_extract.checkpoint_files import check_checkpoint
 from stage_extract.formats.object_based import by_objects
+from stage_extract.formats.text_graph import with_text_graph
 from stage_extract.graph.meta_file import MetaFile
 from stage_extract.jobs import ExtractOptions
 from stage_extract.locate import Located
@@ -43,4 +44,4 @@ def open_v2(located: Located, options: ExtractOptions) -> Source:
         # TensorFlow looks for data shards beside the index alone.
         restore_prefix=files.prefix if len(folders) == 1 else None,
     )
-    return by_objects(source, index, files.shard_paths)
+    return with_text_graph(by_objects(source, index, files.shard_paths))
