@@ -15,6 +15,7 @@ import click
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+_BETWEEN_NAMES = re.compile(r"(?<!\\),")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -95,5 +96,9 @@ def interpreter(text: str) -> Path:
 
 
 def split_names(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Tensor names of an option that is repeated, or holds several with commas."""
-    return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
+    r"""Tensor names of an option that is repeated, or holds several with commas.
+
+    A comma that belongs to a name is written with a backslash: ``a\,b``.
+    """
+    parts = (part.strip() for value in values for part in _BETWEEN_NAMES.split(value))
+    return tuple(part.replace("\\,", ",") for part in parts if part)

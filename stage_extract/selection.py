@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 from stage_extract.dtypes import BY_NAME
 from stage_extract.graph.keys import WORKERS_MEAN
 from stage_extract.keras_state import KerasState, is_counter
+from stage_extract.lookup_tables import lookup_tables
 from stage_extract.optimizer_graph import OptimizerHints, strip_number
 from stage_extract.plain_names import without_outputs
 from stage_extract.reader import VariableInfo
@@ -19,6 +20,7 @@ STEP_COUNTER = "step_counter"
 STRING = "string"
 UNSUPPORTED_DTYPE = "unsupported_dtype"
 OPAQUE_BUFFER = "opaque_buffer"
+HASH_TABLE = "hash_table"
 
 # Last part of a slot's name -> the slot has the shape of its variable. The words are the default
 # names of the optimizers in tensorflow/python/training, tensorflow/contrib/opt, and of those that
@@ -276,10 +278,13 @@ def select(
     """
     plain = without_outputs(variables)
     judge = _Judge(plain, hints if plain is variables else hints.without_outputs())
+    tables = lookup_tables(plain)
     kept: List[VariableInfo] = []
     skipped: List[Skipped] = []
     for variable, named in zip(variables, plain):
-        finding = _not_storable(variable) or judge.opaque_buffer(named)
+        content = tables.get(named.name)
+        finding = None if content is None else (HASH_TABLE, content)
+        finding = finding or _not_storable(variable) or judge.opaque_buffer(named)
         if finding is None and not keep_optimizer:
             finding = (
                 told[variable.name] or judge.step_counter(named)

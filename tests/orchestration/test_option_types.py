@@ -80,3 +80,4 @@ def test_wrong_values_say_what_to_write(kind, text, message):
 
 def test_names_may_be_repeated_or_joined():
     assert option_types.split_names(("a:0,b:0", " c ", "")) == ("a:0", "b:0", "c")
+    assert option_types.split_names((r"a\,b [1]:0, /_c %", r"\,")) == ("a,b [1]:0", "/_c %", ",")
