@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import zipfile
 from typing import NamedTuple, Optional, Type
 
@@ -150,6 +151,8 @@ _STARTS = (
         FileKind("a GGUF file", NotTensorFlow, "Load it with the program that it was made for."),
     ),
 )
+# What zipfile raises on a list of members that is cut off or makes no sense.
+_DAMAGED_ZIP = (zipfile.BadZipFile, OSError, RuntimeError, ValueError, struct.error)
 _TAR_MAGIC_OFFSET = 257
 
 
@@ -172,7 +175,7 @@ def _zip_kind(path: str) -> FileKind:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except zipfile.BadZipFile:
+    except _DAMAGED_ZIP:
         return FileKind("a damaged zip archive", NotTensorFlow, "Download or copy it again.")
     if any(name.endswith("data.pkl") for name in names):
         return _PYTORCH

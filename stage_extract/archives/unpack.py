@@ -6,6 +6,7 @@ import errno
 import lzma
 import os
 import shutil
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -29,6 +30,7 @@ _DAMAGED = (
     RuntimeError,
     ValueError,
     lzma.LZMAError,
+    struct.error,
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,

@@ -44,6 +44,13 @@ def zip_encrypted() -> bytes:
     return bytes(content)
 
 
+def zip_that_starts_before_its_file() -> bytes:
+    content = bytearray(zip_of("a"))
+    place = content.index(b"PK\x05\x06") + 16
+    content[place : place + 4] = b"\xff\xff\xff\x7f"
+    return bytes(content)
+
+
 def zip_link() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
@@ -108,6 +115,7 @@ HOSTILE = [
     ),
     pytest.param(tar_of(tar_info("a", 90000))[:5000], "CorruptIndex", "unpacked", id="cut-tar"),
     pytest.param(zip_of("a")[:30], "NotTensorFlow", "damaged", id="cut-zip"),
+    pytest.param(zip_that_starts_before_its_file(), "CorruptIndex", "unpacked", id="zip-start"),
     pytest.param(gzip.compress(b"x" * 50)[:14] + b"\xff" * 9, "CorruptIndex", "", id="bad-gzip"),
     pytest.param(gzip.compress(b"no model" * 9), NOTHING, "", id="one-text"),
 ]
