@@ -70,8 +70,8 @@ def read_config(text: str) -> Mapping[str, Any]:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise GraphUnreadable(f"its model_config is no JSON ({error})") from error
-    if not isinstance(config, dict) or config.get("class_name") not in _MODELS:
-        named = config.get("class_name") if isinstance(config, dict) else None
+    named = config.get("class_name") if isinstance(config, dict) else None
+    if not isinstance(named, str) or named not in _MODELS:
         raise GraphUnreadable(f"its model is a {named!r}, which Keras of TensorFlow 1.15 lacks")
     known = known_classes()
     for place, entry in _entries(config):
@@ -97,7 +97,7 @@ def _entries(config: Any) -> Iterator[Tuple[str, Mapping[str, Any]]]:
 
 def _check(place: str, entry: Mapping[str, Any], known: FrozenSet[str]) -> None:
     name = entry["class_name"]
-    if name in _WITH_CODE:
+    if isinstance(name, str) and name in _WITH_CODE:
         raise GraphUnreadable(
             f"its layer {place!r} is a {name}, which holds Python code, and none is run"
         )

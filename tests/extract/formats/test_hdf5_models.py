@@ -144,6 +144,7 @@ REFUSED = [
     pytest.param(rename_class("MyLayer"), "needs the class 'MyLayer'", id="own-class"),
     pytest.param(rename_class("ResidualWrapper"), "class 'ResidualWrapper'", id="code-in-wrapper"),
     pytest.param(rename_class("deserialize"), "class 'deserialize'", id="function"),
+    pytest.param(rename_class(["a"]), "needs the class ['a']", id="class-is-a-list"),
     pytest.param(rename_class(7), "needs the class 7", id="class-is-a-number"),
     pytest.param(rename_class("Dense", units=2**70), "cannot build", id="huge-units"),
     pytest.param(wrapped("ReadFile"), "is the op ReadFile", id="op-reads-files"),
