@@ -163,4 +163,6 @@ def local_candidates(named: str) -> List[str]:
     parts[-1] = parts[-1] if shard is None else shard.prefix
     absolute = named.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", named) is not None
     candidates = [] if absolute or ".." in parts else [os.path.join(*parts)]
-    return [*candidates, parts[-1]]
+    # A path that ends in a slash is a prefix without a name.
+    nameless = [""] if named.endswith(("/", "\\")) else []
+    return [*nameless, *candidates, parts[-1]]

@@ -251,7 +251,9 @@ def _complete_graph(
 
 
 def _checkpoint_summary(source: Source) -> Dict[str, Any]:
-    return {"prefix": os.path.basename(source.prefix), "step": source.step}
+    # A path ending in a slash is a prefix as well.
+    prefix = source.prefix.rstrip("/")
+    return {"prefix": os.path.basename(prefix), "step": source.step}
 
 
 def _summarise(selection: Selection, size_bytes: int, graph: Mapping[str, Any]) -> Dict[str, Any]:

@@ -180,7 +180,7 @@ def test_extract_makes_an_export_with_a_manifest(machine):
 def test_inspect_as_json_writes_nothing(machine):
     machine.checkpoint()
     done = machine.run("inspect", "ckpt", "--json")
-    assert done.stdout == '{\n "variables": []\n}\n'
+    assert done.stdout == '{\n "reader": "tf",\n "variables": []\n}\n'
     assert machine.names() == ["ckpt"]
 
 
