@@ -33,8 +33,9 @@ def read_message(path: str, message: AnyMessage) -> AnyMessage:
     try:
         if is_text(content[:_HEAD_SIZE_BYTES]):
             parse_text(content.decode("utf-8"), message)
-        else:
-            message.ParseFromString(content)
+        # protobuf stops at a stray end mark, and only warns of the bytes behind it.
+        elif message.ParseFromString(content) != len(content):
+            raise DecodeError("there are bytes behind its end")
     except (DecodeError, RuntimeError, TextError, UnicodeDecodeError) as error:
         name = table_of(message).name
         raise CorruptIndex(

@@ -203,7 +203,9 @@ def parse_meta_graph(content: bytes) -> MetaGraph:
     """
     proto = MetaGraphDef()
     try:
-        proto.ParseFromString(content)
+        # protobuf stops at a stray end mark, and only warns of the bytes behind it.
+        if proto.ParseFromString(content) != len(content):
+            raise DecodeError("there are bytes behind its end")
     except (DecodeError, RuntimeError) as error:
         raise GraphUnreadable(f"its {len(content)} bytes are no MetaGraphDef ({error})") from error
     return to_meta_graph(proto)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Tuple
 
 from stage_extract.messages.containers import Map, Repeated
 from stage_extract.messages.schema import MAP, MESSAGE, TABLES, Field, Table
 from stage_extract.messages.values import DEFAULTS, Raw, read_numbers, read_scalar
+from stage_extract.messages.wire import read_fields
 
 # The classes of all messages, by their names in the tables.
 CLASSES: Dict[str, Any] = {}
@@ -14,7 +15,7 @@ CLASSES: Dict[str, Any] = {}
 
 def value_at(field: Field, data: bytes, start: int, stop: int) -> Any:
     """Give one value that lies at a place, a message undecoded."""
-    if field.kind not in (MESSAGE, MAP):
+    if field.kind != MESSAGE:
         return read_scalar(field, data, start, stop)
     kind = CLASSES[field.type_name]
     message = kind.__new__(kind)
@@ -99,18 +100,43 @@ def _get_repeated(message: Any, field: Field) -> Repeated:
     return value
 
 
+def merge(message: Any, start: int, stop: int) -> None:
+    """Let a message that is not decoded yet go on at another place: what comes twice is merged."""
+    if not isinstance(message._spans, list):
+        message._spans = list(message._spans)
+    message._spans.extend((start, stop))
+
+
+def _read_entry(table: Table, data: bytes, start: int, stop: int) -> Tuple[Any, Any]:
+    """Give key and value of one entry of a map."""
+    key_field, content = table.by_name["key"], table.by_name["value"]
+    key = DEFAULTS[key_field.kind]
+    value = None
+    for tag, begin, end in read_fields(data, start, stop):
+        field = table.by_tag.get(tag)
+        if field is key_field:
+            key = read_scalar(field, data, begin, end)
+        elif field is content and value is not None and field.kind == MESSAGE:
+            merge(value, begin, end)
+        elif field is content:
+            value = value_at(field, data, begin, end)
+    if value is None:
+        is_message = content.kind == MESSAGE
+        value = CLASSES[content.type_name]() if is_message else DEFAULTS[content.kind]
+    return key, value
+
+
 def _get_map(message: Any, field: Field) -> Map:
     values = message._decoded()
     value = values.get(field.name, Raw())
     if type(value) is not Map:
-        content = TABLES[field.type_name].by_name["value"]
-        found = {}
-        for place in range(0, len(value), 3):
-            entry = value_at(field, message._data, value[place + 1], value[place + 2])
-            # The last of several entries with one key counts.
-            found[entry.key] = entry.value
-            if content.kind == MESSAGE:
-                entry.value._owner = None
+        table = TABLES[field.type_name]
+        content = table.by_name["value"]
+        # The last of several entries with one key counts.
+        found = dict(
+            _read_entry(table, message._data, value[place + 1], value[place + 2])
+            for place in range(0, len(value), 3)
+        )
         make = CLASSES[content.type_name] if content.kind == MESSAGE else None
         default = None if make is not None else DEFAULTS[content.kind]
         value = values[field.name] = Map(found, _changed(message), make, default)

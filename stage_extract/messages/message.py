@@ -17,6 +17,7 @@ from stage_extract.messages.accessors import (
     is_there,
     make_property,
     maker,
+    merge,
     value_at,
 )
 from stage_extract.messages.check import check_message
@@ -192,13 +193,10 @@ class Message:
             value = value_at(field, data, start, stop)
             list.append(values[name], bytes(value) if field.kind == BYTES else value)
         elif field.kind == MESSAGE and name in values:
-            # protobuf merges what comes twice.
-            first = values[name]
-            if not isinstance(first._spans, list):
-                first._spans = list(first._spans)
-            first._spans.extend((start, stop))
+            merge(values[name], start, stop)
         else:
-            clear_others(values, field, self.TABLE)
+            if field.oneof:
+                clear_others(values, field, self.TABLE)
             values[name] = value_at(field, data, start, stop)
 
 
