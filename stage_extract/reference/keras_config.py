@@ -67,16 +67,17 @@ def read_config(text: str) -> Mapping[str, Any]:
         GraphUnreadable: it is no such JSON, or it names code or a class that is not Keras' own.
     """
     try:
-        config = json.loads(text)
+        config: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise GraphUnreadable(f"its model_config is no JSON ({error})") from error
     named = config.get("class_name") if isinstance(config, dict) else None
     if not isinstance(named, str) or named not in _MODELS:
         raise GraphUnreadable(f"its model is a {named!r}, which Keras of TensorFlow 1.15 lacks")
+    checked: Mapping[str, Any] = config
     known = known_classes()
-    for place, entry in _entries(config):
+    for place, entry in _entries(checked):
         _check(place, entry, known)
-    return config
+    return checked
 
 
 def _entries(config: Any) -> Iterator[Tuple[str, Mapping[str, Any]]]:

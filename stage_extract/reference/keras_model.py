@@ -75,6 +75,8 @@ def rebuild(
         try:
             with _processor_limit(PROCESSOR_LIMIT_S):
                 model = models.model_from_config(config)
+        except GraphUnreadable:
+            raise
         except _KERAS_ERRORS as error:
             first_line = f"{type(error).__name__}: {error}".split("\n", 1)[0]
             raise GraphUnreadable(f"Keras cannot build its model ({first_line})") from error
