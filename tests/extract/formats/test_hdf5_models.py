@@ -268,7 +268,7 @@ def test_a_model_that_would_never_be_built_is_given_up(monkeypatch):
     assert keras_model.rebuild(doubled(2), names, []).outputs
     monkeypatch.setattr(keras_model, "PROCESSOR_LIMIT_S", 1.0)
     start_s = time.perf_counter()
-    with pytest.raises(GraphUnreadable, match="^Keras has not built its model after 1 s"):
+    with pytest.raises(GraphUnreadable, match=r"^Keras has not built its model after 1 s"):
         keras_model.rebuild(doubled(40), names, [])
     assert time.perf_counter() - start_s < 30
 
