@@ -13,8 +13,9 @@ from stage_extract.graph.dtypes import output_dtype
 from stage_extract.graph.graphdef import Node, node_name, output_index
 from stage_extract.graph.savers import READ_OPS, VARIABLE_OPS
 from stage_extract.graph.shapes import StaticShapes
+from stage_extract.graph.tiles import CONCATENATIONS
 from stage_extract.graph.traverse import PASS_THROUGH, behind
-from stage_extract.graph.variables import CONCATENATIONS, RESHAPING_OPS, VariableTable
+from stage_extract.graph.variables import RESHAPING_OPS, VariableTable
 from stage_extract.reader import VariableInfo
 
 # Which operand of which op is the kernel or the table that its layer reads.

@@ -9,13 +9,13 @@ from stage_extract.graph.attributes import Shape
 from stage_extract.graph.graphdef import Graph, Node, node_name
 from stage_extract.graph.keys import Naming
 from stage_extract.graph.savers import PART_NAME, READ_OPS, VARIABLE_OPS, Slice
+from stage_extract.graph.tiles import CONCATENATIONS, concatenated, find_tiles
 from stage_extract.graph.traverse import ENTER_OPS, MAX_CHAIN
 from stage_extract.reader import VariableInfo
 
 # Ops that arrange a variable's elements anew, without arithmetic, on the way to its reader.
 RESHAPING_OPS = frozenset(("ExpandDims", "Reshape", "Squeeze", "Transpose"))
 _TRANSPARENT_OPS = READ_OPS | RESHAPING_OPS | frozenset(("Cast",))
-CONCATENATIONS = frozenset(("Concat", "ConcatV2"))
 
 
 class Origin(NamedTuple):
@@ -128,6 +128,9 @@ class VariableTable:
         nodes = [node for node in self.nodes_of(variable) if node in self._saved.slices]
         if not nodes or nodes == [variable]:
             return None
+        # The contract's `partitions` has one axis: of more it would tell something wrong.
+        if len(self._cut_axes(nodes)) > 1:
+            return None
         return Partitions(self._cut_axis(nodes), tuple(nodes))
 
     def origin(self, tensor: str) -> Optional[Origin]:
@@ -149,7 +152,16 @@ class VariableTable:
         return (
             node.op in _TRANSPARENT_OPS
             or node.op in VARIABLE_OPS
-            or (node.op in CONCATENATIONS and self.origin(f"{node.name}:0") is not None)
+            or (node.op in CONCATENATIONS and self._is_joining(node))
+        )
+
+    def _is_joining(self, concatenation: Node) -> bool:
+        """Tell whether a concatenation gives a variable, or a row of the parts of one."""
+        if self.origin(f"{concatenation.name}:0") is not None:
+            return True
+        readers = [use.node for use in self._graph.successors(concatenation.name)]
+        return bool(readers) and all(
+            one.op in CONCATENATIONS and self.origin(f"{one.name}:0") is not None for one in readers
         )
 
     def is_rearranged(self, tensor: str) -> bool:
@@ -161,11 +173,17 @@ class VariableTable:
         """Give the nodes that hold the parts of one variable, in order."""
         return self._parts.get(self._own.get(node, ""), [])
 
-    def _cut_axis(self, nodes: List[str]) -> int:
+    def _cut_axes(self, nodes: List[str]) -> List[int]:
         offsets = [self._saved.slices[node].offset for node in nodes]
-        for axis in range(max(len(offset or ()) for offset in offsets)):
-            if len({offset[axis] for offset in offsets if offset and axis < len(offset)}) > 1:
-                return axis
+        return [
+            axis
+            for axis in range(max(len(offset or ()) for offset in offsets))
+            if len({offset[axis] for offset in offsets if offset and axis < len(offset)}) > 1
+        ]
+
+    def _cut_axis(self, nodes: List[str]) -> int:
+        for axis in self._cut_axes(nodes):
+            return axis
         shapes = [_variable_shape(self._graph.get(node)) for node in nodes]
         return _differing_axis(shapes, self.info[self._names[nodes[0]]].shape)
 
@@ -202,13 +220,30 @@ class VariableTable:
             node = self._graph.producer(node.inputs[0])
         return node, tuple(reversed(reshaping)), in_loop
 
+    def _tiled(self, concatenation: Node) -> Optional[Origin]:
+        """Give the variable whose parts along several axes are joined, each in its own place."""
+        tiles = find_tiles(self._graph, concatenation)
+        if tiles is None:
+            return None
+        first = min(tiles.offsets, key=lambda name: tiles.offsets[name])
+        wanted = {
+            name: self._saved.slices[name].offset
+            for name in self._siblings(first)
+            if name in self._saved.slices
+        }
+        whole = self.info.get(self._names.get(first, ""))
+        if wanted != tiles.offsets or whole is None or whole.shape != tiles.shape:
+            return None
+        return Origin(whole.name, first, (), False, None)
+
     def _joined(self, concatenation: Node) -> Optional[Origin]:
         """Give the variable whose parts a concatenation joins again, all of them and in order."""
-        axis_first = concatenation.op == "Concat"
-        tensors = concatenation.inputs[1:] if axis_first else concatenation.inputs[:-1]
+        tensors, _ = concatenated(concatenation)
         origins = []
         for tensor in tensors:
             node, reshaping, in_loop = self._walk(tensor)
+            if node is not None and node.op in CONCATENATIONS:
+                return self._tiled(concatenation)
             name = self._names.get(node.name) if node is not None else None
             if node is None or name is None or reshaping:
                 return None

@@ -23,7 +23,7 @@ from stage_extract.graph.layers.normalisation.find import match_normalisation
 from stage_extract.graph.layers.normalisation.statistics import ROOT_OPS
 from stage_extract.graph.layers.recurrent.find import find_recurrent
 from stage_extract.graph.machinery import SHAPE_OPS
-from stage_extract.graph.variables import CONCATENATIONS
+from stage_extract.graph.tiles import CONCATENATIONS
 
 _Matched = Union[Layer, NoMatch]
 

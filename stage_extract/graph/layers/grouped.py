@@ -11,7 +11,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 from stage_extract.graph.graphdef import Node, output_index
 from stage_extract.graph.layers.convolution import window_attributes
 from stage_extract.graph.layers.layer import ACTIVATIONS, Forward, Layer, NoMatch, why_not_plain
-from stage_extract.graph.variables import CONCATENATIONS
+from stage_extract.graph.tiles import CONCATENATIONS
 
 _CONVOLUTIONS = {"Conv2D": "HWIO", "Conv3D": "DHWIO"}
 _KINDS = frozenset(("conv1d", "conv2d", "conv3d"))

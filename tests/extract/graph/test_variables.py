@@ -231,3 +231,42 @@ def test_variable_without_a_layer_says_why(name: str, reason: str) -> None:
         document = described_as(infos, v1.train.Saver())
     assert entry(document, name)["reason"] == reason
     assert entry(document, name)["evidence"] is None
+
+
+def tiled(order: str) -> Mapping[str, Any]:
+    """A kernel [6, 9] in four parts of all sizes, joined in an order of rows or columns."""
+    sizes = {(0, 0): (2, 4), (0, 4): (2, 5), (2, 0): (4, 4), (2, 4): (4, 5)}
+    with tf.Graph().as_default():
+        parts = {}
+        for number, (offset, shape) in enumerate(sizes.items()):
+            part = v1.get_variable(f"k/part_{number}", shape)
+            part._set_save_slice_info(
+                v1.Variable.SaveSliceInfo("k", [6, 9], list(offset), list(shape))
+            )
+            parts[offset] = part
+        rows_first = [[parts[0, 0], parts[0, 4]], [parts[2, 0], parts[2, 4]]]
+        columns_first = [[parts[0, 0], parts[2, 0]], [parts[0, 4], parts[2, 4]]]
+        if order == "rows":
+            kernel = tf.concat([tf.concat(row, 1) for row in rows_first], 0)
+        elif order == "columns":
+            kernel = tf.concat([tf.concat(column, 0) for column in columns_first], -1)
+        else:
+            kernel = tf.concat([tf.concat(row[::-1], 1) for row in rows_first], 0)
+        tf.matmul(rows(6), kernel)
+        saver = v1.train.Saver({"k": list(parts.values())})
+        return described_as([VariableInfo("k", "float32", (6, 9))], saver)
+
+
+@pytest.mark.parametrize("order", ["rows", "columns"])
+def test_parts_along_two_axes_are_one_kernel(order: str) -> None:
+    document = tiled(order)
+    assert kinds(document) == ["dense"]
+    assert document["layers"][0]["variables"] == {"kernel": "k"}
+    # There is no word for two axes, and one would be wrong.
+    assert entry(document, "k")["partitions"] is None
+
+
+def test_parts_in_other_places_are_no_kernel() -> None:
+    document = tiled("exchanged")
+    assert kinds(document) != ["dense"]
+    assert entry(document, "k")["role"] is None

@@ -7,8 +7,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 from stage_extract.graph.graphdef import Node, node_name
 from stage_extract.graph.layers.layer import Forward
 from stage_extract.graph.layers.recurrent.columns import STEP_OPS, Cuts, Part, resolve, whole_of
+from stage_extract.graph.tiles import CONCATENATIONS
 from stage_extract.graph.traverse import ENTER_OPS, EXIT_OPS, LOOP_BACK_OPS, MERGE_OPS, behind
-from stage_extract.graph.variables import CONCATENATIONS
 
 SELECT_OPS = frozenset(("Select", "SelectV2"))
 SWITCH_OPS = frozenset(("RefSwitch", "Switch"))
