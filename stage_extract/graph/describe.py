@@ -39,6 +39,7 @@ from stage_extract.graph.remarks import (
     call_warnings,
     collection_warnings,
     endpoint_warnings,
+    shape_warnings,
     switch_warnings,
 )
 from stage_extract.graph.rewriting import Rewrite, without_prints
@@ -195,7 +196,7 @@ def _with_graph(
     warnings += missing_warnings(missing, sum(table.name_of(name) is not None for name in names))
     warnings += switch_warnings(meta.graph, switches, endpoints.outputs)
     warnings += batch_norm_warnings(layers, inference.rewrites, names)
-    warnings += call_warnings(meta, names) + collection_warnings(meta)
+    warnings += call_warnings(meta, names) + collection_warnings(meta) + shape_warnings(meta.graph)
     return Description(document, tuple(warnings), folded)
 
 

@@ -12,6 +12,7 @@ from stage_extract.graph.saved_names import VARIABLE_COLLECTIONS, unreadable_var
 from stage_extract.graph.switches import ASSUMED, Switch
 from stage_extract.graph.traverse import ancestors
 from stage_extract.jobs import ExtractOptions
+from stage_extract.reader_choice import is_pure
 
 
 def endpoint_warnings(endpoints: Endpoints, names: Set[str], options: ExtractOptions) -> List[str]:
@@ -78,3 +79,14 @@ def collection_warnings(meta: MetaGraph) -> List[str]:
                 f"{count} entries of the collection '{name}' are no variables: they are left out."
             )
     return warnings
+
+
+def shape_warnings(graph: Graph) -> List[str]:
+    """Tell of a graph without shapes where TensorFlow is not there to infer them."""
+    if not is_pure() or any(node.has_shapes() for node in graph):
+        return []
+    return [
+        "The graph was saved without the shapes of its tensors, and nothing infers them without "
+        "TensorFlow: layers that depend on shapes, such as one behind a flatten, may be missing. "
+        "--reader tf describes them."
+    ]
