@@ -10,6 +10,7 @@ from stage_extract.errors import ExtractError
 from stage_extract.formats.frozen_graph import open_frozen_graph
 from stage_extract.formats.hdf5 import open_hdf5
 from stage_extract.formats.saved_model import open_saved_model
+from stage_extract.formats.session_bundle import as_session_bundle
 from stage_extract.formats.two_formats import difference
 from stage_extract.formats.v1 import open_v1
 from stage_extract.formats.v2 import open_v2
@@ -35,7 +36,7 @@ def open_source(located: Located, options: ExtractOptions) -> Source:
     Raises:
         ExtractError: the files are damaged, incomplete, or hold no model.
     """
-    source = OPENERS[located.format](located, options)
+    source = as_session_bundle(OPENERS[located.format](located, options))
     if located.other_format is None:
         return source
     beside = located._replace(format=located.other_format, other_format=None)

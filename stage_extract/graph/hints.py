@@ -10,7 +10,9 @@ import re
 from typing import Any, Dict, List, Mapping, NamedTuple
 
 from stage_extract.graph.attributes import dtype_name
-from stage_extract.graph.graphdef import MetaGraph
+from stage_extract.graph.dtypes import output_dtype
+from stage_extract.graph.graphdef import MetaGraph, output_index
+from stage_extract.graph.serving_signatures import bundle_signatures
 
 _DEFAULT_SIGNATURE = "serving_default"
 # Collections that TensorFlow itself fills (tf.GraphKeys, estimators, slim).
@@ -47,8 +49,13 @@ def find_hints(meta: MetaGraph) -> Hints:
     keys = sorted(signatures, key=lambda key: (key != _DEFAULT_SIGNATURE, key))
     keys = [key for key in keys if signatures[key].outputs]
     for key in keys[:1]:
-        _read_endpoints(meta, signatures[key].inputs, f"signature {key!r}", hints.inputs)
-        _read_endpoints(meta, signatures[key].outputs, f"signature {key!r}", hints.outputs)
+        where = f"signature {key!r}"
+        _read_endpoints(meta, _named(signatures[key].inputs), where, hints.inputs)
+        _read_endpoints(meta, _named(signatures[key].outputs), where, hints.outputs)
+    if not hints.outputs:
+        for bundle in bundle_signatures(meta.proto.collection_def)[:1]:
+            _read_endpoints(meta, bundle.inputs, "signatures of the session bundle", hints.inputs)
+            _read_endpoints(meta, bundle.outputs, "signatures of the session bundle", hints.outputs)
     if hints.outputs:
         return hints._replace(is_signed=True)
     for tensor, where in _collected(meta).items():
@@ -56,13 +63,17 @@ def find_hints(meta: MetaGraph) -> Hints:
     return hints
 
 
+def _named(infos: Mapping[str, Any]) -> Dict[str, str]:
+    return {key: info.name for key, info in infos.items() if dtype_name(info.dtype) != "string"}
+
+
 def _read_endpoints(
-    meta: MetaGraph, infos: Mapping[str, Any], where: str, found: Dict[str, str]
+    meta: MetaGraph, named: Mapping[str, str], where: str, found: Dict[str, str]
 ) -> None:
-    for key in sorted(infos):
-        tensor = meta.tensor(infos[key].name)
-        is_number = infos[key].name and dtype_name(infos[key].dtype) != "string"
-        if is_number and meta.graph.producer(tensor) is not None:
+    for key in sorted(named):
+        tensor = meta.tensor(named[key])
+        node = meta.graph.producer(tensor) if named[key] else None
+        if node is not None and output_dtype(node, output_index(tensor)) != "string":
             found.setdefault(tensor, f"{key!r} of the {where}")
 
 

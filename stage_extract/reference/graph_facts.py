@@ -6,8 +6,9 @@ from typing import Any, List, Mapping, Optional
 
 from stage_extract.graph.attributes import Shape
 from stage_extract.graph.evaluate import Evaluator
-from stage_extract.graph.graphdef import Graph, Node, output_index
+from stage_extract.graph.graphdef import Graph, Node
 from stage_extract.graph.savers import READ_OPS, VARIABLE_OPS
+from stage_extract.graph.shapes import StaticShapes
 from stage_extract.graph.traverse import behind
 
 
@@ -22,6 +23,7 @@ class GraphFacts:
     def __init__(self, graph: Graph, values: Mapping[str, Any]) -> None:
         self.graph = graph
         self._evaluator = Evaluator(graph, values)
+        self._shapes = StaticShapes(graph)
 
     def constant(self, node: Node, operand: int) -> Any:
         """Give the value of a node's operand as an array; None if it is not a constant."""
@@ -42,11 +44,9 @@ class GraphFacts:
     def static_shape(self, tensor: str) -> Shape:
         """Give the shape that the graph states for a tensor, None for an unknown rank."""
         node = self.graph.producer(tensor)
-        if node is None:
-            return None
-        if node.has_shapes() and node.op not in VARIABLE_OPS:
-            return node.shape_attribute(output_index(tensor))
-        return self.variable_shape(tensor)
+        if node is not None and node.op in VARIABLE_OPS:
+            return self.variable_shape(tensor)
+        return self._shapes.of(tensor)
 
     def variable_shape(self, tensor: str) -> Shape:
         """Give the shape of the variable or constant that a tensor, or a handle, stands for."""
@@ -54,8 +54,7 @@ class GraphFacts:
         if node is None:
             return None
         if node.op == "Const":
-            value = node.constant()
-            return None if value is None else tuple(value.shape)
+            return self._shapes.of(f"{node.name}:0")
         sizes = node.attribute("shape")
         if sizes is None:
             return None
