@@ -13,12 +13,16 @@ _BOOLEAN_OPS = frozenset(
     ("Equal", "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual", "LogicalNot",
      "LogicalAnd", "LogicalOr", "InTopK", "InTopKV2", "IsFinite", "IsInf", "IsNan", "All", "Any")
 )  # fmt: skip
+# Their T is the type of what they make a text of.
+_TEXT_OPS = frozenset(("AsString", "EncodePng", "SerializeTensor"))
 
 
 def output_dtype(node: Node, output: int) -> Optional[str]:
     """Give numpy's name of the type of one output, None if the node does not say it."""
     if node.op in _BOOLEAN_OPS:
         return "bool"
+    if node.op in _TEXT_OPS:
+        return "string"
     for key in _LISTS:
         types = node.attribute(key)
         if isinstance(types, list) and output < len(types):

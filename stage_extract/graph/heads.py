@@ -146,6 +146,9 @@ class HeadFinder:
         if node.op in CROSS_ENTROPY_OPS or node.op in DECISION_OPS or node.op == "CTCLoss":
             self.rejected.append(Rejected(f"{name}:0", f"{node.op} is a decision, not an output"))
             return True
+        if output_dtype(node, 0) == "string":
+            self.rejected.append(Rejected(f"{name}:0", "a text, no output"))
+            return True
         # The flow of a TensorArray is a scalar too; tensors travel beside it.
         carries_flow = name in self._in_loops or node.op in _LOOP_EXITS
         if self._shapes.of(f"{name}:0") == () and not carries_flow:

@@ -19,7 +19,10 @@ _KEY, _VALUE = 1, 2
 # Signature: one of regression = 1, classification = 2, generic = 3 (whose map of tensors is 1).
 _REGRESSION, _CLASSIFICATION, _GENERIC = 1, 2, 3
 # RegressionSignature: input = 1, output = 2. ClassificationSignature: input, classes, scores.
-_ROLES = {_REGRESSION: {1: "input", 2: "output"}, _CLASSIFICATION: {1: "input", 2: "classes", 3: "scores"}}
+_ROLES = {
+    _REGRESSION: {1: "input", 2: "output"},
+    _CLASSIFICATION: {1: "input", 2: "classes", 3: "scores"},
+}
 # The pair of names for a signature of more than one input or output.
 _INPUTS, _OUTPUTS = "inputs", "outputs"
 
