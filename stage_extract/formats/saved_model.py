@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import List, Optional, Tuple
+from typing import List, Optional, Sequence, Set, Tuple
 
 from stage_extract.checkpoint_names import INDEX_SUFFIX
 from stage_extract.errors import DataFileMissing, NoCheckpointFound
@@ -13,7 +13,7 @@ from stage_extract.formats.meta_graph_choice import choose_meta_graph, tags_of
 from stage_extract.formats.model_files import read_message
 from stage_extract.formats.signatures import choose_signature, numeric_outputs, signature_names
 from stage_extract.formats.v2 import open_v2
-from stage_extract.graph.graphdef import MetaGraph, to_meta_graph
+from stage_extract.graph.graphdef import MetaGraph, node_name, tensor_name, to_meta_graph
 from stage_extract.graph.savers import VARIABLE_OPS
 from stage_extract.jobs import ExtractOptions
 from stage_extract.locate import Located
@@ -147,5 +147,22 @@ def _loading_warnings(meta: MetaGraphDef) -> List[str]:
         for key in _LOADING_OPS
         if key in meta.collection_def
         for nodes in [list(meta.collection_def[key].node_list.value)]
-        if nodes
+        if _does_something(meta, nodes)
     ]
+
+
+def _does_something(meta: MetaGraphDef, names: Sequence[str]) -> bool:
+    """Tell whether running some nodes runs more than NoOp: estimators group even nothing."""
+    nodes = {node.name: node for node in meta.graph_def.node}
+    pending = [node_name(tensor_name(name)) for name in names]
+    seen: Set[str] = set()
+    while pending:
+        name = pending.pop()
+        node = nodes.get(name)
+        if node is None or name in seen:
+            continue
+        if node.op != "NoOp":
+            return True
+        seen.add(name)
+        pending.extend(one.lstrip("^") for one in node.input)
+    return False

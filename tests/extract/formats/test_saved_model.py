@@ -9,6 +9,7 @@ import pytest
 import tensorflow
 from google.protobuf import text_format
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+from tensorflow.python.eager import context
 
 compat = tensorflow.compat.v1
 signatures = compat.saved_model.signature_def_utils
@@ -221,7 +222,7 @@ def test_assets_and_what_runs_at_loading_are_told(tmp_path, maker, exported):
             session,
             ["serve"],
             assets_collection=compat.get_collection(compat.GraphKeys.ASSET_FILEPATHS),
-            legacy_init_op=compat.group(name="fill_tables"),
+            legacy_init_op=compat.group(compat.constant(1.0, name="words"), name="fill_tables"),
         )
         builder.save()
     warnings = exported(maker.folder).warnings
@@ -236,6 +237,84 @@ def test_default_attributes_may_be_stripped(maker, exported):
     )
     assert export.graph["reference"]["state"] == "recorded"
     assert [layer["kind"] for layer in export.graph["layers"]] == ["dense", "dense"]
+
+
+def of_keras(folder):
+    """tf.keras.experimental.export_saved_model, which wraps a builder."""
+    keras = tensorflow.keras
+    with compat.Graph().as_default(), compat.Session().as_default() as session:
+        layers = [keras.layers.Dense(5, input_shape=(4,), name="hidden"), keras.layers.Dense(3)]
+        model = keras.Sequential(layers)
+        keras.experimental.export_saved_model(model, str(folder))
+        values = values_of(session)
+    return folder, {name: values[name] for name in values if "Adam" not in name}
+
+
+def of_objects(folder):
+    """tf.saved_model.save: functions in the graph, object-based keys in the checkpoint."""
+    with context.eager_mode():
+        module = tensorflow.Module()
+        module.kernel = tensorflow.Variable(
+            numpy.arange(12.0, dtype="f").reshape(4, 3), name="kernel"
+        )
+        module.bias = tensorflow.Variable([1.0, 2.0, 3.0], name="bias")
+        spec = tensorflow.TensorSpec([None, 4], "float32", name="x")
+        module.run = tensorflow.function(
+            lambda x: {"y": x @ module.kernel + module.bias}, input_signature=[spec]
+        )
+        tensorflow.saved_model.save(module, str(folder), signatures=module.run)
+        return folder, {"kernel": module.kernel.numpy(), "bias": module.bias.numpy()}
+
+
+def of_estimator(folder):
+    """An estimator's export, whose default signature takes records and gives names of classes."""
+
+    def model(features, labels, mode):
+        scores = compat.nn.softmax(network(features["x"]))
+        classes = compat.as_string(compat.argmax(scores, 1))
+        outputs = {
+            "serving_default": tensorflow.estimator.export.ClassificationOutput(scores, classes)
+        }
+        step = compat.train.get_or_create_global_step()
+        return tensorflow.estimator.EstimatorSpec(
+            mode,
+            predictions=scores,
+            loss=compat.constant(0.0),
+            train_op=compat.assign_add(step, 1),
+            export_outputs=outputs,
+        )
+
+    def batch():
+        return {"x": compat.ones([2, 4])}, compat.ones([2])
+
+    estimator = tensorflow.estimator.Estimator(model, str(folder / "trained"))
+    estimator.train(batch, steps=1)
+    receiver = tensorflow.estimator.export.build_parsing_serving_input_receiver_fn(
+        {"x": compat.FixedLenFeature([4], "float32")}
+    )
+    made = estimator.export_saved_model(str(folder), receiver).decode()
+    names = [name for name in estimator.get_variable_names() if name != "global_step"]
+    return made, {name: estimator.get_variable_value(name) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("write", "inputs", "outputs"),
+    [
+        pytest.param(of_keras, ["hidden_input:0"], ["dense/BiasAdd:0"], id="keras"),
+        pytest.param(
+            of_objects, ["serving_default_x:0"], ["StatefulPartitionedCall:0"], id="objects"
+        ),
+        pytest.param(of_estimator, ["ParseExample/ParseExample:0"], ["Softmax:0"], id="estimator"),
+    ],
+)
+def test_however_it_was_written(tmp_path, exported, write, inputs, outputs):
+    folder, values = write(tmp_path / "saved")
+    export = exported(folder, reference=True)
+    assert_same(export.variables, values)
+    assert (export.inputs, export.outputs) == (inputs, outputs)
+    assert export.graph["reference"]["state"] == "recorded"
+    assert all(layer["kind"] == "dense" for layer in export.graph["layers"])
+    assert not any("when it loads" in text for text in export.warnings)
 
 
 def test_a_frozen_graph_in_a_saved_model(maker, exported):
