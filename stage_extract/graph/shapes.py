@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Dict, Optional, Set
 
-from stage_extract.graph.attributes import Shape
+from stage_extract.graph.attributes import Shape, shape_value
 from stage_extract.graph.evaluate import Evaluator
 from stage_extract.graph.graphdef import Graph, Node, output_index
 from stage_extract.graph.savers import VARIABLE_OPS
@@ -82,9 +82,9 @@ def _own_shape(node: Node, output: int) -> Shape:
         # A resource handle is a scalar; what it stands for has the shape that matters.
         if shape is not None and node.op != "VarHandleOp":
             return shape
-    if node.op == "Const":
-        value = node.constant()
-        return None if value is None else tuple(value.shape)
+    if node.op == "Const" and "value" in node.proto.attr:
+        # Of a constant of any size, weights among them.
+        return shape_value(node.proto.attr["value"].tensor.tensor_shape)
     if node.op in PLACEHOLDER_OPS or node.op in VARIABLE_OPS:
         sizes = node.attribute("shape")
         return tuple(sizes) if sizes else None
