@@ -166,7 +166,8 @@ def test_folded_constants_are_variables(tmp_path, frozen, exported):
 def lstm():
     x = compat.placeholder("float32", [2, 5, 3], name="x")
     cell = compat.nn.rnn_cell.LSTMCell(4, use_peepholes=True)
-    compat.identity(compat.nn.dynamic_rnn(cell, x, dtype="float32")[0], name="out")
+    steps = compat.nn.dynamic_rnn(cell, x, dtype="float32")[0]
+    compat.identity(compat.layers.dense(steps, 6), name="out")
 
 
 def shared_table():
