@@ -115,6 +115,6 @@ def test_signatures_that_are_damaged_are_no_obstacle(tmp_path, exported):
     export(folder, broken, V2, sharded=False)
     meta = compat.MetaGraphDef.FromString((folder / "export.meta").read_bytes())
     [entry] = meta.collection_def["serving_signatures"].any_list.value
-    entry.value = entry.value[:-3] + b"\xff\xff\xff"
+    entry.value = entry.value[:-3]
     (folder / "export.meta").write_bytes(meta.SerializeToString())
     assert exported(folder).outputs == ["y/BiasAdd:0"]
