@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, List, Optional, Tuple, Union
+from types import MappingProxyType
+from typing import Any, List, Mapping, Optional, Tuple, Union
 
 import numpy
 
@@ -17,6 +18,31 @@ Shape = Optional[Tuple[Optional[int], ...]]
 
 # A larger constant stays a NodeDef: it is data of the model, not a setting of an op.
 MAX_CONSTANT_ELEMENTS = 65536
+
+_ITEMS = ("s", "i", "f", "b", "type", "shape", "func")
+
+# The attributes that this stage reads, by their types (fields of an AttrValue), as all ops of
+# TensorFlow 1.15 that have them declare them (tensorflow/core/ops).
+_NAMES_BY_TYPE: Mapping[str, str] = MappingProxyType(
+    {
+        "b": "adj_x adj_y is_training keep_dims scale_after_normalization transpose_a transpose_b "
+        "use_peephole",
+        "f": "cell_clip epsilon forget_bias variance_epsilon",
+        "i": "axis batch_dim begin_mask block_size ellipsis_mask end_mask new_axis_mask num "
+        "num_split parallel_iterations seq_dim shrink_axis_mask",
+        "list(i)": "dilations explicit_paddings ksize squeeze_dims strides",
+        "list(s)": "_class",
+        "list(shape)": "_output_shapes",
+        "s": "data_format direction frame_name output_stream padding rnn_mode shared_name",
+        "shape": "shape",
+        "tensor": "value",
+        "type": "DstT Tcond Tshape dtype",
+        "type list(type)": "T Tin Tout",
+    }
+)
+_TYPES: Mapping[str, str] = MappingProxyType(
+    {name: kinds for kinds, names in _NAMES_BY_TYPE.items() for name in names.split()}
+)
 
 _BFLOAT16 = ENUMS["DataType"]["DT_BFLOAT16"]
 
@@ -45,6 +71,22 @@ def plain_value(attribute: AttrValue) -> Any:
     return _scalar_value(kind, getattr(attribute, kind))
 
 
+def typed_value(name: str, attribute: AttrValue) -> Any:
+    """Give an attribute as `plain_value`; None if it is not of the type that its name has.
+
+    A graph may say anything: text for strides, a list for a type. What is of another type than in
+    every op of TensorFlow is as good as absent.
+    """
+    expected = _TYPES.get(name)
+    if expected is None:
+        return plain_value(attribute)
+    kind = attribute.WhichOneof("value")
+    if kind != "list":
+        return plain_value(attribute) if kind in expected.split() else None
+    filled = [f"list({item})" for item in _ITEMS if len(getattr(attribute.list, item))]
+    return plain_value(attribute) if set(filled) <= set(expected.split()) else None
+
+
 def _scalar_value(kind: str, value: Any) -> Any:
     if kind == "s":
         return text(value)
@@ -61,7 +103,7 @@ def _scalar_value(kind: str, value: Any) -> Any:
 
 
 def _list_value(values: Any) -> List[Any]:
-    for kind in ("s", "i", "f", "b", "type", "shape", "func"):
+    for kind in _ITEMS:
         items = getattr(values, kind)
         if len(items):
             return [_scalar_value(kind, item) for item in items]

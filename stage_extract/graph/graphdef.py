@@ -49,12 +49,14 @@ class Node:
         self.proto = proto
 
     def attribute(self, key: str) -> Any:
-        """Give one attribute as a plain value, None if the node does not have it."""
-        return attributes.plain_value(self.proto.attr[key]) if key in self.proto.attr else None
+        """Give one attribute as a plain value, None if the node has none of that name and type."""
+        if key not in self.proto.attr:
+            return None
+        return attributes.typed_value(key, self.proto.attr[key])
 
     def operand(self, index: int) -> str:
         """Give the tensor at one operand; "", which names none, where the node has fewer."""
-        return self.inputs[index] if index < len(self.inputs) else ""
+        return self.inputs[index] if 0 <= index < len(self.inputs) else ""
 
     def constant(self) -> Optional[numpy.ndarray]:
         """Give the value of a Const node; None for any other node and for very large constants."""

@@ -6,7 +6,13 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence
 
 import numpy
 
-from stage_extract.graph.attributes import json_number, shape_value, shortest_float, text
+from stage_extract.graph.attributes import (
+    json_number,
+    plain_value,
+    shape_value,
+    shortest_float,
+    text,
+)
 from stage_extract.graph.entries import LazyEntries
 from stage_extract.graph.graphdef import Graph, Node, node_name
 from stage_extract.graph.shapes import StaticShapes
@@ -51,7 +57,7 @@ def _attributes(node: Node) -> Dict[str, Any]:
         kept = node.attribute("T")
         return {} if kept is None else {"T": kept}
     found = {
-        key: json_value(node.attribute(key))
+        key: json_value(plain_value(node.proto.attr[key]))
         for key in sorted(node.proto.attr)
         if not key.startswith(_PRIVATE_PREFIX) and key != "value"
     }

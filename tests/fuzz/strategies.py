@@ -18,6 +18,8 @@ PREFIX = "model.ckpt-3"
 _FLOAT, _MOST_DEPTH = 1, 3000
 _NUMBERS = st.sampled_from([0, 1, 2, 3, 7, 2**31, 2**40, 2**60, 2**63 - 1, 2**63, 2**64 - 1])
 _SIZES = st.one_of(st.integers(0, 4), _NUMBERS)
+# Of eight bytes, so that a list of numbers of any size is whole.
+_WORDS = st.integers(0, 3).flatmap(lambda count: st.binary(min_size=8 * count, max_size=8 * count))
 _NAMES = ("a", "b", "c/kernel", "c/bias", "d", "e/read", "f", "^a", "b:1", "c/kernel:0")
 _OPS = (
     *("Add", "AssignVariableOp", "BatchMatMul", "BiasAdd", "ConcatV2", "Const", "Conv2D"),
@@ -27,11 +29,19 @@ _OPS = (
     *("Reshape", "RestoreV2", "Rsqrt", "SaveV2", "Shape", "Softmax", "StridedSlice", "Sub"),
     *("Switch", "VarHandleOp", "VariableV2", "While", "NoSuchOp", ""),
 )
-_ATTRIBUTES = (
-    *("T", "dtype", "shape", "value", "strides", "padding", "data_format", "ksize", "dilations"),
-    *("epsilon", "axis", "N", "transpose_a", "transpose_b", "is_training", "then_branch", "cond"),
-    *("_output_shapes", "container", "shared_name", "begin_mask", "output_types"),
-)
+# By the field of an AttrValue that holds them; numbers and places are in no way right.
+_ATTRIBUTES = {
+    1: ("strides", "ksize", "dilations", "explicit_paddings", "squeeze_dims"),
+    2: ("padding", "data_format", "shared_name", "container"),
+    3: ("axis", "N", "num_split", "begin_mask", "end_mask", "shrink_axis_mask"),
+    4: ("epsilon",),
+    5: ("is_training", "transpose_a", "transpose_b", "keep_dims"),
+    6: ("T", "dtype", "Tshape"),
+    7: ("shape",),
+    8: ("value",),
+    10: ("then_branch", "cond", "body"),
+}
+_NAMED = [(field, name) for field, names in _ATTRIBUTES.items() for name in names]
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,7 @@ def _sound_checkpoint() -> Files:
 @st.composite
 def _tensor(draw: Any) -> bytes:
     fields = [(1, draw(st.integers(0, 25))), (2, _shape(draw(st.lists(_SIZES, max_size=4))))]
-    fields.append((draw(st.sampled_from([4, 5, 6, 7, 8, 10])), draw(st.binary(max_size=24))))
+    fields.append((draw(st.sampled_from([4, 5, 6, 7, 8, 10])), draw(_WORDS)))
     return message(*fields)
 
 
@@ -117,24 +127,23 @@ def _deep(depth: int) -> bytes:
 
 
 @st.composite
-def _attribute(draw: Any) -> bytes:
-    """An AttrValue."""
-    kind = draw(st.integers(0, 8))
-    if kind == 0:
-        return message((1, draw(st.lists(_numbers_in_list(), max_size=4).map(b"".join))))
-    if kind == 1:
+def _attribute(draw: Any, field: int) -> bytes:
+    """An AttrValue of one type."""
+    if field == 1:
+        return message((1, draw(st.lists(_numbers_in_list(), max_size=5).map(b"".join))))
+    if field == 2:
         return message((2, draw(st.sampled_from([b"SAME", b"VALID", b"NHWC", b"NCHW", b"\xff"]))))
-    if kind == 2:
-        return message((3, draw(_SIZES)))
-    if kind == 3:
+    if field == 4:
         return message((4, draw(st.floats(width=32))))
-    if kind in (4, 5):
-        return message((4 + kind % 2 + (kind == 4), draw(st.integers(0, 200))))
-    if kind == 6:
+    if field in (5, 6):
+        return message((field, draw(st.integers(0, 1 if field == 5 else 200))))
+    if field == 7:
         return message((7, _shape(draw(st.lists(_SIZES, max_size=5)))))
-    if kind == 7:
+    if field == 8:
         return message((8, draw(_tensor())))
-    return _deep(draw(st.sampled_from([1, 2, 50, 99, 100, 101, _MOST_DEPTH])))
+    if field == 10:
+        return _deep(draw(st.sampled_from([*range(1, 40), 99, _MOST_DEPTH])))
+    return message((3, draw(_SIZES)))
 
 
 def _numbers_in_list() -> st.SearchStrategy[bytes]:
@@ -142,29 +151,37 @@ def _numbers_in_list() -> st.SearchStrategy[bytes]:
 
 
 @st.composite
-def _node(draw: Any) -> bytes:
-    names = st.sampled_from([name.encode() for name in _NAMES])
-    inputs = draw(st.lists(names, max_size=4))
-    attributes = draw(st.dictionaries(st.sampled_from(_ATTRIBUTES), _attribute(), max_size=5))
-    fields = [(1, draw(names)), (2, draw(st.sampled_from(_OPS)).encode())]
-    fields += [(3, name) for name in inputs]
-    fields += [(5, message((1, n.encode()), (2, value))) for n, value in attributes.items()]
+def _node(draw: Any, name: bytes, others: list[bytes]) -> bytes:
+    """A NodeDef that reads others; of its attributes each fifth is of another type."""
+    fields = [(1, name), (2, draw(st.sampled_from(_OPS)).encode())]
+    fields += [(3, other) for other in draw(st.lists(st.sampled_from(others), max_size=5))]
+    for field, key in draw(st.lists(st.sampled_from(_NAMED), max_size=6, unique=True)):
+        other = draw(st.sampled_from([field] * 4 + [draw(st.sampled_from(sorted(_ATTRIBUTES)))]))
+        fields.append((5, message((1, key.encode()), (2, draw(_attribute(other))))))
     return message(*fields)
+
+
+@st.composite
+def _graph(draw: Any) -> bytes:
+    """A GraphDef: the variables of the checkpoint, and nodes that read each other anyhow."""
+    names = [f"n{number}".encode() for number in range(draw(st.integers(1, 12)))]
+    others = [*names, b"c/kernel", b"c/bias", b"n0:1", b"^n1", b"absent", b""]
+    variables = [message((1, name), (2, b"VariableV2")) for name in (b"c/kernel", b"c/bias")]
+    nodes = [draw(_node(name, others)) for name in names]
+    return message(*((1, node) for node in (*variables, *nodes)))
 
 
 @st.composite
 def graphs(draw: Any) -> Case:
     """A sound checkpoint beside a graph that may say anything: circles, absurd attributes."""
-    nodes = draw(st.lists(_node(), min_size=1, max_size=14, unique_by=lambda node: node[:6]))
-    graph = message(*((1, node) for node in nodes))
-    return Case("graph", {**_sound_checkpoint(), f"{PREFIX}.meta": message((2, graph))})
+    files = {**_sound_checkpoint(), f"{PREFIX}.meta": message((2, draw(_graph())))}
+    return Case("graph", files)
 
 
 @st.composite
 def frozen(draw: Any) -> Case:
     """The same as a frozen graph."""
-    nodes = draw(st.lists(_node(), min_size=1, max_size=14, unique_by=lambda node: node[:6]))
-    return Case("frozen graph", {"frozen.pb": message(*((1, node) for node in nodes))})
+    return Case("frozen graph", {"frozen.pb": draw(_graph())})
 
 
 @st.composite
@@ -184,7 +201,7 @@ def texts(draw: Any) -> Case:
     lines = []
     for _ in range(draw(st.integers(1, 6))):
         name, source = draw(quoted), draw(quoted)
-        attribute = f'attr {{ key: "{draw(st.sampled_from(_ATTRIBUTES))}" value {draw(values)} }}'
+        attribute = f'attr {{ key: "{draw(st.sampled_from(_NAMED))[1]}" value {draw(values)} }}'
         op = draw(st.sampled_from(_OPS))
         lines.append(f'node {{ name: "{name}" op: "{op}" input: "{source}" {attribute} }}')
     return Case("text", {"frozen.pbtxt": "\n".join(lines).encode("utf-8", "surrogatepass")})
