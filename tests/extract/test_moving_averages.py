@@ -9,6 +9,8 @@ import pytest
 import tensorflow
 from safetensors.numpy import load_file
 
+from tests.extract.recorded import extract
+
 compat = tensorflow.compat.v1
 SHADOW = "/ExponentialMovingAverage"
 
@@ -48,13 +50,6 @@ def train(folder, apply, make_saver=None, **options):
         values = {one.op.name: session.run(one) for one in compat.global_variables()}
         saver.save(session, prefix)
     return prefix, values
-
-
-def extract(run_extraction, prefix, out, **options):
-    outcome = run_extraction(prefix, out, reference=True, **options)
-    assert outcome.result["reference"]["state"] == "recorded", outcome.result["reference"]
-    graph = json.loads((out / "graph.json").read_text("utf-8"))
-    return outcome, graph, load_file(str(out / "reference.safetensors"))
 
 
 def expected(x, values, suffix):

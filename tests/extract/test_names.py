@@ -7,7 +7,8 @@ import json
 import numpy
 import pytest
 import tensorflow
-from safetensors.numpy import load_file
+
+from tests.extract.recorded import extract
 
 compat = tensorflow.compat.v1
 raw_ops = tensorflow.raw_ops
@@ -44,13 +45,6 @@ def save(folder, build, make_saver=None, edit=None, edit_meta=None):
     with open(prefix + ".meta", "wb") as file:
         file.write(meta.SerializeToString())
     return prefix, values
-
-
-def extract(run_extraction, prefix, out, **options):
-    outcome = run_extraction(prefix, out, reference=True, **options)
-    assert outcome.result["reference"]["state"] == "recorded", outcome.result["reference"]
-    graph = json.loads((out / "graph.json").read_text("utf-8"))
-    return outcome, graph, load_file(str(out / "reference.safetensors"))
 
 
 def check_values(graph, reference, weights):
