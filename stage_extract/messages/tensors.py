@@ -110,17 +110,17 @@ def _strings(proto: TensorProto, shape: Tuple[int, ...], elements: int) -> Any:
 def _filled(values: Any, shape: Tuple[int, ...], elements: int, default: Any = 0) -> Any:
     if len(values) > elements:
         raise TensorError(f"{len(values)} values for the shape {list(shape)}")
-    if len(values) == elements:
-        return values.reshape(shape)
-    if len(values) > 1:
+    if 1 < len(values) < elements:
         if elements > _MAX_FILLED_ELEMENTS:
             raise TensorError(f"{len(values)} values for the shape {list(shape)}")
         rest = numpy.repeat(values[-1:], elements - len(values))
-        return numpy.concatenate((values, rest)).reshape(shape)
-    one = values[0] if len(values) else default
-    whole = numpy.empty((), values.dtype)
-    whole[()] = one
+        values = numpy.concatenate((values, rest))
     try:
+        if len(values) == elements:
+            return values.reshape(shape)
+        whole = numpy.empty((), values.dtype)
+        whole[()] = values[0] if len(values) else default
         return numpy.broadcast_to(whole, shape)
     except ValueError as error:
+        # numpy has no array of that many, or with that large an axis.
         raise TensorError(f"a tensor of shape {list(shape)}") from error

@@ -98,7 +98,6 @@ def test_missing_values_repeat_the_last(number: int, given: int) -> None:
     message = shaped(number, *SHAPE) if number == STRING else listed(number, given)
     if number == STRING:
         message.string_val.extend([b"a", b"\xff"][:given])
-    # The C++ side fills up; MakeNdarray knows only the case of one value.
     attributes = {"value": tensorflow.compat.v1.AttrValue(tensor=message)}
     attributes["dtype"] = tensorflow.compat.v1.AttrValue(type=number)
     with tensorflow.Graph().as_default() as graph, tensorflow.compat.v1.Session() as session:
@@ -126,6 +125,7 @@ LIES = {
         dtype=FLOAT, tensor_shape=native.TensorShapeProto(unknown_rank=True)
     ),
     "too-many-values": shaped(FLOAT, 2, float_val=[1, 2, 3]),
+    "a-value-for-none": shaped(FLOAT, 0, 3, float_val=[2.5]),
     "too-many-axes": shaped(FLOAT, *[1] * 33, float_val=[1]),
     "half-an-element": shaped(FLOAT, 2, tensor_content=b"\x00" * 7),
     "half-a-complex": shaped(8, 1, scomplex_val=[1]),
