@@ -63,10 +63,8 @@ def test_reads_every_type_bit_for_bit(tmp_path, dtype, shape):
     values = numpy.asarray(values_of(dtype, (5, 7))).flat[: int(numpy.prod(shape))].reshape(shape)
     path = save_v1(tmp_path / "model.ckpt-3", {"w": values, "z": numpy.float32(1)})
     reader = V1Reader([path])
-    assert [tuple(variable) for variable in reader.variables()] == [
-        ("w", dtype, shape),
-        ("z", "float32", ()),
-    ]
+    listed = [(variable.name, variable.dtype, variable.shape) for variable in reader.variables()]
+    assert listed == [("w", dtype, shape), ("z", "float32", ())]
     read = reader.read("w")
     assert (read.dtype, read.shape) == (values.dtype, shape)
     assert read.tobytes() == values.tobytes()
