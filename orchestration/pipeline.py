@@ -6,7 +6,9 @@ A result appears whole or not at all.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,13 +152,23 @@ def inspect(settings: InspectSettings, context: RunContext) -> dict[str, Any]:
     checkpoint = find_checkpoint(settings.checkpoint)
     options = _prepared(settings.extract, context)
     context.runtime.reap()
-    with context.conversation() as talk:
-        spec = extract_spec(checkpoint, None, options, settings.runtime, ())
+    with _room_to_unpack(checkpoint) as room, context.conversation() as talk:
+        spec = extract_spec(checkpoint, room, options, settings.runtime, ())
         worker = talk.start(spec)
-        job = extract_job("inspect", worker.process, checkpoint, None, options)
+        job = extract_job("inspect", worker.process, checkpoint, room, options)
         talk.post("extract", job, is_last=True)
         done = talk.wait_for("extract", "inspect")
     return {**done["result"]["inspection"], "reader": options.reader}
+
+
+@contextmanager
+def _room_to_unpack(checkpoint: CheckpointPath) -> Iterator[Path | None]:
+    """A folder on the disk where the checkpoint may be an archive: a container has little room."""
+    if not checkpoint.path.is_file():
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="tf1-to-torch-inspect-") as folder:
+        yield Path(folder)
 
 
 def _prepared(

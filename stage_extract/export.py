@@ -22,7 +22,7 @@ from stage_extract.graph.describe import Description, describe
 from stage_extract.graph_writer import write_graph
 from stage_extract.hashing import InputHasher
 from stage_extract.inspection import inspect
-from stage_extract.jobs import Job
+from stage_extract.jobs import INSPECT, Job
 from stage_extract.optimizer_graph import optimizer_hints
 from stage_extract.protocol import JobEvents
 from stage_extract.proving import add_computed_kernels, run_reference, with_static_shapes
@@ -67,7 +67,7 @@ def _run(job: Job, source: Source, clock: PhaseClock, events: JobEvents) -> Dict
     with closing(_open_reader(job, source)) as reader:
         with clock.phase("select"):
             selection = _select(job, source, reader, events)
-        if job.out is None:
+        if job.command == INSPECT or job.out is None:
             return _inspect(job, source, selection, clock)
         given = job.checkpoint
         folder = given if os.path.isdir(given) else os.path.dirname(given)

@@ -8,7 +8,8 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from stage_extract.errors import JobInvalid
 
-COMMANDS = ("extract", "inspect")
+INSPECT = "inspect"
+COMMANDS = ("extract", INSPECT)
 READERS = ("auto", "tf", "pure", "both")
 CHECKPOINT_FORMATS = ("V1", "V2")
 DEFAULT_REFERENCE_MB = 256
@@ -59,7 +60,8 @@ class Job:
         identifier: the host's name of the job, repeated in each of its events.
         command: "extract" or "inspect".
         checkpoint: folder, prefix or file, as this process sees it.
-        out: empty writable folder for the export; None for "inspect".
+        out: empty writable folder: for the export, or, of "inspect", for what an archive holds, to
+            be removed again; None, then, to unpack where temporary files go.
         options: the user's choices.
     """
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tarfile
 import time
 from pathlib import Path
 
@@ -226,3 +227,18 @@ def test_inspect_shows_what_is_inside(workplace, checkpoint, runtime):
     for variable in shown["variables"]:
         assert variable["name"] in done.stdout
     assert workplace.names() == ["ckpt"]
+
+
+def test_an_archive_with_more_than_a_containers_own_room_is_inspected(
+    workplace, checkpoint, runtime
+):
+    more_bytes = 300 * 2**20
+    with tarfile.open(workplace.folder / "all.tar", "w") as archive:
+        archive.add(checkpoint, "ckpt")
+        rest = tarfile.TarInfo("notes.bin")
+        rest.size = more_bytes
+        with open("/dev/zero", "rb") as zeros:
+            archive.addfile(rest, zeros)
+    done = workplace.run("inspect", "all.tar", "--json", "--runtime", runtime)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["totals"]["variables"]["tensors"] > 0
