@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import contextmanager
+from threading import Event
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
 import tensorflow
@@ -24,6 +25,8 @@ _KERAS_ERRORS = (
     LookupError,
     MemoryError,
     RuntimeError,
+    # What an error raised while a C function of TensorFlow runs comes out as.
+    SystemError,
     TypeError,
     ValueError,
     tensorflow.errors.OpError,
@@ -72,12 +75,15 @@ def rebuild(
     config = read_config(config_text)
     graph = tensorflow.Graph()
     with graph.as_default():
+        used_up = Event()
         try:
-            with _processor_limit(PROCESSOR_LIMIT_S):
+            with _processor_limit(PROCESSOR_LIMIT_S, used_up):
                 model = models.model_from_config(config)
-        except GraphUnreadable:
-            raise
         except _KERAS_ERRORS as error:
+            if used_up.is_set():
+                raise GraphUnreadable(
+                    f"Keras has not built its model after {PROCESSOR_LIMIT_S:.0f} s"
+                ) from error
             first_line = f"{type(error).__name__}: {error}".split("\n", 1)[0]
             raise GraphUnreadable(f"Keras cannot build its model ({first_line})") from error
         if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
@@ -94,15 +100,20 @@ def rebuild(
 
 
 @contextmanager
-def _processor_limit(limit_s: float) -> Iterator[None]:
+def _processor_limit(limit_s: float, used_up: Event) -> Iterator[None]:
     """End the block when it has used some processor time; only in the process' main thread.
 
+    Args:
+        limit_s: the time.
+        used_up: set then: what is raised may come out as another error.
+
     Raises:
-        GraphUnreadable: it has.
+        RuntimeError: the time is used up.
     """
 
     def stop(number: int, frame: Any) -> None:
-        raise GraphUnreadable(f"Keras has not built its model after {limit_s:.0f} s")
+        used_up.set()
+        raise RuntimeError("the processor time is used up")
 
     before = signal.signal(signal.SIGPROF, stop)
     # Again and again: what is built may catch the first one.
