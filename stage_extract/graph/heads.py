@@ -27,6 +27,7 @@ _ARRANGING_OPS = frozenset(
      "Slice", "StridedSlice", "TensorArrayGatherV3", "TensorListStack",
      "Transpose")
 )  # fmt: skip
+_BY_PRODUCT = "a by-product: nothing reads it, and the model goes on from the same layers"
 ENDING_OPS = frozenset(("Sigmoid", "Softmax", "Tanh"))
 _ACTIVATIONS = frozenset(("Elu", "Relu", "Relu6", "Selu", "Sigmoid", "Softmax", "Softsign", "Tanh"))
 
@@ -222,14 +223,19 @@ def only_last(
 ) -> Tuple[List[Head], List[Rejected]]:
     """Drop heads that further layers read, that another head is computed from, and by-products.
 
+    Where nothing else ends the model, its by-products do: a recurrent layer, for one, goes on to
+    its own next step.
+
     Args:
         compared: tensors that a loss compares with labels: what else the loss makes of them is no
             output.
     """
+    reasons = {head: _reason_against(graph, head, network, compared) for head in heads}
+    if all(reasons.values()):
+        reasons = {head: None if why == _BY_PRODUCT else why for head, why in reasons.items()}
     kept: Dict[str, Head] = {}
     rejected: List[Rejected] = []
-    for head in heads:
-        reason = _reason_against(graph, head, network, compared)
+    for head, reason in reasons.items():
         if reason is None:
             kept[head.tensor] = head
         else:
@@ -272,7 +278,7 @@ def _reason_against(
                 return f"a part of the loss that reads {tensor}"
     layers = nodes & network.layers
     if op in _ARRANGING_OPS and not graph.consumers(head.tensor) and layers <= network.going_on:
-        return "a by-product: nothing reads it, and the model goes on from the same layers"
+        return _BY_PRODUCT
     return None
 
 

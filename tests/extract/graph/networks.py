@@ -98,6 +98,13 @@ def from_one_text() -> None:
     layers.conv2d(tf.reshape(rows, [-1, 9, 6, 1]), 4, 3, name="scores")
 
 
+def recurrent_alone() -> None:
+    """Nothing follows the recurrent layer, which reads its own last output at each step."""
+    x = v1.placeholder(tf.float32, [None, 7, 5], name="x")
+    steps, _ = v1.nn.dynamic_rnn(v1.nn.rnn_cell.LSTMCell(6), x, dtype=tf.float32)
+    tf.identity(steps[:, -1], name="last")
+
+
 def generative_adversarial() -> None:
     """Two networks; the one that judges reads what the other one makes."""
     noise, real = rows("z", 10), images("real", 1, 8)
@@ -468,6 +475,7 @@ EVERY: Tuple[Any, ...] = (
     (from_text, ["ParseExample/ParseExample:0"], ["scores/BiasAdd:0"]),
     (from_text_as_images, ["ParseExample/ParseExample:0"], ["scores/BiasAdd:0"]),
     (from_one_text, ["rows:0"], ["scores/BiasAdd:0"]),
+    (recurrent_alone, ["x:0"], ["last:0"]),
     (variational_autoencoder, ["x:0"], ["decoder/Sigmoid:0"]),
     (autoencoder, ["inputs:0"], ["decoded/BiasAdd:0"]),
     (siamese_contrastive, ["left:0", "right:0"], ["tower/b/BiasAdd:0", "tower_1/b/BiasAdd:0"]),
