@@ -295,3 +295,36 @@ def test_two_towers_that_both_fit_are_left_alone(tmp_path, out, run_extraction, 
     save_bundle(prefix, {f"net/{name}": values[f"one/{name}"] for name in SIZES})
     run_extraction(prefix, out)
     assert json.loads((out / "graph.json").read_text("utf-8"))["layers"] == []
+
+
+def in_containers():
+    """Resource variables, each in a container of its own."""
+    net = compat.placeholder("float32", [None, 6], name="x")
+    for name, size in SIZES.items():
+        with compat.get_default_graph().container(f"of_{name}"):
+            kernel = compat.get_variable(name, size, use_resource=True)
+        net = compat.matmul(net, kernel, name=f"by_{name}")
+    compat.identity(net, name="out")
+
+
+def without_collections(meta):
+    """As object-detection programs export: the graph's nodes alone tell of the variables."""
+    for name in list(meta.collection_def):
+        del meta.collection_def[name]
+
+
+@pytest.mark.parametrize(
+    ("build", "edit_meta"),
+    [
+        pytest.param(in_containers, None, id="resources-in-containers"),
+        pytest.param(network, without_collections, id="no-collections"),
+        pytest.param(in_containers, without_collections, id="resources-without-collections"),
+    ],
+)
+def test_variables_are_found_by_the_nodes_alone(tmp_path, out, run_extraction, build, edit_meta):
+    prefix, values = save(tmp_path, build, edit_meta=edit_meta)
+    outcome, graph, reference = extract(run_extraction, prefix, out)
+    check_values(graph, reference, [values[name] for name in SIZES])
+    assert outcome.result["variables"] == 3
+    told = {one["trainable"] for one in graph["variables"]}
+    assert told == ({None} if edit_meta else {True})
