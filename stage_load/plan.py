@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from stage_load.confidence import LEAST, Confidence, confidences
+from stage_load.damaged_graph import reading_graph
 from stage_load.draft import Draft
 from stage_load.export_view import ExportView
 from stage_load.folding import Folds, fold
@@ -98,7 +99,9 @@ def make_plan(
     draft = Draft(export, model)
     draft.add_given(given)
     draft.add_equal_names()
-    grouping = grouped(tf_units(export, model.units), model)
+    with reading_graph("its layers"):
+        units = tf_units(export, model.units)
+    grouping = grouped(units, model)
     left, model = grouping.units, grouping.model
     fixed = _fixed(left, model.units, draft.rows())
     by_reference = _decided(left, model.units, decided, fixed)

@@ -14,6 +14,7 @@ from stage_load.allowances import Allowances
 from stage_load.casting import compared_again, rounding, write_model
 from stage_load.causes.finding import find_causes
 from stage_load.confidence_check import check_confidence
+from stage_load.damaged_graph import reading_graph
 from stage_load.deciding import decide
 from stage_load.dtypes import cast
 from stage_load.export_reader import Export
@@ -69,7 +70,11 @@ def settle(
             check_plan(parts.export.view, parts.traced, plan)
             found, parity = _loaded(parts, plan)
     check_confidence(plan, parity)
-    with parts.stopwatch.phase("explain"), _as_in_tensorflow(parts, plan):
+    with (
+        parts.stopwatch.phase("explain"),
+        _as_in_tensorflow(parts, plan),
+        reading_graph("the causes of a difference"),
+    ):
         causes = find_causes(parts.export, parts.model, parts.feed, parity)
     return plan, found, replace(parity, causes=causes)
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from stage_load.damaged_graph import reading_graph
 from stage_load.errors import ModelArgumentsInvalid, UnknownModel
 from stage_load.models.factory import OwnFactory, import_factory
 from stage_load.models.family import ModelFamily
@@ -124,6 +123,9 @@ class _RegisteredModel:
             )
 
     def prepare(self, export: ExportView, arguments: Mapping[str, Any]) -> PreparedModel:
+        # Only here: who loads a result again needs nothing of the contract.
+        from stage_load.damaged_graph import reading_graph
+
         self.check_arguments(arguments)
         with reading_graph(f"the model {self.name!r}"):
             config = self.family.configure(export)

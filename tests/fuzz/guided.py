@@ -38,22 +38,22 @@ class Trial:
         self._voice = voice
         self._scratch = scratch
         self._findings = findings
-        self._number = first
+        self.number = first
 
     def run(self, target: str, files: Mapping[str, bytes], action: Callable[[str], str]) -> None:
         """Write files into a fresh folder and do something with it."""
-        self._voice.say(begin=self._number, target=target)
+        self._voice.say(begin=self.number, target=target)
         folder = fresh_folder(self._scratch)
         for name, data in files.items():
             with open(os.path.join(folder, INPUT, name), "wb") as file:
                 file.write(data)
         ended = timed(lambda: action(folder))
         if "finding" in ended:
-            kept = os.path.join(self._findings, f"{target} {self._number}")
+            kept = os.path.join(self._findings, f"{target} {self.number}")
             shutil.rmtree(kept, ignore_errors=True)
             shutil.copytree(os.path.join(self._scratch, RUN), kept)
-        self._voice.say(end=self._number, target=target, **ended)
-        self._number += 1
+        self._voice.say(end=self.number, target=target, **ended)
+        self.number += 1
 
 
 def by_coverage(trial: Trial, samples: str) -> None:
@@ -77,7 +77,8 @@ def by_coverage(trial: Trial, samples: str) -> None:
         for index in range(len(names)):
             with open(os.path.join(corpus, f"{number}-{index}"), "wb") as file:
                 file.write(bytes([index]) + data)
-    atheris.Setup([sys.argv[0], corpus, f"-max_len={_MOST_LENGTH}", "-rss_limit_mb=0"], one_input)
+    options = [f"-max_len={_MOST_LENGTH}", "-rss_limit_mb=0", f"-seed={trial.number + 1}"]
+    atheris.Setup([sys.argv[0], corpus, *options], one_input)
     _limit_memory()
     atheris.Fuzz()
 

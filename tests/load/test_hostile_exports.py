@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import struct
 
@@ -18,7 +19,7 @@ from tests.load.hostility import (
     pipe,
     serve_job,
 )
-from tests.load.networks import classifier_export
+from tests.load.networks import CLASSIFIER_SOURCE, classifier_export, write_model
 
 
 @pytest.fixture
@@ -182,3 +183,16 @@ def test_an_unforeseen_damage_keeps_its_traceback(tmp_path):
         "graph.json cannot be read for the model 'unet': ValueError"
     )
     assert "not enough values to unpack" in error["traceback"]
+
+
+@pytest.mark.parametrize("flatten", [[1, 2], "NHWC", 7, {"shape": 3}, {"data_format": []}])
+def test_a_layer_whose_attributes_are_of_other_types(flatten, folder, tmp_path):
+    path = folder / "graph.json"
+    document = json.loads(path.read_text())
+    document["layers"][-1]["attributes"]["flatten"] = flatten
+    path.write_text(json.dumps(document))
+    (tmp_path / "out").mkdir()
+    model = f"{write_model(tmp_path, CLASSIFIER_SOURCE)}:Classifier"
+    last = serve_job(folder, tmp_path / "out", model)
+    assert last["event"] == "failed"
+    assert last["error"]["class"] in ("ExportDamaged", "LayoutUnknown"), last
