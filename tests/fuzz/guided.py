@@ -10,7 +10,6 @@ form and lie in content. Runs in an environment of its own, made from tests/requ
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ from typing import Any
 
 from stage_extract.reader_choice import PURE, choose_reader
 from tests.fuzz.target import INPUT
-from tests.fuzz.worker import RUN, Voice, fresh_folder, timed
+from tests.fuzz.worker import RUN, Voice, fresh_folder, limit_memory, timed
 
 _MORE_BYTES = 256 << 20
 _MOST_LENGTH = 1 << 16
@@ -47,6 +46,8 @@ class Trial:
         for name, data in files.items():
             with open(os.path.join(folder, INPUT, name), "wb") as file:
                 file.write(data)
+        # Anew for each: what Hypothesis remembers is no memory of the reader.
+        limit_memory(_MORE_BYTES)
         ended = timed(lambda: action(folder))
         if "finding" in ended:
             kept = os.path.join(self._findings, f"{target} {self.number}")
@@ -79,7 +80,6 @@ def by_coverage(trial: Trial, samples: str) -> None:
                 file.write(bytes([index]) + data)
     options = [f"-max_len={_MOST_LENGTH}", "-rss_limit_mb=0", f"-seed={trial.number + 1}"]
     atheris.Setup([sys.argv[0], corpus, *options], one_input)
-    _limit_memory()
     atheris.Fuzz()
 
 
@@ -113,15 +113,7 @@ def by_structure(trial: Trial, first: int) -> None:
     def one_input(case: Any) -> None:
         trial.run(f"structure: {case.name}", case.files, case.check or extract)
 
-    _limit_memory()
     one_input()
-
-
-def _limit_memory() -> None:
-    with open("/proc/self/statm") as file:
-        pages = int(file.read().split()[0])
-    limit = pages * resource.getpagesize() + _MORE_BYTES
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def main(arguments: list[str]) -> None:

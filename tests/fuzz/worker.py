@@ -63,12 +63,13 @@ def make_targets(group: str, samples: str, scratch: str) -> Mapping[str, Target]
     return {name: make(scratch) for name, make in sorted(makers.items())}
 
 
-def limit_memory(group: str) -> None:
-    """Refuse this process more than it has now and what the group may take besides."""
+def limit_memory(more_bytes: int) -> None:
+    """Refuse this process more than it has now and so much besides."""
     with open("/proc/self/statm") as file:
         pages = int(file.read().split()[0])
-    limit = pages * resource.getpagesize() + _MORE_BYTES[group]
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    limit = pages * resource.getpagesize() + more_bytes
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
 
 
 def fresh_folder(scratch: str) -> str:
@@ -123,7 +124,7 @@ def main(arguments: List[str]) -> None:
     voice = Voice()
     targets = make_targets(group, samples, scratch)
     names = list(targets)
-    limit_memory(group)
+    limit_memory(_MORE_BYTES[group])
     number = int(first)
     while True:
         name = names[number % len(names)]
