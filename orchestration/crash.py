@@ -25,7 +25,8 @@ def explain_exit(spec: StageSpec, status: ExitStatus, text: Sequence[str]) -> Or
     runs_tensorflow = stage == "extract" and spec.home is None
     if status.out_of_memory or any(word in line for word in _MEMORY_WORDS for line in text):
         return _out_of_memory(stage, spec.memory_limit_bytes)
-    if runs_tensorflow and code == 128 + signal.SIGABRT:
+    # libhdf5, too, may fall over what a damaged file says.
+    if runs_tensorflow and code in (128 + signal.SIGABRT, 128 + signal.SIGSEGV):
         return CorruptCheckpoint(
             f"TensorFlow aborted while it read the checkpoint (exit code {code}).{_said(text)}",
             "It does so when a data file is shorter than its index says, or damaged.",

@@ -53,6 +53,9 @@ SPECS = {
         pytest.param("pure", ExitStatus(132, 4), [], StageCrashed, "numpy's builds", id="no-tf"),
         # No native code of TensorFlow's was there to abort.
         pytest.param("pure", ABORT, [], StageCrashed, "exit code 134", id="pure-aborts"),
+        pytest.param(
+            "extract", ExitStatus(139, 11), [], CorruptCheckpoint, "exit code 139", id="hdf5-falls"
+        ),
         pytest.param("load", ExitStatus(139, 11), [], StageCrashed, "139", id="segfault"),
         pytest.param(
             "load",
