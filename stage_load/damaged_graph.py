@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stage_load.contract import GRAPH_FILE
 from stage_load.errors import ExportDamaged
 
 _MOST_MESSAGE = 300
@@ -39,7 +38,7 @@ def reading_graph(purpose: str) -> Iterator[None]:
         yield
     except _READING_ERRORS as error:
         raise ExportDamaged(
-            f"{GRAPH_FILE} cannot be read for {purpose}: {_shown(error)}.",
+            f"graph.json cannot be read for {purpose}: {_shown(error)}.",
             "Expected operations whose attributes and shapes go together.",
             "Extract the checkpoint again. If the file is as the extraction wrote it, this is a "
             "bug of this program; report it with the traceback in the log.",

@@ -7,12 +7,11 @@ from contextlib import closing
 from typing import List, NamedTuple, Optional, Tuple
 
 from stage_extract.errors import EmptyCheckpoint, UnsupportedFormat
-from stage_extract.files import check_plain_file, open_for_reading
+from stage_extract.files import open_for_reading
 from stage_extract.graph.graphdef import GraphUnreadable, MetaGraph, parse_meta_graph
-from stage_extract.hdf5.file import HdfFile, import_h5py
-from stage_extract.hdf5.layout import KerasLayout, Weight, read_layout
+from stage_extract.hdf5.layout import KerasLayout, Weight
+from stage_extract.hdf5.process import HdfProcess
 from stage_extract.hdf5.reader import KerasReader
-from stage_extract.hdf5.trial import try_to_read
 from stage_extract.jobs import ExtractOptions
 from stage_extract.locate import Located
 from stage_extract.reader import VariableReader
@@ -68,7 +67,8 @@ def open_hdf5(located: Located, options: ExtractOptions) -> Source:
     """Read the list of weights, and rebuild the model if it is there.
 
     Raises:
-        NotTensorFlow, UnsupportedFormat, CorruptIndex, TruncatedData, NotReadable: see `HdfFile`.
+        NotTensorFlow, UnsupportedFormat, CorruptIndex, TruncatedData: see `HdfProcess`.
+        NotReadable: the operating system refuses.
         EmptyCheckpoint: it holds no weights.
     """
     path = located.prefix
@@ -76,7 +76,7 @@ def open_hdf5(located: Located, options: ExtractOptions) -> Source:
     model = _find_model(path, layout)
 
     def open_reader() -> VariableReader:
-        return KerasReader(path, layout.weights)
+        return KerasReader(path)
 
     return Source(
         format="HDF5",
@@ -96,11 +96,8 @@ def open_hdf5(located: Located, options: ExtractOptions) -> Source:
 
 
 def _read_layout(path: str) -> KerasLayout:
-    import_h5py(path)
-    check_plain_file(path)
-    try_to_read(path)
-    with closing(HdfFile(path)) as file:
-        layout = read_layout(file)
+    with closing(HdfProcess(path)) as file:
+        layout = file.layout
     if not layout.weights:
         raise EmptyCheckpoint(
             f"{path!r} holds no weights.",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Iterator, List, Sequence
+from typing import Iterator, List
 
-from stage_extract.hdf5.file import HdfFile
-from stage_extract.hdf5.layout import Weight
-from stage_extract.hdf5.pieces import dataset_pieces
+from stage_extract.hdf5.process import HdfProcess
 from stage_extract.reader import VariableInfo, VariableReader
 
 
@@ -15,12 +13,14 @@ class KerasReader(VariableReader):
 
     Args:
         path: the file.
-        weights: what is in it.
+
+    Raises:
+        ExtractError: as `HdfProcess`.
     """
 
-    def __init__(self, path: str, weights: Sequence[Weight]) -> None:
-        self._file = HdfFile(path)
-        self._weights = {weight.name: weight for weight in weights}
+    def __init__(self, path: str) -> None:
+        self._file = HdfProcess(path)
+        self._weights = {weight.name: weight for weight in self._file.layout.weights}
 
     def variables(self) -> List[VariableInfo]:
         """Give every weight, those of the optimizer included, sorted by name."""
@@ -33,8 +33,8 @@ class KerasReader(VariableReader):
 
     def pieces(self, name: str) -> Iterator[memoryview]:
         """Give the bytes of one weight, little-endian, in pieces (see `VariableReader.pieces`)."""
-        return dataset_pieces(self._file, self._weights[name].path)
+        return self._file.pieces(self._weights[name].path)
 
     def close(self) -> None:
-        """Close the file."""
+        """End the process that reads the file."""
         self._file.close()
