@@ -43,7 +43,7 @@ from stage_extract.reader_choice import PURE, choose_reader
 choose_reader(PURE)
 from stage_extract.formats.registry import open_source
 from stage_extract.jobs import ExtractOptions
-from stage_extract.locate import locate
+from stage_extract.finding.locate import locate
 reader = open_source(locate(sys.argv[1], None), ExtractOptions()).open_reader()
 for variable in reader.variables():
     reader.read(variable.name)

@@ -8,31 +8,31 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import Any, Dict, Iterator, Mapping, Sequence, Tuple
 
-from stage_extract.comparing_reader import ComparingReader
 from stage_extract.dtypes import BY_NAME
 from stage_extract.errors import EmptyCheckpoint, OutputNotWritable
-from stage_extract.export_format import (
-    GRAPH_FILE_NAME,
-    HEADER_METADATA,
-    REFERENCE_FILE_NAME,
-    VARIABLES_FILE_NAME,
-)
 from stage_extract.formats.opening import open_model
 from stage_extract.graph.describe import Description, describe
-from stage_extract.graph_writer import write_graph
-from stage_extract.hashing import InputHasher
 from stage_extract.inspection import inspect
 from stage_extract.jobs import INSPECT, Job
-from stage_extract.optimizer_graph import optimizer_hints
 from stage_extract.protocol import JobEvents
 from stage_extract.proving import add_computed_kernels, run_reference, with_static_shapes
 from stage_extract.reader import VariableInfo, VariableReader
 from stage_extract.reader_choice import BOTH, check_reader
 from stage_extract.reference.result import ReferenceResult, ReferenceUnavailable
-from stage_extract.safetensors_writer import TensorEntry, write_safetensors
-from stage_extract.selection import UNSUPPORTED_DTYPE, Selection, select
-from stage_extract.slices import count_elements
+from stage_extract.selecting.optimizer_graph import optimizer_hints
+from stage_extract.selecting.selection import UNSUPPORTED_DTYPE, Selection, select
 from stage_extract.source import Source
+from stage_extract.storage.comparing_reader import ComparingReader
+from stage_extract.storage.slices import count_elements
+from stage_extract.writing.export_format import (
+    GRAPH_FILE_NAME,
+    HEADER_METADATA,
+    REFERENCE_FILE_NAME,
+    VARIABLES_FILE_NAME,
+)
+from stage_extract.writing.graph_writer import write_graph
+from stage_extract.writing.hashing import InputHasher
+from stage_extract.writing.safetensors_writer import TensorEntry, write_safetensors
 
 
 class PhaseClock:

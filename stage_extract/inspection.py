@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from stage_extract.dtypes import BY_NAME
 from stage_extract.graph.describe import Description
-from stage_extract.selection import Skipped
-from stage_extract.slices import count_elements
+from stage_extract.selecting.selection import Skipped
+from stage_extract.storage.slices import count_elements
 
 # Parts of graph.json that are shown as they are.
 _SHOWN_AS_IS = (

@@ -8,8 +8,8 @@ from stage_extract.graph.describe import Description
 from stage_extract.jobs import ExtractOptions
 from stage_extract.reader_choice import is_pure
 from stage_extract.reference.result import ReferenceResult, ReferenceUnavailable, absent
-from stage_extract.safetensors_writer import TensorEntry
 from stage_extract.source import GraphFile, Source
+from stage_extract.writing.safetensors_writer import TensorEntry
 
 NOT_PROVEN = (
     "not proven here, for it was read without TensorFlow: `orchestrate.py extract CKPT --reader "

@@ -6,14 +6,14 @@ from functools import partial
 from typing import Dict, Iterator, List, Sequence
 
 from stage_extract.errors import CorruptIndex, NotTensorFlow
-from stage_extract.file_kinds import holds_meta_graph
+from stage_extract.finding.file_kinds import holds_meta_graph
+from stage_extract.finding.locate import Located
 from stage_extract.formats.model_files import read_message
 from stage_extract.graph.constants import ConstantInvalid, constant_head, constant_pieces
 from stage_extract.graph.graphdef import GraphUnreadable, MetaGraph, to_meta_graph
 from stage_extract.graph.savers import VARIABLE_OPS
 from stage_extract.graph.weights import find_weights
 from stage_extract.jobs import ExtractOptions
-from stage_extract.locate import Located
 from stage_extract.messages import MetaGraphDef, TensorProto
 from stage_extract.reader import VariableInfo, VariableReader
 from stage_extract.source import GraphFile, Source

@@ -8,14 +8,14 @@ from typing import List, NamedTuple, Optional, Tuple
 
 from stage_extract.errors import EmptyCheckpoint, UnsupportedFormat
 from stage_extract.files import open_for_reading
+from stage_extract.finding.locate import Located
 from stage_extract.graph.graphdef import GraphUnreadable, MetaGraph, parse_meta_graph
 from stage_extract.hdf5.layout import KerasLayout, Weight
 from stage_extract.hdf5.process import HdfProcess
 from stage_extract.hdf5.reader import KerasReader
 from stage_extract.jobs import ExtractOptions
-from stage_extract.locate import Located
 from stage_extract.reader import VariableReader
-from stage_extract.selection import OPTIMIZER_SLOT, STEP_COUNTER
+from stage_extract.selecting.selection import OPTIMIZER_SLOT, STEP_COUNTER
 from stage_extract.source import GraphFile, Source
 
 _WEIGHTS_ALONE = (

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Callable, Iterator, List, Mapping, Sequence
 
-from stage_extract.bundle_index import BundleIndex
-from stage_extract.bundle_strings import read_text
 from stage_extract.errors import CorruptTensor
-from stage_extract.object_graph import (
+from stage_extract.reader import VariableInfo, VariableReader
+from stage_extract.selecting.object_graph import (
     ATTRIBUTES,
     OBJECT_GRAPH_KEY,
     ObjectGraphUnreadable,
     ObjectNames,
     read_object_graph,
 )
-from stage_extract.reader import VariableInfo, VariableReader
 from stage_extract.source import Source
+from stage_extract.storage.bundle_index import BundleIndex
+from stage_extract.storage.bundle_strings import read_text
 
 
 class RenamedReader(VariableReader):

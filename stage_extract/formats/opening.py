@@ -17,12 +17,12 @@ from stage_extract.errors import (
     OutputNotWritable,
     UnsupportedFormat,
 )
-from stage_extract.file_kinds import ARCHIVE
+from stage_extract.finding.file_kinds import ARCHIVE
+from stage_extract.finding.locate import Located, locate
+from stage_extract.finding.step_choice import shown
 from stage_extract.formats.registry import open_source
 from stage_extract.jobs import ExtractOptions, Job
-from stage_extract.locate import Located, locate
 from stage_extract.source import Source
-from stage_extract.step_choice import shown
 
 # What the Finder of macOS adds to archives.
 _SIDE_FOLDERS = frozenset(("__MACOSX",))

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Callable, Mapping
 
 from stage_extract.errors import ExtractError
+from stage_extract.finding.locate import Located
 from stage_extract.formats.frozen_graph import open_frozen_graph
 from stage_extract.formats.hdf5 import open_hdf5
 from stage_extract.formats.saved_model import open_saved_model
@@ -15,7 +16,6 @@ from stage_extract.formats.two_formats import difference
 from stage_extract.formats.v1 import open_v1
 from stage_extract.formats.v2 import open_v2
 from stage_extract.jobs import ExtractOptions
-from stage_extract.locate import Located
 from stage_extract.source import Source
 
 # By `Located.format`.

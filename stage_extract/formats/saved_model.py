@@ -6,8 +6,9 @@ import os
 from dataclasses import replace
 from typing import List, Optional, Sequence, Set, Tuple
 
-from stage_extract.checkpoint_names import INDEX_SUFFIX
 from stage_extract.errors import DataFileMissing, NoCheckpointFound
+from stage_extract.finding.checkpoint_names import INDEX_SUFFIX
+from stage_extract.finding.locate import Located
 from stage_extract.formats.frozen_graph import open_frozen
 from stage_extract.formats.meta_graph_choice import choose_meta_graph, tags_of
 from stage_extract.formats.model_files import read_message
@@ -16,7 +17,6 @@ from stage_extract.formats.v2 import open_v2
 from stage_extract.graph.graphdef import MetaGraph, node_name, tensor_name, to_meta_graph
 from stage_extract.graph.savers import VARIABLE_OPS
 from stage_extract.jobs import ExtractOptions
-from stage_extract.locate import Located
 from stage_extract.messages import AssetFileDef, MetaGraphDef, SavedModel
 from stage_extract.source import Choice, GraphFile, Source
 

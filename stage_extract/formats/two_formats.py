@@ -6,9 +6,9 @@ from contextlib import closing
 from typing import Callable, List
 
 from stage_extract.dtypes import BY_NAME
+from stage_extract.finding.step_choice import shown
 from stage_extract.reader import VariableInfo, VariableReader
-from stage_extract.slices import count_elements
-from stage_extract.step_choice import shown
+from stage_extract.storage.slices import count_elements
 
 _MAX_COMPARED_SIZE_BYTES = 1024 * 1024
 

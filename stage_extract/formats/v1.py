@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from stage_extract.checkpoint_names import meta_path_of
 from stage_extract.errors import EmptyCheckpoint
-from stage_extract.file_kinds import file_kind, refuse_file
+from stage_extract.finding.checkpoint_names import meta_path_of
+from stage_extract.finding.file_kinds import file_kind, refuse_file
+from stage_extract.finding.locate import Located
 from stage_extract.formats.text_graph import with_text_graph
 from stage_extract.graph.meta_file import MetaFile
 from stage_extract.jobs import ExtractOptions
-from stage_extract.locate import Located
 from stage_extract.source import Source
-from stage_extract.table_kinds import table_kind
-from stage_extract.v1_files import v1_files
-from stage_extract.v1_reader import V1Reader
+from stage_extract.storage.table_kinds import table_kind
+from stage_extract.storage.v1_files import v1_files
+from stage_extract.storage.v1_reader import V1Reader
 
 
 class _Opener:

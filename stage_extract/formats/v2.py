@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from typing import Optional, Tuple
 
-from stage_extract.bundle_index import BundleIndex, read_bundle_index
-from stage_extract.bundle_reader import BundleReader
-from stage_extract.checkpoint_files import check_checkpoint
+from stage_extract.finding.locate import Located
 from stage_extract.formats.object_based import by_objects
 from stage_extract.formats.text_graph import with_text_graph
 from stage_extract.graph.meta_file import MetaFile
 from stage_extract.jobs import ExtractOptions
-from stage_extract.locate import Located
 from stage_extract.source import Source
+from stage_extract.storage.bundle_index import BundleIndex, read_bundle_index
+from stage_extract.storage.bundle_reader import BundleReader
+from stage_extract.storage.checkpoint_files import check_checkpoint
 
 
 class _Opener:

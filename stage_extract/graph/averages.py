@@ -13,8 +13,8 @@ from stage_extract.graph.graphdef import Graph
 from stage_extract.graph.savers import READ_OPS
 from stage_extract.graph.traverse import behind
 from stage_extract.graph.variables import VariableTable
-from stage_extract.plain_names import without_output
 from stage_extract.reader import VariableInfo
+from stage_extract.selecting.plain_names import without_output
 
 _UPDATES = frozenset(("AssignSub", "AssignSubVariableOp"))
 _FLOATS = frozenset(("bfloat16", "float16", "float32", "float64"))

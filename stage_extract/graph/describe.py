@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from stage_extract.export_format import FORMAT_NAME, FORMAT_VERSION
 from stage_extract.graph.aside import averages_warnings, reasons_aside
 from stage_extract.graph.averages import averages_by_name, find_averages
 from stage_extract.graph.conditions import take_branches
@@ -51,6 +50,7 @@ from stage_extract.jobs import ExtractOptions
 from stage_extract.reader import VariableInfo
 from stage_extract.reader_choice import tensorflow_version
 from stage_extract.source import NO_META, GraphFile
+from stage_extract.writing.export_format import FORMAT_NAME, FORMAT_VERSION
 
 
 @dataclass(frozen=True)

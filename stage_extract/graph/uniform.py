@@ -10,8 +10,8 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from stage_extract.graph.graphdef import Node
 from stage_extract.graph.saved_names import SavedNames
-from stage_extract.plain_names import OUTPUT
 from stage_extract.reader import VariableInfo
+from stage_extract.selecting.plain_names import OUTPUT
 
 # Each costs a walk over all variables.
 _MAX_CHANGES = 32

@@ -14,7 +14,7 @@ from stage_extract.dtypes import BY_NAME
 from stage_extract.errors import CorruptIndex, ExtractError, TruncatedData, UnsupportedFormat
 from stage_extract.files import check_plain_file
 from stage_extract.reader_choice import is_pure
-from stage_extract.slices import count_elements
+from stage_extract.storage.slices import count_elements
 
 # Weights hardly compress: together with the file's size, what datasets may declare at most.
 COMPRESSION_LIMIT = 100

@@ -9,7 +9,7 @@ import numpy
 
 from stage_extract.errors import CorruptTensor
 from stage_extract.hdf5.file import H5PY_ERRORS, HdfFile
-from stage_extract.slices import count_elements
+from stage_extract.storage.slices import count_elements
 
 PIECE_SIZE_BYTES = 4 * 1024 * 1024
 

@@ -13,7 +13,7 @@ import tensorflow
 
 from stage_extract.reference.result import ReferenceUnavailable
 from stage_extract.reference.shapes import DataInput
-from stage_extract.slices import count_elements
+from stage_extract.storage.slices import count_elements
 
 FLOAT_DTYPES = frozenset({"bfloat16", "float16", "float32", "float64"})
 INTEGER_DTYPES = frozenset(

@@ -7,7 +7,6 @@ import struct
 from typing import Any, Iterator, Mapping, Sequence
 
 from stage_extract.dtypes import BY_NAME
-from stage_extract.export_format import HEADER_METADATA
 from stage_extract.graph.folding import Folded
 from stage_extract.reference.filling import Filler
 from stage_extract.reference.plan import make_folding_plan
@@ -15,8 +14,9 @@ from stage_extract.reference.record import OpenGraph, open_graph, read_graph
 from stage_extract.reference.result import ReferenceUnavailable
 from stage_extract.reference.session import RunFailed
 from stage_extract.reference.values import as_bytes
-from stage_extract.safetensors_writer import TensorEntry, write_safetensors
 from stage_extract.source import GraphFile
+from stage_extract.writing.export_format import HEADER_METADATA
+from stage_extract.writing.safetensors_writer import TensorEntry, write_safetensors
 
 _PIECE_BYTES = 1 << 24
 _LENGTH_SIZE_BYTES = 8

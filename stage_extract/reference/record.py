@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from stage_extract.dtypes import BY_NAME
-from stage_extract.export_format import HEADER_METADATA
 from stage_extract.graph.functions import lower_functions
 from stage_extract.graph.graphdef import GraphUnreadable, MetaGraph, node_name
 from stage_extract.graph.loops import loop_frames
@@ -39,6 +38,7 @@ from stage_extract.reference.session import ImportedGraph, ReferenceSession, Run
 from stage_extract.reference.subgraph import Subgraph
 from stage_extract.reference.variables import variable_sources
 from stage_extract.source import GraphFile
+from stage_extract.writing.export_format import HEADER_METADATA
 
 NOT_FINITE = "it holds NaN or infinity"
 

@@ -10,7 +10,7 @@ from stage_extract.reference.plan import ReferencePlan
 from stage_extract.reference.result import LayerRecord, ReferenceUnavailable
 from stage_extract.reference.session import Measured, ReferenceSession
 from stage_extract.reference.values import as_bytes, digest, is_finite
-from stage_extract.safetensors_writer import TensorEntry, write_safetensors
+from stage_extract.writing.safetensors_writer import TensorEntry, write_safetensors
 
 MEGABYTE = 10**6
 # Values that are fetched from one run and held until they are written. A group costs two runs.

@@ -13,10 +13,10 @@ import tensorflow
 from tensorflow.python import pywrap_tensorflow
 from tensorflow.python.framework import tensor_util
 
-from stage_extract.checkpoint_names import INDEX_SUFFIX
-from stage_extract.comparing_reader import SecondReading, SecondReadingFailed
+from stage_extract.finding.checkpoint_names import INDEX_SUFFIX
 from stage_extract.reader import VariableInfo
 from stage_extract.source import GraphFile, Source
+from stage_extract.storage.comparing_reader import SecondReading, SecondReadingFailed
 
 _compat = tensorflow.compat.v1
 _SHARD = re.compile(r"-\d{5,}(-of-\d{5,})$")

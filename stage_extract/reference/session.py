@@ -22,7 +22,7 @@ from stage_extract.reference.filling import Fill, Filler
 from stage_extract.reference.result import ReferenceUnavailable
 from stage_extract.reference.subgraph import Subgraph
 from stage_extract.reference.variables import VariableSource
-from stage_extract.slices import count_elements
+from stage_extract.storage.slices import count_elements
 
 THREADS = 8
 # One session's runs together. TensorFlow looks at the clock between two kernels.

@@ -32,9 +32,9 @@ with warnings.catch_warnings():
 import numpy
 import pytest
 
-from stage_extract import native
 from stage_extract.protocol import EventStream
-from stage_extract.sstable import MAGIC
+from stage_extract.storage import native
+from stage_extract.storage.sstable import MAGIC
 from stage_extract.worker import run_job_line
 
 tensorflow.compat.v1.logging.set_verbosity(tensorflow.compat.v1.logging.ERROR)

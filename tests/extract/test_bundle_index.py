@@ -6,9 +6,9 @@ import pytest
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
 
-from stage_extract.bundle_index import read_bundle_index
 from stage_extract.errors import CorruptIndex, UnsupportedFormat
-from stage_extract.ordered_code import WHOLE_AXIS, encode_slice_key
+from stage_extract.storage.bundle_index import read_bundle_index
+from stage_extract.storage.ordered_code import WHOLE_AXIS, encode_slice_key
 
 
 def header(num_shards=1, endianness=BundleHeaderProto.LITTLE):

@@ -7,12 +7,12 @@ import numpy
 import pytest
 import tensorflow
 
-from stage_extract import slices as slices_module
-from stage_extract.bundle_index import read_bundle_index
 from stage_extract.errors import CorruptTensor, TruncatedData
+from stage_extract.finding.locate import locate
 from stage_extract.formats.registry import open_source
 from stage_extract.jobs import ExtractOptions
-from stage_extract.locate import locate
+from stage_extract.storage import slices as slices_module
+from stage_extract.storage.bundle_index import read_bundle_index
 
 BFLOAT16 = tensorflow.bfloat16.as_numpy_dtype
 

@@ -5,7 +5,7 @@ import random
 import numpy
 import pytest
 
-from stage_extract import crc32c, native
+from stage_extract.storage import crc32c, native
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from stage_extract import export, memory
 from stage_extract.errors import NotReadable
-from stage_extract.hashing import InputHasher
+from stage_extract.writing.hashing import InputHasher
 
 compat = tensorflow.compat.v1
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stage_extract.graph_writer import write_graph
+from stage_extract.writing.graph_writer import write_graph
 
 
 @pytest.mark.parametrize(

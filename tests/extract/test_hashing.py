@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from stage_extract.errors import NotReadable
-from stage_extract.hashing import InputHasher
+from stage_extract.writing.hashing import InputHasher
 
 
 @pytest.mark.parametrize("size_bytes", [0, 1, 1 << 20, (1 << 20) + 1, 3_000_000])

@@ -12,7 +12,7 @@ from stage_extract.errors import (
     NotReadable,
     StepNotFound,
 )
-from stage_extract.locate import locate
+from stage_extract.finding.locate import locate
 
 
 def touch_checkpoint(prefix, meta=True):

@@ -7,9 +7,9 @@ import tensorflow
 from tensorflow.contrib import cudnn_rnn
 
 from stage_extract.graph.meta_file import MetaFile
-from stage_extract.optimizer_graph import optimizer_hints
 from stage_extract.reader import VariableInfo
-from stage_extract.selection import OPAQUE_BUFFER, select
+from stage_extract.selecting.optimizer_graph import optimizer_hints
+from stage_extract.selecting.selection import OPAQUE_BUFFER, select
 
 compat = tensorflow.compat.v1
 CELL = "net/rnn/multi_rnn_cell/cell_0/cudnn_compatible_lstm_cell"

@@ -8,9 +8,9 @@ import pytest
 import tensorflow
 
 from stage_extract.graph.meta_file import MetaFile
-from stage_extract.optimizer_graph import NO_HINTS, optimizer_hints
 from stage_extract.reader import VariableInfo
-from stage_extract.selection import select
+from stage_extract.selecting.optimizer_graph import NO_HINTS, optimizer_hints
+from stage_extract.selecting.selection import select
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from stage_extract.errors import DiskFull, OutputNotWritable
-from stage_extract.output import new_file
+from stage_extract.writing.output import new_file
 
 
 @pytest.fixture(params=[0o022, 0o077, 0o002, 0o000], ids=oct)

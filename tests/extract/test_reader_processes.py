@@ -52,7 +52,7 @@ def test_a_process_that_compares_writes_the_golden_exports(worker, tmp_path):
 def test_a_process_that_compares_reads_by_itself():
     program = (
         "import os; os.environ['STAGE_EXTRACT_READER'] = 'both'\n"
-        "from stage_extract import bundle_index, checksums, crc32c, snappy\n"
+        "from stage_extract.storage import bundle_index, checksums, crc32c, snappy\n"
         "from stage_extract.messages import pure\n"
         "assert checksums.extend_crc32c is crc32c.extend\n"
         "assert checksums.uncompress_snappy is snappy.uncompress\n"

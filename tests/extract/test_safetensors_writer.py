@@ -8,9 +8,9 @@ import pytest
 import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
-from stage_extract import safetensors_writer
 from stage_extract.errors import HeaderTooLarge, TensorNameReserved
-from stage_extract.safetensors_writer import TensorEntry, encode_header, write_safetensors
+from stage_extract.writing import safetensors_writer
+from stage_extract.writing.safetensors_writer import TensorEntry, encode_header, write_safetensors
 
 NAMES = {
     "bool": "BOOL",

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from stage_extract.optimizer_graph import NO_HINTS
 from stage_extract.reader import VariableInfo
-from stage_extract.selection import select
+from stage_extract.selecting.optimizer_graph import NO_HINTS
+from stage_extract.selecting.selection import select
 
 W = VariableInfo("bert/w", "float32", (5, 3))
 

@@ -5,7 +5,7 @@ from typing import List, Tuple
 
 import pytest
 
-from stage_extract import native, snappy
+from stage_extract.storage import native, snappy
 
 LIMIT_BYTES = 1 << 20
 

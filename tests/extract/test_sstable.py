@@ -6,8 +6,14 @@ import struct
 
 import pytest
 
-from stage_extract import native
-from stage_extract.sstable import FOOTER_SIZE_BYTES, MAGIC, SSTableError, read_table, read_varint
+from stage_extract.storage import native
+from stage_extract.storage.sstable import (
+    FOOTER_SIZE_BYTES,
+    MAGIC,
+    SSTableError,
+    read_table,
+    read_varint,
+)
 
 ENTRIES = [(b"", b"header"), (b"a", b"1"), (b"ab", b"22"), (b"b" * 300, b"3" * 500)]
 

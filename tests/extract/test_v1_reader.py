@@ -6,10 +6,10 @@ import numpy
 import pytest
 import tensorflow
 
-from stage_extract import slices as slices_module
-from stage_extract import v1_values
 from stage_extract.errors import CorruptIndex, CorruptTensor
-from stage_extract.v1_reader import V1Reader
+from stage_extract.storage import slices as slices_module
+from stage_extract.storage import v1_values
+from stage_extract.storage.v1_reader import V1Reader
 
 compat = tensorflow.compat.v1
 

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from stage_extract.graph.graphdef import GraphUnreadable, parse_meta_graph
 from stage_extract.messages import GraphDef, MetaGraphDef, SavedModel, TextError, parse_text
 from stage_extract.messages.pure import DecodeError
-from stage_extract.snappy import uncompress
-from stage_extract.sstable import SSTableError, read_table
+from stage_extract.storage.snappy import uncompress
+from stage_extract.storage.sstable import SSTableError, read_table
 from tests.fuzz.target import DONE, Finding
 
 _MOST_BYTES = 1 << 20

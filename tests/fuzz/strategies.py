@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from stage_extract.crc32c import extend, mask
+from stage_extract.storage.crc32c import extend, mask
 from tests.fuzz.mutation import Files, varint
 from tests.fuzz.readers import check_snappy
 from tests.fuzz.tables import table

@@ -11,8 +11,8 @@ import random
 import struct
 from typing import List, Sequence, Tuple
 
-from stage_extract.crc32c import extend, mask
-from stage_extract.sstable import MAGIC, read_table
+from stage_extract.storage.crc32c import extend, mask
+from stage_extract.storage.sstable import MAGIC, read_table
 from tests.fuzz.mutation import mutate_bytes, varint
 
 Entry = Tuple[bytes, bytes]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy
 import pytest
 
-from stage_extract import crc32c
+from stage_extract.storage import crc32c
 
 # RFC 3720, appendix B.4; the last is an iSCSI read command. The nine digits are the usual check.
 KNOWN = [

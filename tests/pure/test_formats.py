@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from stage_extract.errors import ExtractError
+from stage_extract.finding.locate import locate
 from stage_extract.formats.registry import open_source
 from stage_extract.jobs import ExtractOptions
-from stage_extract.locate import locate
 
 DATA = Path(__file__).parent / "data"
 _SPEC = importlib.util.spec_from_file_location(

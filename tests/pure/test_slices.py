@@ -5,7 +5,7 @@ import random
 import numpy
 import pytest
 
-from stage_extract.slices import SlicesError, check_cover
+from stage_extract.storage.slices import SlicesError, check_cover
 
 
 def random_tiling(choice, box):

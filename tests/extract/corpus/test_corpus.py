@@ -13,9 +13,9 @@ import tensorflow
 from tensorflow.python import pywrap_tensorflow
 
 from stage_extract.errors import DataFileMissing
+from stage_extract.finding.locate import locate
 from stage_extract.formats.registry import open_source
 from stage_extract.jobs import ExtractOptions
-from stage_extract.locate import locate
 from stage_extract.reference.filling import filler_of
 from stage_extract.reference.plan import make_plan
 from stage_extract.reference.record import open_graph

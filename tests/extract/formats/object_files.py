@@ -9,7 +9,7 @@ import numpy
 import tensorflow
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
-from stage_extract.object_graph import OBJECT_GRAPH_KEY
+from stage_extract.selecting.object_graph import OBJECT_GRAPH_KEY
 
 compat = tensorflow.compat.v1
 keras = tensorflow.keras

@@ -15,10 +15,10 @@ import pytest
 import tensorflow
 from tensorflow.python.keras.layers import serialization
 
+from stage_extract.finding.locate import locate
 from stage_extract.formats.hdf5 import open_hdf5
 from stage_extract.graph.graphdef import GraphUnreadable
 from stage_extract.jobs import ExtractOptions
-from stage_extract.locate import locate
 from stage_extract.reference import keras_model
 from stage_extract.reference.filling import filler_of
 from stage_extract.reference.keras_config import known_classes, read_config

@@ -6,7 +6,7 @@ import numpy
 import pytest
 import tensorflow
 
-from stage_extract.object_graph import readable_path
+from stage_extract.selecting.object_graph import readable_path
 from tests.extract.formats.object_files import (
     VALUE,
     Network,

@@ -7,8 +7,12 @@ import pytest
 import tensorflow
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
-from stage_extract.object_graph import OBJECT_GRAPH_KEY, ObjectGraphUnreadable, read_object_graph
 from stage_extract.reader import VariableInfo
+from stage_extract.selecting.object_graph import (
+    OBJECT_GRAPH_KEY,
+    ObjectGraphUnreadable,
+    read_object_graph,
+)
 from tests.extract.formats.object_files import (
     VALUE,
     graph_of,

@@ -12,10 +12,10 @@ import numpy
 import pytest
 import tensorflow as tf
 
+from stage_extract.finding.locate import locate
 from stage_extract.formats.registry import open_source
 from stage_extract.graph.describe import describe
 from stage_extract.jobs import ExtractOptions
-from stage_extract.locate import locate
 from stage_extract.reference.filling import filler_of
 from stage_extract.reference.record import record
 from tests.extract.graph.graph_case import kinds

@@ -9,7 +9,7 @@ import numpy
 import pytest
 import tensorflow
 
-from stage_extract.locate import locate
+from stage_extract.finding.locate import locate
 
 compat = tensorflow.compat.v1
 ONES = numpy.ones([3, 2], "float32")

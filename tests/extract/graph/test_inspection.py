@@ -6,7 +6,7 @@ import json
 
 from stage_extract.inspection import inspect
 from stage_extract.reader import VariableInfo
-from stage_extract.selection import Skipped
+from stage_extract.selecting.selection import Skipped
 from tests.extract.graph import networks
 from tests.extract.graph.graph_case import described
 

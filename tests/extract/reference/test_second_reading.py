@@ -9,13 +9,13 @@ import numpy
 import pytest
 import tensorflow
 
-from stage_extract.bundle_reader import BundleReader
-from stage_extract.comparing_reader import ComparingReader
 from stage_extract.errors import ReadersDisagree
 from stage_extract.formats.opening import open_model
 from stage_extract.jobs import parse_job
 from stage_extract.reader import VariableInfo
 from stage_extract.reference.second_reading import second_reading_of
+from stage_extract.storage.bundle_reader import BundleReader
+from stage_extract.storage.comparing_reader import ComparingReader
 
 REPOSITORY = Path(__file__).parents[3]
 CONTRACT = REPOSITORY / "tests" / "contract"

@@ -6,10 +6,10 @@ import numpy
 import pytest
 import tensorflow
 
+from stage_extract.finding.locate import locate
 from stage_extract.formats.registry import open_source
 from stage_extract.graph.meta_file import MetaFile
 from stage_extract.jobs import ExtractOptions
-from stage_extract.locate import locate
 from stage_extract.reference import filling, variables
 from stage_extract.reference.filling import FeedingFiller, RestoringFiller
 

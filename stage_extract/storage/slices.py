@@ -12,7 +12,7 @@ from typing import Iterator, List, Sequence, Tuple
 
 import numpy
 
-from stage_extract.ordered_code import WHOLE_AXIS
+from stage_extract.storage.ordered_code import WHOLE_AXIS
 
 # A multiple of every element's size.
 PIECE_SIZE_BYTES = 4 * 1024 * 1024

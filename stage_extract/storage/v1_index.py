@@ -13,8 +13,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, NoReturn, Sequence, Tup
 from stage_extract.dtypes import ELEMENT_TYPES, ElementType
 from stage_extract.errors import CorruptIndex
 from stage_extract.messages.stored import DecodeError, SavedTensorSlices
-from stage_extract.ordered_code import WHOLE_AXIS, encode_slice_key
-from stage_extract.slices import (
+from stage_extract.storage.ordered_code import WHOLE_AXIS, encode_slice_key
+from stage_extract.storage.slices import (
     Box,
     SlicesError,
     box_shape,
@@ -24,8 +24,8 @@ from stage_extract.slices import (
     resolve_box,
     shown_shape,
 )
-from stage_extract.sstable import SSTableError, Table
-from stage_extract.v1_values import MIN_ELEMENT_SIZES_BYTES
+from stage_extract.storage.sstable import SSTableError, Table
+from stage_extract.storage.v1_values import MIN_ELEMENT_SIZES_BYTES
 
 _META_KEY = b""
 # A table may be compressed; more than this it cannot save (see `sstable`).

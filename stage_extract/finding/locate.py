@@ -6,7 +6,13 @@ import os
 from functools import partial
 from typing import List, NamedTuple, Optional, Tuple
 
-from stage_extract.checkpoint_names import (
+from stage_extract.errors import (
+    AmbiguousCheckpoint,
+    NoCheckpointFound,
+    StepNotFound,
+)
+from stage_extract.files import check_access, list_folder
+from stage_extract.finding.checkpoint_names import (
     INDEX_SUFFIX,
     META_SUFFIX,
     STATE_FILE_NAME,
@@ -17,28 +23,28 @@ from stage_extract.checkpoint_names import (
     strip_suffix,
     unfinished_save_of,
 )
-from stage_extract.errors import (
-    AmbiguousCheckpoint,
-    NoCheckpointFound,
-    StepNotFound,
+from stage_extract.finding.file_kinds import (
+    ARCHIVE,
+    FileKind,
+    binary_file_kind,
+    file_kind,
+    refuse_file,
 )
-from stage_extract.file_kinds import ARCHIVE, FileKind, binary_file_kind, file_kind, refuse_file
-from stage_extract.files import check_access, list_folder
-from stage_extract.missing_parts import (
+from stage_extract.finding.missing_parts import (
     index_missing,
     other_format_only,
     unfinished,
     warn_of_missing_graph,
 )
-from stage_extract.model_places import (
+from stage_extract.finding.model_places import (
     SAVED_MODEL_START,
     holds_saved_model,
     only_text_graph,
     saved_model_of,
 )
-from stage_extract.step_choice import choose_by_state, choose_step, shown, take_newest
-from stage_extract.table_kinds import is_v1_file
-from stage_extract.v1_files import V1, V2, formats_at, is_at, prefixes_in, v1_prefix
+from stage_extract.finding.step_choice import choose_by_state, choose_step, shown, take_newest
+from stage_extract.storage.table_kinds import is_v1_file
+from stage_extract.storage.v1_files import V1, V2, formats_at, is_at, prefixes_in, v1_prefix
 
 _EXPECTED = (
     "Expected a folder with a TensorFlow checkpoint, its prefix (model.ckpt-1000), or one of its "

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import List, Optional, Sequence, Set
 
-from stage_extract.checkpoint_names import INDEX_SUFFIX, META_SUFFIX
 from stage_extract.errors import DataFileMissing, NoCheckpointFound, UnsupportedFormat
 from stage_extract.files import list_folder
-from stage_extract.step_choice import shown
+from stage_extract.finding.checkpoint_names import INDEX_SUFFIX, META_SUFFIX
+from stage_extract.finding.step_choice import shown
 
 # What the names of a folder's neighbours are worth: a hint.
 _MAX_FOLDERS_SEARCHED = 1000

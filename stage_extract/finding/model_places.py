@@ -6,9 +6,9 @@ import os
 from typing import Iterable, Optional
 
 from stage_extract.errors import AmbiguousCheckpoint
-from stage_extract.file_kinds import FROZEN_GRAPH, file_kind
 from stage_extract.files import list_folder
-from stage_extract.step_choice import shown
+from stage_extract.finding.file_kinds import FROZEN_GRAPH, file_kind
+from stage_extract.finding.step_choice import shown
 
 # The file is in bytes, or, as saved_model.pbtxt, a text.
 SAVED_MODEL_START = "saved_model.pb"

@@ -9,11 +9,11 @@ from __future__ import annotations
 import struct
 from typing import Sequence
 
-from stage_extract.bundle_index import IndexedTensor
-from stage_extract.checksums import extend_crc32c, mask_crc32c
 from stage_extract.errors import CorruptTensor
 from stage_extract.files import not_readable, open_for_reading
-from stage_extract.sstable import SSTableError, read_varint
+from stage_extract.storage.bundle_index import IndexedTensor
+from stage_extract.storage.checksums import extend_crc32c, mask_crc32c
+from stage_extract.storage.sstable import SSTableError, read_varint
 
 # An object graph of a model of many thousand layers has a few megabytes.
 _LIMIT_BYTES = 256 * 2**20

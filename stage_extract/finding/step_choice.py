@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import Callable, List, Optional, Tuple
 
-from stage_extract.checkpoint_names import (
+from stage_extract.errors import AmbiguousCheckpoint, StepNotFound
+from stage_extract.finding.checkpoint_names import (
     PrefixName,
     local_candidates,
     split_prefix,
 )
-from stage_extract.errors import AmbiguousCheckpoint, StepNotFound
 
 _MAX_NAMES_SHOWN = 10
 

@@ -14,7 +14,7 @@ from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from stage_extract.messages import DecodeError, TrackableObjectGraph
 from stage_extract.reader import VariableInfo
-from stage_extract.selection import OPTIMIZER_SLOT, STEP_COUNTER
+from stage_extract.selecting.selection import OPTIMIZER_SLOT, STEP_COUNTER
 
 OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 ATTRIBUTES = "/.ATTRIBUTES/"

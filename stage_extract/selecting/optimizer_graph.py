@@ -13,11 +13,11 @@ from stage_extract.graph.graphdef import GraphUnreadable
 from stage_extract.graph.keys import find_naming
 from stage_extract.messages import DecodeError, MetaGraphDef, NodeDef, VariableDef
 from stage_extract.messages.tables import ENUMS
-from stage_extract.opaque_buffers import opaque_buffers
-from stage_extract.plain_names import without_output
 from stage_extract.reader import VariableInfo
+from stage_extract.selecting.opaque_buffers import opaque_buffers
+from stage_extract.selecting.plain_names import without_output
+from stage_extract.selecting.updates import without_updates
 from stage_extract.source import GraphFile
-from stage_extract.updates import without_updates
 
 _APPLY_STARTS = ("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply")
 _VARIABLE_OPS = frozenset({"Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"})

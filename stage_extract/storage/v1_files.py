@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from typing import Dict, List, Optional, Tuple
 
-from stage_extract.checkpoint_names import (
+from stage_extract.errors import AmbiguousCheckpoint, DataFileMissing
+from stage_extract.files import list_folder
+from stage_extract.finding.checkpoint_names import (
     INDEX_SUFFIX,
     PrefixName,
     prefixes_with_index,
@@ -15,10 +17,8 @@ from stage_extract.checkpoint_names import (
     strip_suffix,
     v1_shard_name,
 )
-from stage_extract.errors import AmbiguousCheckpoint, DataFileMissing
-from stage_extract.files import list_folder
-from stage_extract.step_choice import shown
-from stage_extract.table_kinds import is_v1_file
+from stage_extract.finding.step_choice import shown
+from stage_extract.storage.table_kinds import is_v1_file
 
 V1 = "V1"
 V2 = "V2"

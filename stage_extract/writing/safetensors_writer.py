@@ -12,7 +12,7 @@ import struct
 from typing import Any, BinaryIO, Callable, Iterator, Mapping, NamedTuple, Sequence, Tuple
 
 from stage_extract.errors import HeaderTooLarge, TensorNameReserved
-from stage_extract.output import new_file
+from stage_extract.writing.output import new_file
 
 METADATA_KEY = "__metadata__"
 # The library refuses to read more (safetensors/src/tensor.rs, MAX_HEADER_SIZE).

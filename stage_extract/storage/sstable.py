@@ -15,7 +15,7 @@ import struct
 from bisect import bisect_left
 from typing import BinaryIO, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
-from stage_extract import checksums
+from stage_extract.storage import checksums
 
 FOOTER_SIZE_BYTES = 48
 MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)

@@ -12,12 +12,12 @@ from typing import Iterator, List, Mapping, Sequence
 
 import numpy
 
-from stage_extract import checksums
-from stage_extract.bundle_index import BundleIndex, Extent, IndexedTensor
 from stage_extract.errors import CorruptTensor, TruncatedData
 from stage_extract.files import not_readable
 from stage_extract.reader import VariableInfo, VariableReader
-from stage_extract.slices import PIECE_SIZE_BYTES, Part, merge
+from stage_extract.storage import checksums
+from stage_extract.storage.bundle_index import BundleIndex, Extent, IndexedTensor
+from stage_extract.storage.slices import PIECE_SIZE_BYTES, Part, merge
 
 
 class _Buffer:

@@ -20,8 +20,8 @@ from stage_extract.messages.stored import (
     DecodeError,
     TensorSliceProto,
 )
-from stage_extract.ordered_code import WHOLE_AXIS, encode_slice_key
-from stage_extract.slices import (
+from stage_extract.storage.ordered_code import WHOLE_AXIS, encode_slice_key
+from stage_extract.storage.slices import (
     Box,
     SlicesError,
     box_shape,
@@ -32,7 +32,7 @@ from stage_extract.slices import (
     shown_shape,
     whole_box,
 )
-from stage_extract.sstable import SSTableError, read_table
+from stage_extract.storage.sstable import SSTableError, read_table
 
 _HEADER_KEY = b""
 _SLICE_KEY_START = b"\x00"

@@ -10,7 +10,7 @@ import os
 from typing import Optional
 
 from stage_extract.files import open_for_reading
-from stage_extract.sstable import SSTableError, has_table_footer, read_varint
+from stage_extract.storage.sstable import SSTableError, has_table_footer, read_varint
 
 V1_TABLE = "V1"
 V2_INDEX = "V2 index"

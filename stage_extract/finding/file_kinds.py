@@ -17,8 +17,8 @@ from stage_extract.errors import (
     UnsupportedFormat,
 )
 from stage_extract.files import open_for_reading
-from stage_extract.sstable import SSTableError, read_varint
-from stage_extract.table_kinds import (
+from stage_extract.storage.sstable import SSTableError, read_varint
+from stage_extract.storage.table_kinds import (
     UNKNOWN_TABLE,
     V1_TABLE,
     V2_INDEX,

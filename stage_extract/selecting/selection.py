@@ -8,12 +8,12 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 
 from stage_extract.dtypes import BY_NAME
 from stage_extract.graph.keys import WORKERS_MEAN
-from stage_extract.keras_state import KerasState, is_counter
-from stage_extract.lookup_tables import lookup_tables
-from stage_extract.optimizer_graph import OptimizerHints, strip_number
-from stage_extract.plain_names import without_outputs
 from stage_extract.reader import VariableInfo
-from stage_extract.slices import count_elements
+from stage_extract.selecting.keras_state import KerasState, is_counter
+from stage_extract.selecting.lookup_tables import lookup_tables
+from stage_extract.selecting.optimizer_graph import OptimizerHints, strip_number
+from stage_extract.selecting.plain_names import without_outputs
+from stage_extract.storage.slices import count_elements
 
 OPTIMIZER_SLOT = "optimizer_slot"
 STEP_COUNTER = "step_counter"

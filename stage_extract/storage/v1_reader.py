@@ -13,10 +13,10 @@ from typing import Iterator, List, Mapping, Optional, Sequence
 from stage_extract.errors import CorruptTensor
 from stage_extract.files import open_for_reading
 from stage_extract.reader import VariableInfo, VariableReader
-from stage_extract.slices import Part, box_shape, count_elements, merge
-from stage_extract.sstable import SSTableError, Table
-from stage_extract.v1_index import SavedSlice, SavedTensor, corrupt_index, read_v1_index
-from stage_extract.v1_values import Values, ValuesError
+from stage_extract.storage.slices import Part, box_shape, count_elements, merge
+from stage_extract.storage.sstable import SSTableError, Table
+from stage_extract.storage.v1_index import SavedSlice, SavedTensor, corrupt_index, read_v1_index
+from stage_extract.storage.v1_values import Values, ValuesError
 
 # Messages of protocol buffers, of which each block has at least one, are shorter.
 _MAX_BLOCK_SIZE_BYTES = 1 << 31

@@ -6,15 +6,25 @@ import os
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Tuple
 
-from stage_extract.bundle_index import BundleIndex, read_bundle_index
-from stage_extract.bundle_reader import truncated
-from stage_extract.checkpoint_names import INDEX_SUFFIX, is_shard_of, meta_path_of, shard_name
 from stage_extract.errors import CorruptIndex, EmptyCheckpoint
-from stage_extract.file_kinds import binary_file_kind, file_kind, is_git_lfs_pointer, refuse_file
 from stage_extract.files import list_folder, not_readable, open_for_reading
-from stage_extract.locate import Located
-from stage_extract.missing_parts import shards_missing
-from stage_extract.sstable import has_table_footer
+from stage_extract.finding.checkpoint_names import (
+    INDEX_SUFFIX,
+    is_shard_of,
+    meta_path_of,
+    shard_name,
+)
+from stage_extract.finding.file_kinds import (
+    binary_file_kind,
+    file_kind,
+    is_git_lfs_pointer,
+    refuse_file,
+)
+from stage_extract.finding.locate import Located
+from stage_extract.finding.missing_parts import shards_missing
+from stage_extract.storage.bundle_index import BundleIndex, read_bundle_index
+from stage_extract.storage.bundle_reader import truncated
+from stage_extract.storage.sstable import has_table_footer
 
 
 @dataclass(frozen=True)

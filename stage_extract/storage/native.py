@@ -12,7 +12,7 @@ import os
 import numpy
 import tensorflow
 
-from stage_extract.crc32c import Bytes
+from stage_extract.storage.crc32c import Bytes
 
 _LIBRARY_NAME = "libtensorflow_framework.so.1"
 _LIBRARY = ctypes.CDLL(os.path.join(tensorflow.sysconfig.get_lib(), _LIBRARY_NAME))

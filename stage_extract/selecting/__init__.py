@@ -1,0 +1,1 @@
+"""Which tensors are the model, and what the others are."""
