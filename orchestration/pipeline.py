@@ -164,7 +164,7 @@ def inspect(settings: InspectSettings, context: RunContext) -> dict[str, Any]:
 @contextmanager
 def _room_to_unpack(checkpoint: CheckpointPath) -> Iterator[Path | None]:
     """A folder on the disk where the checkpoint may be an archive: a container has little room."""
-    if not checkpoint.path.is_file():
+    if not os.path.isfile(checkpoint.path):
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="tf1-to-torch-inspect-") as folder:

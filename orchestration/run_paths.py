@@ -63,11 +63,11 @@ class CheckpointPath:
         found = []
         for name in sorted(_listing(self.folder) or ()):
             path = self.folder / name
-            if name.startswith(self.stem) and path.is_file():
+            if name.startswith(self.stem) and os.path.isfile(path):
                 found.append(path)
-            elif not self.stem and name in _SAVED_MODEL_FOLDERS and path.is_dir():
+            elif not self.stem and name in _SAVED_MODEL_FOLDERS and os.path.isdir(path):
                 found += [path / other for other in sorted(_listing(path) or ())]
-        return [path for path in found if path.is_file()]
+        return [path for path in found if os.path.isfile(path)]
 
     def mounts(self, target: str = INPUT_TARGET) -> tuple[Mount, ...]:
         """The folder, and what its symbolic links lead to outside of it.
@@ -114,7 +114,7 @@ def find_checkpoint(given: Path) -> CheckpointPath:
 def _is_prefix_too(folder: Path) -> bool:
     """Whether files beside a folder have its name as their prefix, and it holds no checkpoint."""
     beside = folder.with_name(f"{folder.name}.index") if folder.name else folder
-    return beside.is_file() and not any(
+    return os.path.isfile(beside) and not any(
         name.endswith(".index") or name in (_STATE_FILE, *_SAVED_MODEL_FILES)
         for name in _listing(folder) or ()
     )
@@ -144,11 +144,11 @@ def _listing(folder: Path) -> list[str] | None:
 
 
 def _missing(given: Path, folder: Path, names: list[str]) -> CheckpointMissing:
-    if folder.is_dir():
+    if os.path.isdir(folder):
         near = difflib.get_close_matches(given.name, names, n=3, cutoff=0.5)
         hint = f"Nearest names in {folder}: {', '.join(near)}." if near else f"Look into {folder}."
     else:
-        parent = next(parent for parent in folder.parents if parent.is_dir())
+        parent = next(parent for parent in folder.parents if os.path.isdir(parent))
         hint = f"The folder {folder} does not exist either; {parent} does."
     return CheckpointMissing(
         f"There is no checkpoint at {given}.",
@@ -185,11 +185,11 @@ def default_out(checkpoint: Path, suffix: str) -> Path:
     The name is that of the folder, of the prefix, or of the file without its endings.
     """
     name = checkpoint.name
-    if not checkpoint.is_dir():
+    if not os.path.isdir(checkpoint):
         stem = _CHECKPOINT_SUFFIX.sub("", name)
         name = _MODEL_SUFFIX.sub("", name) or name if stem == name else stem
     if not name or checkpoint.name in _SAVED_MODEL_FILES:
-        folder = checkpoint if checkpoint.is_dir() else checkpoint.parent
+        folder = checkpoint if os.path.isdir(checkpoint) else checkpoint.parent
         name = Path(os.path.realpath(folder)).name
     return Path.cwd() / f"{name or 'checkpoint'}-{suffix}"
 

@@ -1,4 +1,4 @@
-"""Tells what a file is that is no V2 checkpoint, so that the error can say it."""
+"""Tells what a file is by its bytes: of a format that is read, or what the error should say."""
 
 from __future__ import annotations
 
@@ -290,7 +290,7 @@ def file_kind(path: str) -> Optional[FileKind]:
 
 
 def refuse_file(path: str, kind: Optional[FileKind]) -> ExtractError:
-    """Make the error that says what a file is which is no part of a V2 checkpoint."""
+    """Make the error that says what a file is which is not read."""
     size_bytes = os.path.getsize(path)
     if kind is None:
         return NotTensorFlow(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional
 
 from stage_extract.errors import (
     AmbiguousCheckpoint,
     NoCheckpointFound,
     StepNotFound,
 )
-from stage_extract.files import check_access, list_folder
+from stage_extract.files import check_access, check_plain_file, list_folder
 from stage_extract.finding.checkpoint_names import (
     INDEX_SUFFIX,
     META_SUFFIX,
@@ -30,6 +30,7 @@ from stage_extract.finding.file_kinds import (
     file_kind,
     refuse_file,
 )
+from stage_extract.finding.located import Located
 from stage_extract.finding.missing_parts import (
     index_missing,
     other_format_only,
@@ -50,24 +51,6 @@ _EXPECTED = (
     "Expected a folder with a TensorFlow checkpoint, its prefix (model.ckpt-1000), or one of its "
     "files (.index, .data-00000-of-00001, .meta)."
 )
-
-
-class Located(NamedTuple):
-    """A model that is there, and its format.
-
-    Attributes:
-        prefix: of a checkpoint its path without any suffix; of another format its file or folder.
-        step: training step in its name; None without one.
-        warnings: what was odd on the way, for the user.
-        format: a key of `formats.registry.OPENERS`.
-        other_format: of another checkpoint at the same prefix; None without one.
-    """
-
-    prefix: str
-    step: Optional[int]
-    warnings: Tuple[str, ...]
-    format: str = "V2"
-    other_format: Optional[str] = None
 
 
 class _Wanted(NamedTuple):
@@ -98,6 +81,9 @@ def _located(prefix: str, wanted: _Wanted, warnings: List[str]) -> Located:
     if whole is not None:
         raise unfinished(prefix, whole)
     formats = formats_at(prefix)
+    if not formats:
+        # Its name was listed; what bears it may not be looked at, or is no file.
+        check_plain_file(prefix + INDEX_SUFFIX)
     if wanted.format is not None and wanted.format not in formats:
         raise other_format_only(prefix, wanted.format, formats)
     chosen = wanted.format or formats[0]

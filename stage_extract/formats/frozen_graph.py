@@ -7,7 +7,7 @@ from typing import Dict, Iterator, List, Sequence
 
 from stage_extract.errors import CorruptIndex, NotTensorFlow
 from stage_extract.finding.file_kinds import holds_meta_graph
-from stage_extract.finding.locate import Located
+from stage_extract.finding.located import Located
 from stage_extract.formats.model_files import read_message
 from stage_extract.graph.constants import ConstantInvalid, constant_head, constant_pieces
 from stage_extract.graph.graphdef import GraphUnreadable, MetaGraph, to_meta_graph

@@ -8,7 +8,7 @@ from typing import List, NamedTuple, Optional, Tuple
 
 from stage_extract.errors import EmptyCheckpoint, UnsupportedFormat
 from stage_extract.files import open_for_reading
-from stage_extract.finding.locate import Located
+from stage_extract.finding.located import Located
 from stage_extract.graph.graphdef import GraphUnreadable, MetaGraph, parse_meta_graph
 from stage_extract.hdf5.layout import KerasLayout, Weight
 from stage_extract.hdf5.process import HdfProcess

@@ -18,7 +18,8 @@ from stage_extract.errors import (
     UnsupportedFormat,
 )
 from stage_extract.finding.file_kinds import ARCHIVE
-from stage_extract.finding.locate import Located, locate
+from stage_extract.finding.locate import locate
+from stage_extract.finding.located import Located
 from stage_extract.finding.step_choice import shown
 from stage_extract.formats.registry import open_source
 from stage_extract.jobs import ExtractOptions, Job

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Callable, Mapping
 
 from stage_extract.errors import ExtractError
-from stage_extract.finding.locate import Located
+from stage_extract.finding.located import Located
 from stage_extract.formats.frozen_graph import open_frozen_graph
 from stage_extract.formats.hdf5 import open_hdf5
 from stage_extract.formats.saved_model import open_saved_model

@@ -8,7 +8,7 @@ from typing import List, Optional, Sequence, Set, Tuple
 
 from stage_extract.errors import DataFileMissing, NoCheckpointFound
 from stage_extract.finding.checkpoint_names import INDEX_SUFFIX
-from stage_extract.finding.locate import Located
+from stage_extract.finding.located import Located
 from stage_extract.formats.frozen_graph import open_frozen
 from stage_extract.formats.meta_graph_choice import choose_meta_graph, tags_of
 from stage_extract.formats.model_files import read_message

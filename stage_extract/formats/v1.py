@@ -7,7 +7,7 @@ from typing import Tuple
 from stage_extract.errors import EmptyCheckpoint
 from stage_extract.finding.checkpoint_names import meta_path_of
 from stage_extract.finding.file_kinds import file_kind, refuse_file
-from stage_extract.finding.locate import Located
+from stage_extract.finding.located import Located
 from stage_extract.formats.text_graph import with_text_graph
 from stage_extract.graph.meta_file import MetaFile
 from stage_extract.jobs import ExtractOptions

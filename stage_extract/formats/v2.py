@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Optional, Tuple
 
-from stage_extract.finding.locate import Located
+from stage_extract.finding.located import Located
 from stage_extract.formats.object_based import by_objects
 from stage_extract.formats.text_graph import with_text_graph
 from stage_extract.graph.meta_file import MetaFile

@@ -20,7 +20,7 @@ from stage_extract.finding.file_kinds import (
     is_git_lfs_pointer,
     refuse_file,
 )
-from stage_extract.finding.locate import Located
+from stage_extract.finding.located import Located
 from stage_extract.finding.missing_parts import shards_missing
 from stage_extract.storage.bundle_index import BundleIndex, read_bundle_index
 from stage_extract.storage.bundle_reader import truncated
