@@ -27,8 +27,8 @@ def warn_of_missing_graph(prefix: str) -> List[str]:
     if not others:
         return []
     return [
-        f"{name + META_SUFFIX} is missing, so that there is no graph. If {shown(others)} is of the "
-        f"same model, copy it to {name + META_SUFFIX} and extract again."
+        f"{name + META_SUFFIX}, which would hold the graph, is missing. If {shown(others)} is of "
+        f"the same model, copy it to {name + META_SUFFIX} and extract again."
     ]
 
 

@@ -8,7 +8,9 @@ from stage_extract.graph.graphdef import Node
 
 # Attributes that list the types of all outputs, and those that give the type of each.
 _LISTS = ("component_types", "output_types", "Tdense", "Tout", "dtypes")
-_SINGLE = ("dtype", "DstT", "out_type", "output_type", "value_dtype", "T", "Tparams", "Tvalues")
+_SINGLE = (
+    "dtype", "DstT", "out_type", "output_type", "value_dtype", "T", "Tparams", "Tvalues", "Tout"
+)  # fmt: skip
 _BOOLEAN_OPS = frozenset(
     ("Equal", "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual", "LogicalNot",
      "LogicalAnd", "LogicalOr", "InTopK", "InTopKV2", "IsFinite", "IsInf", "IsNan", "All", "Any")

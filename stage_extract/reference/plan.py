@@ -98,6 +98,9 @@ def make_plan(
             raise ReferenceUnavailable(
                 f"no {kind} were found in the graph: name them with --{kind}"
             )
+    for given in description["inputs"]:
+        if given["dtype"] is None:
+            raise ReferenceUnavailable(f"the graph does not tell the type of '{given['tensor']}'")
     inputs = [
         Endpoint(given["tensor"], given["dtype"], _shape(given["shape"]))
         for given in description["inputs"]

@@ -83,6 +83,15 @@ def from_text() -> None:
     layers.dense(tf.identity(parsed["x"], name="x"), 4, name="scores")
 
 
+def from_words() -> None:
+    """Words come in; the numbers that a table has for them are what the layers read."""
+    words = v1.placeholder(tf.string, [None, 4], name="words")
+    entries = tf.lookup.KeyValueTensorInitializer(["a", "b"], tf.constant([0, 1], tf.int64))
+    numbers = tf.lookup.StaticHashTable(entries, 1).lookup(words, name="numbers")
+    rows = tf.nn.embedding_lookup(v1.get_variable("embedding", [9, 5]), numbers)
+    layers.dense(tf.reduce_mean(rows, 1), 3, name="scores")
+
+
 def from_text_as_images() -> None:
     """A row a sample comes in, and the network makes pictures of it: the rows are what it reads."""
     text = v1.placeholder(tf.string, [None], name="examples")
@@ -473,6 +482,7 @@ EVERY: Tuple[Any, ...] = (
     (from_dataset, ["IteratorGetNext:0"], ["logits/BiasAdd:0"]),
     (from_queue, ["shuffle_batch:0"], ["net/fc/BiasAdd:0"]),
     (from_text, ["ParseExample/ParseExample:0"], ["scores/BiasAdd:0"]),
+    (from_words, ["numbers/LookupTableFindV2:0"], ["scores/BiasAdd:0"]),
     (from_text_as_images, ["ParseExample/ParseExample:0"], ["scores/BiasAdd:0"]),
     (from_one_text, ["rows:0"], ["scores/BiasAdd:0"]),
     (recurrent_alone, ["x:0"], ["last:0"]),
