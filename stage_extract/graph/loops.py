@@ -7,6 +7,8 @@ from typing import Dict, Mapping, Tuple
 from stage_extract.graph.graphdef import Graph, Node, node_name
 from stage_extract.graph.traverse import ENTER_OPS, EXIT_OPS
 
+# No program nests as many; a damaged graph may enter a loop from inside of it, again and again.
+_DEEPEST = 64
 # Names of the loops around a node, the outermost first.
 _Frames = Tuple[str, ...]
 
@@ -34,5 +36,7 @@ def _frames_of(node: Node, frames: Mapping[str, _Frames]) -> _Frames:
     sources = (node_name(tensor) for tensor in node.inputs)
     around: _Frames = max((frames.get(name, ()) for name in sources), key=len, default=())
     if node.op in ENTER_OPS:
+        if len(around) == _DEEPEST:
+            return around
         return (*around, str(node.attribute("frame_name")))
     return around[:-1] if node.op in EXIT_OPS else around

@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from stage_extract.graph.graphdef import parse_graph
+from stage_extract.graph.loops import loop_frames
 from stage_extract.reader import VariableInfo
 from tests.extract.graph import networks
 from tests.extract.graph.graph_case import describe_meta, described, kinds, tensors
@@ -242,3 +244,11 @@ def test_names_that_are_no_text_are_survived() -> None:
     node.attr["note"].s = b"\xff\xfe"
     nodes = {one["name"]: one for one in maker.describe()["nodes"]}
     assert nodes["end"]["attributes"]["note"] == "\\xff\\xfe"
+
+
+def test_a_loop_that_is_entered_from_inside_of_it_comes_to_an_end() -> None:
+    maker = network()
+    maker.node("loop", "Enter", "loop", frame_name=b"f")
+    maker.node("end", "MatMul", "product", "loop")
+    frames = loop_frames(parse_graph(maker.meta.graph_def))
+    assert frames == {"loop": "f", "end": "f"}
