@@ -17,7 +17,7 @@ _which_and_how = with_options(
         type=click.Choice(["auto", "tf", "pure", "both"]),
         default="auto",
         show_default=True,
-        help="TensorFlow's own code, code that needs no TensorFlow, or both, compared.",
+        help="Where TensorFlow runs, without it, or both, compared; see the README.",
     ),
     click.option("--step", type=click.IntRange(min=0), help="Step to take; default: the newest."),
     click.option(
@@ -47,7 +47,7 @@ _which_and_how = with_options(
     click.option(
         "--prefer-ema",
         is_flag=True,
-        help="Export moving averages in place of the variables that they follow.",
+        help="Use moving averages in place of the variables that they follow.",
     ),
     click.option("--keep-optimizer", is_flag=True, help="Export optimizer slots too."),
 )
