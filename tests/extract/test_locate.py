@@ -309,5 +309,5 @@ def test_missing_graph_names_other_graphs(folder):
     assert locate(str(folder), None).warnings == ()
     touch_checkpoint(folder / "model.ckpt-0")
     (warning,) = locate(str(folder / "model.ckpt-20"), None).warnings
-    assert "model.ckpt-20.meta is missing" in warning
+    assert "model.ckpt-20.meta, which would hold the graph, is missing" in warning
     assert "If model.ckpt-0.meta is of the same model" in warning
