@@ -13,6 +13,7 @@ from orchestration import option_types
 from orchestration import settings as s
 from orchestration.model_arguments import merged, model_argument, model_arguments_file
 from orchestration.own_packages import requirements_file
+from orchestration.runtimes.registry import RUNTIMES
 
 Command = Callable[..., int]
 DEFAULT_COMMAND = "convert"
@@ -125,7 +126,7 @@ output_options = with_options(
 runtime_options = with_options(
     click.option(
         "--runtime",
-        type=click.Choice(["auto", "docker", "local"]),
+        type=click.Choice(["auto", *RUNTIMES]),
         default="auto",
         show_default=True,
         help="Containers, or plain processes in environments made by uv.",
@@ -161,6 +162,19 @@ runtime_options = with_options(
         show_default=True,
         help="Which build of torch the local runtime installs.",
     ),
+    click.option(
+        "--image-extract",
+        "extract_image",
+        metavar="IMAGE",
+        help="Image for stage 1 in place of the one that `build` makes: a name or a .sif file.",
+    ),
+    click.option(
+        "--image-load",
+        "--load-image",
+        "load_image",
+        metavar="IMAGE",
+        help="The same for stage 2; one of your own is made FROM the load image.",
+    ),
 )
 package_options = with_options(
     click.option(
@@ -168,11 +182,6 @@ package_options = with_options(
         type=requirements_file,
         metavar="FILE",
         help="Packages that your model imports, beside those of stage 2.",
-    ),
-    click.option(
-        "--load-image",
-        metavar="IMAGE",
-        help="Image of your own for stage 2, made FROM the load image.",
     ),
 )
 speech_options = with_options(
@@ -248,5 +257,6 @@ def runtime_settings(given: Mapping[str, Any]) -> s.RuntimeOptions:
         wheelhouse=given["wheelhouse"],
         torch_variant=given["torch_variant"],
         requirements=given.get("requirements"),
-        load_image=given.get("load_image"),
+        extract_image=given["extract_image"],
+        load_image=given["load_image"],
     )

@@ -136,8 +136,8 @@ class EngineRefused(OrchestrationError):
     exit_code = 26
 
 
-class LoadImageUnusable(OrchestrationError):
-    """The image named with --load-image is not there, or stage 2 does not start in it."""
+class ImageUnusable(OrchestrationError):
+    """The image named for a stage is not there, or the stage does not start in it."""
 
     exit_code = 27
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from orchestration.errors import (
     EngineRefused,
     ImageMissing,
-    LoadImageUnusable,
+    ImageUnusable,
     StageCrashed,
 )
 from orchestration.image_sources import REPOSITORIES, TAG_DIGITS, ImageSources
 from orchestration.own_packages import constraints
 from orchestration.run_paths import repository_folder
-from orchestration.runtimes.base import Event, Notify, StageProcess, StageSpec
+from orchestration.runtimes.base import Event, Notify, Stage, StageProcess, StageSpec
 from orchestration.settings import TorchVariant
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DOCKERFILE = "docker/Dockerfile.load-packages"
 START_TIMEOUT_S = 120
+TITLES: Mapping[Stage, str] = {"extract": "Stage 1", "load": "Stage 2"}
 _SHOWN_LINES = 3
 
 
@@ -84,51 +85,70 @@ def extended_build_command(variant: TorchVariant | None, requirements: Path) -> 
     return f"python orchestrate.py build --stage load{torch} --requirements {file}"
 
 
-def find_own_image(engine: Engine, name: str) -> tuple[str, ImageDetails]:
+def find_own_image(engine: Engine, stage: Stage, name: str) -> tuple[str, ImageDetails]:
     """Name and details of an image of the user's own.
 
     Raises:
-        LoadImageUnusable: it is not on this machine.
+        ImageUnusable: it is not on this machine.
     """
     details = engine.find_image(name)
     if details is None:
-        raise _unusable(f"The image {name} is not on this machine, and nothing is fetched.")
+        raise unusable_image(
+            stage, f"The image {name} is not on this machine, and nothing is fetched."
+        )
     return name, details
 
 
-def check_own_image(name: str, start: Callable[[StageSpec, Notify], StageProcess]) -> Event:
-    """Start stage 2 in an image of the user's own, once, and return what it says of itself.
+def check_own_image(
+    stage: Stage, name: str, start: Callable[[StageSpec, Notify], StageProcess]
+) -> Event:
+    """Start a stage in an image of the user's own, once, and return what it says of itself.
 
     Args:
+        stage: which one.
         name: of the image.
         start: starts a stage in it.
 
     Raises:
-        LoadImageUnusable: what starts there is not stage 2.
+        ImageUnusable: what starts there is not that stage.
     """
     said: list[str] = []
     try:
-        process = start(StageSpec("load", ()), said.append)
+        process = start(StageSpec(stage, ()), said.append)
     except EngineRefused as error:
-        raise _unusable(f"Stage 2 does not start in {name}: {error.happened}") from error
+        raise unusable_image(
+            stage, f"{TITLES[stage]} does not start in {name}: {error.happened}"
+        ) from error
     timer = threading.Timer(START_TIMEOUT_S, process.kill)
     timer.start()
     try:
         process.close_input()
         event = next(process.events(), {})
     except StageCrashed as error:
-        raise _unusable(f"What starts in {name} is not stage 2. {error.happened}") from error
+        raise unusable_image(
+            stage, f"What starts in {name} is not {TITLES[stage].lower()}. {error.happened}"
+        ) from error
     finally:
         timer.cancel()
         process.kill()
-    if (event.get("event"), event.get("stage")) != ("ready", "load"):
+    if (event.get("event"), event.get("stage")) != ("ready", stage):
         last = " / ".join(line for line in said[-_SHOWN_LINES:] if line.strip())
-        raise _unusable(f"Stage 2 does not start in {name}; it said: {last or 'nothing'}.")
+        raise unusable_image(
+            stage, f"{TITLES[stage]} does not start in {name}; it said: {last or 'nothing'}."
+        )
     return event
 
 
-def _unusable(happened: str) -> LoadImageUnusable:
-    return LoadImageUnusable(
+def unusable_image(stage: Stage, happened: str) -> ImageUnusable:
+    """The error for an image of the user's own in which a stage cannot run."""
+    if stage == "extract":
+        return ImageUnusable(
+            happened,
+            "An image whose entry point is `python -m stage_extract` was expected, such as this"
+            " project's extract image.",
+            "Build it with `python orchestrate.py build`, or leave --image-extract out.",
+        )
+    return ImageUnusable(
         happened,
         "An image whose entry point is `python -m stage_load` was expected, with torch, numpy and"
         " what else that imports: simplest one made FROM this project's load image.",

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from orchestration.runtimes.base import Stage
 
-RuntimeName = Literal["auto", "docker", "local"]
+RuntimeName = Literal["auto", "docker", "podman", "apptainer", "local"]
 TorchVariant = Literal["cpu", "cuda"]
 Reader = Literal["auto", "tf", "pure", "both"]
 
@@ -38,7 +38,9 @@ class RuntimeOptions:
         wheelhouse: folder of wheels; with it nothing is fetched from a network.
         torch_variant: which lock the load environment or image is made from.
         requirements: packages of the user's own for the load stage, or None.
-        load_image: image of the user's own that runs the load stage, or None.
+        extract_image: image that runs the extract stage in place of the one built here, or None:
+            a name, or the path of a SIF file.
+        load_image: the same for the load stage.
     """
 
     name: RuntimeName = "auto"
@@ -49,6 +51,7 @@ class RuntimeOptions:
     wheelhouse: Path | None = None
     torch_variant: TorchVariant = "cpu"
     requirements: Path | None = None
+    extract_image: str | None = None
     load_image: str | None = None
 
 

@@ -15,7 +15,12 @@ from orchestration.errors import (
     FeatureUnavailable,
 )
 from orchestration.images import find_image
-from orchestration.own_images import check_own_image, find_extended_image, find_own_image
+from orchestration.own_images import (
+    TITLES,
+    check_own_image,
+    find_extended_image,
+    find_own_image,
+)
 from orchestration.processor import read_cpu_flags, why_no_tensorflow
 from orchestration.runtimes.base import (
     Availability,
@@ -95,7 +100,7 @@ class DockerRuntime:
             EngineNotInstalled, EngineNotRunning, EngineForbidden: the engine is not usable.
             FeatureUnavailable: a memory limit was asked for, which this engine cannot keep.
             ImageMissing: an image has not been built from the present sources.
-            LoadImageUnusable: stage 2 does not start in the user's own image.
+            ImageUnusable: a stage does not start in the user's own image.
         """
         engine = open_engine()
         try:
@@ -107,8 +112,9 @@ class DockerRuntime:
                 variants = torch_variants(
                     self._options.device, self._gpu, self._options.torch_variant
                 )
-                if stage == "load" and self._options.load_image is not None:
-                    self._images[stage] = find_own_image(engine, self._options.load_image)
+                own = self._own_image(stage)
+                if own is not None:
+                    self._images[stage] = find_own_image(engine, stage, own)
                     continue
                 sources, details = find_image(engine, stage, variants)
                 self._images[stage] = (sources.reference, details)
@@ -121,10 +127,12 @@ class DockerRuntime:
                     self._gpu = False
         finally:
             engine.close()
-        if "load" in stages and self._options.load_image is not None:
-            ready = check_own_image(self._options.load_image, self.start)
-            torch = ready.get("versions", {}).get("torch")
-            notify(f"Stage 2 runs in {self._options.load_image}, with torch {torch}")
+        for stage in stages:
+            own = self._own_image(stage)
+            if own is not None:
+                versions = check_own_image(stage, own, self.start).get("versions", {})
+                library = "tensorflow" if stage == "extract" else "torch"
+                notify(f"{TITLES[stage]} runs in {own}, with {library} {versions.get(library)}")
 
     def identity(self, stage: Stage, home: Stage | None = None) -> dict[str, Any]:
         """Name and digest of the image that the stage runs in."""
@@ -152,6 +160,10 @@ class DockerRuntime:
             for line in process.lines():
                 on_line(line.decode("utf-8", errors="replace"))
             return process.wait()
+
+    def _own_image(self, stage: Stage) -> str | None:
+        options = self._options
+        return options.extract_image if stage == "extract" else options.load_image
 
     def _arguments(self, spec: StageSpec) -> dict[str, Any]:
         run_id = spec.run_id or self._run_id

@@ -9,6 +9,7 @@ from orchestration.errors import FeatureUnavailable
 from orchestration.runtimes.base import Notify, Runtime
 from orchestration.settings import RuntimeOptions
 
+SIF_SUFFIX = ".sif"
 Factory = Callable[[RuntimeOptions, Mapping[str, str]], Runtime]
 
 
@@ -48,9 +49,11 @@ def choose_runtime(
                 "Use --runtime local, or leave the option out.",
             )
         return RUNTIMES[options.name](options, environment)
-    if options.load_image is not None:
-        notify("Runtime: docker (--load-image was given)")
-        return RUNTIMES["docker"](options, environment)
+    images = _image_options(options)
+    if images:
+        name = "apptainer" if _is_sif_file(images) else "docker"
+        notify(f"Runtime: {name} ({' and '.join(images)} was given)")
+        return RUNTIMES[name](options, environment)
     if local_options:
         notify(f"Runtime: local ({' and '.join(local_options)} was given)")
         return RUNTIMES["local"](options, environment)
@@ -75,6 +78,17 @@ def _first_available(
     return runtime
 
 
+def _image_options(options: RuntimeOptions) -> dict[str, str]:
+    """Images that the user names, by option."""
+    given = {"--image-extract": options.extract_image, "--image-load": options.load_image}
+    return {option: image for option, image in given.items() if image is not None}
+
+
+def _is_sif_file(images: Mapping[str, str]) -> bool:
+    """Whether the images are files of Apptainer's; a name with that ending serves no other."""
+    return all(image.endswith(SIF_SUFFIX) for image in images.values())
+
+
 def _local_options(options: RuntimeOptions) -> list[str]:
     """Options given that only the local runtime understands."""
     given = {
@@ -92,7 +106,7 @@ def _check_packages(options: RuntimeOptions) -> None:
         FeatureUnavailable: options contradict each other.
     """
     given = {
-        "--load-image": options.load_image,
+        "--image-load": options.load_image,
         "--load-python": options.load_python,
         "--requirements": options.requirements,
     }
@@ -104,9 +118,10 @@ def _check_packages(options: RuntimeOptions) -> None:
             "Pass one of them; install what else is needed into that image or environment.",
         )
     others = _local_options(options) or (["--runtime local"] if options.name == "local" else [])
-    if options.load_image is not None and others:
+    images = _image_options(options)
+    if images and others:
         raise FeatureUnavailable(
-            f"--load-image was given together with {' and '.join(others)}.",
+            f"{' and '.join(images)} was given together with {' and '.join(others)}.",
             "An image serves a container engine.",
-            "Use --runtime docker, or name an environment with --load-python.",
+            "Use a runtime with containers, or name an environment with --load-python.",
         )

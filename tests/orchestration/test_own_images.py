@@ -12,7 +12,7 @@ from orchestration import images
 from orchestration.conversation import Conversation
 from orchestration.engine import Engine
 from orchestration.engine_access import open_engine
-from orchestration.errors import ImageMissing, LoadImageUnusable, StageFailed
+from orchestration.errors import ImageMissing, ImageUnusable, StageFailed
 from orchestration.image_sources import ImageSources
 from orchestration.images import build_images
 from orchestration.own_images import ExtendedSources, find_extended_image, find_own_image
@@ -112,8 +112,8 @@ def test_a_missing_one_is_asked_for_with_its_command(
 
 
 def test_an_image_of_ones_own_that_is_not_there(engine: FakeEngine) -> None:
-    with pytest.raises(LoadImageUnusable, match="mine:1 is not on this machine"):
-        find_own_image(engine, "mine:1")
+    with pytest.raises(ImageUnusable, match="mine:1 is not on this machine"):
+        find_own_image(engine, "load", "mine:1")
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_real_image_that_is_no_stage(real: Engine) -> None:
     """A Python reads its input to the end, and ends without a word."""
     assert real.find_image(DEFAULT_LOAD_BASE_IMAGE) is not None
     runtime = DockerRuntime(RuntimeOptions(device="cpu", load_image=DEFAULT_LOAD_BASE_IMAGE))
-    with pytest.raises(LoadImageUnusable, match="Stage 2 does not start in python:3"):
+    with pytest.raises(ImageUnusable, match="Stage 2 does not start in python:3"):
         runtime.prepare(["load"], lambda _: None)
 
 

@@ -61,7 +61,7 @@ def choose(monkeypatch):
             RuntimeOptions(load_image="mine"),
             False,
             "docker",
-            ["Runtime: docker (--load-image was given)"],
+            ["Runtime: docker (--image-load was given)"],
             id="an-option-of-docker",
         ),
     ],
@@ -94,7 +94,7 @@ def test_options_of_another_runtime_are_refused(choose, options):
         ),
         pytest.param(
             RuntimeOptions(load_image="mine", requirements=Path("/r")),
-            "--load-image and --requirements were given together",
+            "--image-load and --requirements were given together",
             id="image-and-packages",
         ),
         pytest.param(
