@@ -142,6 +142,12 @@ class ImageUnusable(OrchestrationError):
     exit_code = 27
 
 
+class BadItems(OrchestrationError):
+    """Rows of a batch's items file (or all of it) cannot be understood."""
+
+    exit_code = 28
+
+
 class StageFailed(OrchestrationError):
     """A stage reported a failure of its own; class name and exit code are the stage's.
 
