@@ -16,22 +16,21 @@ from typing import Any
 from orchestration.errors import StageFailed
 from orchestration.export_reuse import ExportIndex, ExportRecord, export_key, take_over
 from orchestration.handoff import check_export
-from orchestration.manifest import BackgroundDescription, sha256_of
-from orchestration.own_code import code_sha256
+from orchestration.manifest import BackgroundDescription
 from orchestration.previous_result import check_out, up_to_date_manifest
 from orchestration.proposals import keep_proposals
 from orchestration.publishing import EXPORT_FOLDER, publish, publish_result
 from orchestration.readers import home_of_stage_1, with_chosen_reader
 from orchestration.result_folder import ResultFolder, writing_to
+from orchestration.result_request import convert_request, input_record, load_request
 from orchestration.run_context import Outcome, RunContext
 from orchestration.run_paths import CheckpointPath, find_checkpoint, find_export
-from orchestration.runtimes.base import Runtime, Stage
+from orchestration.runtimes.base import Stage
 from orchestration.settings import (
     ConvertSettings,
     ExtractOptions,
     ExtractSettings,
     InspectSettings,
-    LoadOptions,
     LoadSettings,
 )
 from orchestration.stage_runs import Exported, ExtractRun, LoadRun
@@ -52,8 +51,9 @@ def convert(settings: ConvertSettings, context: RunContext) -> Outcome:
     out = check_out(settings.out, settings.force, checkpoint.folder)
     options = _prepared(settings.extract, context, also=LOAD)
     exports = _Exports.of(checkpoint, options, context)
-    load_request = _load_request(settings.load, settings.runtime.device, context.runtime)
-    request = {"command": "convert", "export_key": exports.key, "load": load_request}
+    request = convert_request(
+        exports.key, settings.load, settings.runtime.device, context.runtime.identity(LOAD)
+    )
     earlier = _earlier_outcome(out, settings.force, request, checkpoint.folder, options.data_folder)
     if earlier is not None:
         return earlier
@@ -69,7 +69,7 @@ def convert(settings: ConvertSettings, context: RunContext) -> Outcome:
         files = BackgroundDescription(folder.export, exported.files)
         parts = {
             "request": request,
-            "input": _input_record(checkpoint, exported),
+            "input": input_record(checkpoint, exported.record),
             "extract": exported.record,
             "load": _finish_load(load_run, folder, context, kept_export=record is not None),
         }
@@ -99,7 +99,7 @@ def extract(settings: ExtractSettings, context: RunContext) -> Outcome:
         files = BackgroundDescription(folder.export, exported.files)
         parts = {
             "request": request,
-            "input": _input_record(checkpoint, exported),
+            "input": input_record(checkpoint, exported.record),
             "extract": exported.record,
             "files": files.result(),
         }
@@ -118,8 +118,8 @@ def load(settings: LoadSettings, context: RunContext) -> Outcome:
     out = check_out(settings.out, settings.force, source)
     names = check_export(source)
     context.runtime.prepare([LOAD], context.display.notify)
-    load_request = _load_request(settings.load, settings.runtime.device, context.runtime)
-    request = {"command": "load", "load": load_request}
+    asked = load_request(settings.load, settings.runtime.device, context.runtime.identity(LOAD))
+    request = {"command": "load", "load": asked}
     earlier = _earlier_outcome(out, settings.force, request, source)
     if earlier is not None:
         return earlier
@@ -244,23 +244,3 @@ def _finish_load(
                 " which further runs on this checkpoint use again."
             )
         raise
-
-
-def _load_request(options: LoadOptions, device: str, runtime: Runtime) -> dict[str, Any]:
-    """Everything that stage 2's result depends on, apart from the export."""
-    return {
-        "model": options.model,
-        "model_args": dict(options.model_args),
-        "model_file_sha256": code_sha256(options.model),
-        "map_sha256": None if options.map is None else sha256_of(options.map),
-        "tolerance": options.tolerance,
-        "prove": options.prove,
-        **options.transfer.to_job(),
-        "device": device,
-        "loader": runtime.identity(LOAD),
-    }
-
-
-def _input_record(checkpoint: CheckpointPath, exported: Exported) -> dict[str, Any]:
-    """Where the checkpoint lies, and the hashes of its files as stage 1 read them."""
-    return {"folder": os.fspath(checkpoint.folder), **exported.record["result"]["checkpoint"]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from orchestration.manifest import (
     BackgroundDescription,
@@ -13,14 +13,37 @@ from orchestration.manifest import (
     file_names,
     write_manifest,
 )
-from orchestration.result_folder import ResultFolder, writing_to
+from orchestration.result_folder import writing_to
 from orchestration.run_context import RunContext
 
 EXPORT_FOLDER = "export"
 
 
+class WorkFolder(Protocol):
+    """Where a result is made."""
+
+    @property
+    def out(self) -> Path:
+        """The result folder to publish."""
+
+    @property
+    def export(self) -> Path:
+        """What stage 1 wrote."""
+
+    @property
+    def result(self) -> Path:
+        """What stage 2 wrote."""
+
+    def publish(self, folder: Path, replace: bool) -> None:
+        """Rename `folder` (one of these) to the result; `replace` an earlier one.
+
+        Raises:
+            ResultExists: something else has appeared there.
+        """
+
+
 def publish_result(
-    folder: ResultFolder,
+    folder: WorkFolder,
     export_files: BackgroundDescription,
     parts: Mapping[str, Any],
     force: bool,
@@ -37,7 +60,7 @@ def publish_result(
 
 
 def publish(
-    folder: ResultFolder,
+    folder: WorkFolder,
     made: Path,
     parts: Mapping[str, Any],
     force: bool,

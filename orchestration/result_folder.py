@@ -115,19 +115,7 @@ class ResultFolder:
         Raises:
             ResultExists: something else has appeared there.
         """
-        replaced = self.root / "replaced"
-        with uninterrupted(), writing_to(self.out.parent):
-            if replace and self.out.exists():
-                self.out.rename(replaced)
-            try:
-                folder.rename(self.out)
-            except OSError as error:
-                if replaced.exists():
-                    replaced.rename(self.out)
-                if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                    raise result_exists(self.out, "It appeared while this run worked.") from error
-                raise
-            _sync_folder(self.out.parent)
+        rename_into_place(folder, self.out, self.root / "replaced" if replace else None)
 
     def _make_parents(self) -> None:
         missing = [parent for parent in self.out.parents if not parent.exists()]
@@ -155,6 +143,32 @@ class ResultFolder:
         for leftover in self.out.parent.iterdir():
             if leftover.name.startswith(self._prefix) and not leftover.is_symlink():
                 _remove_if_abandoned(leftover)
+
+
+def rename_into_place(folder: Path, out: Path, replaced: Path | None) -> None:
+    """Make `folder` the result `out`, in one step.
+
+    Args:
+        folder: on the same file system.
+        out: the result folder.
+        replaced: where an earlier result goes, to be deleted; None = there must be none.
+
+    Raises:
+        ResultExists: something else has appeared there.
+        DiskFull, OutputNotWritable: it cannot be renamed.
+    """
+    with uninterrupted(), writing_to(out.parent):
+        if replaced is not None and out.exists():
+            out.rename(replaced)
+        try:
+            folder.rename(out)
+        except OSError as error:
+            if replaced is not None and replaced.exists():
+                replaced.rename(out)
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise result_exists(out, "It appeared while this run worked.") from error
+            raise
+        _sync_folder(out.parent)
 
 
 def result_exists(out: Path, detail: str) -> ResultExists:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from orchestration.conversation import Conversation, Worker
@@ -87,8 +88,8 @@ class ExtractRun:
         files = check_export(self._folder.export)
         with writing_to(self._folder.out.parent):
             take_over_from_stage(self._folder.export)
-        record = {"reader": self._options.reader, **_process_record(self._worker, done)}
-        return Exported(files, {**record, "reused_from": None})
+        record = extract_record(self._options, self._worker, done)
+        return Exported(files, record)
 
     def reuse_or_finish(
         self, earlier: ExportRecord | None, notify: Callable[[str], None]
@@ -96,16 +97,35 @@ class ExtractRun:
         """Take over an earlier export if it still holds, else let the stage make one."""
         if earlier is None:
             return self.finish()
-        problem = why_not_reusable(earlier, self._checkpoint, self._options.data_folder)
-        if problem is not None:
-            notify(f"The export in {earlier.folder} is not used again: {problem}")
-            return self.finish()
-        notify(f"Using the export of an earlier run again: {earlier.folder}")
-        names = [str(entry["name"]) for entry in earlier.files]
-        with writing_to(self._folder.out.parent):
-            take_over(earlier.folder, names, self._folder.export)
-        files = check_export(self._folder.export)
-        return Exported(files, {**earlier.stage, "reused_from": os.fspath(earlier.folder)})
+        folder = self._folder
+        with writing_to(folder.out.parent):
+            taken = take_over_earlier(
+                earlier, self._checkpoint, self._options, folder.export, notify
+            )
+        return self.finish() if taken is None else taken
+
+
+def take_over_earlier(
+    earlier: ExportRecord,
+    checkpoint: CheckpointPath,
+    options: ExtractOptions,
+    folder: Path,
+    notify: Callable[[str], None],
+) -> Exported | None:
+    """Put an earlier export into `folder` if it still holds; None, and why is said, if not.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    problem = why_not_reusable(earlier, checkpoint, options.data_folder)
+    if problem is not None:
+        notify(f"The export in {earlier.folder} is not used again: {problem}")
+        return None
+    notify(f"Using the export of an earlier run again: {earlier.folder}")
+    names = [str(entry["name"]) for entry in earlier.files]
+    take_over(earlier.folder, names, folder)
+    record = {**earlier.stage, "reused_from": os.fspath(earlier.folder)}
+    return Exported(check_export(folder), record)
 
 
 class LoadRun:
@@ -156,10 +176,15 @@ class LoadRun:
         done = self._talk.wait_for("load", "load")
         with writing_to(folder.out.parent):
             take_over_from_stage(folder.result)
-        return _process_record(self._worker, done)
+        return process_record(self._worker, done)
 
 
-def _process_record(worker: Worker, done: Event) -> dict[str, Any]:
+def extract_record(options: ExtractOptions, worker: Worker, done: Event) -> dict[str, Any]:
+    """What the manifest tells about stage 1 and a job that it has done."""
+    return {"reader": options.reader, **process_record(worker, done), "reused_from": None}
+
+
+def process_record(worker: Worker, done: Event) -> dict[str, Any]:
     """What the manifest tells about one stage's process and its job."""
     ready = worker.ready or {}
     return {

@@ -123,6 +123,12 @@ class StageProcess(Protocol):
     def wait(self) -> ExitStatus:
         """Wait for the end of the process."""
 
+    def memory_bytes(self) -> int | None:
+        """What the stage's processes hold in memory and cannot give back; None where unknown.
+
+        May be called from any thread, also after its end.
+        """
+
     def kill(self) -> None:
         """End the process and everything it started, now, and free what it held.
 

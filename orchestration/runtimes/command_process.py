@@ -13,6 +13,7 @@ from typing import IO
 
 from orchestration.event_check import MOST_LINE_BYTES, decode_event, line_too_long
 from orchestration.runtimes.base import Event, ExitStatus, Notify, StageSpec, encode_job
+from orchestration.runtimes.process_memory import tree_memory_bytes
 
 _SIGNAL_BASE = 128
 _OOM_COUNTER = "oom_kill "
@@ -114,6 +115,10 @@ class CommandProcess:
         if code < 0:
             return ExitStatus(_SIGNAL_BASE - code, -code, self._was_out_of_memory(-code))
         return ExitStatus(code)
+
+    def memory_bytes(self) -> int | None:
+        """Memory of the process and its descendants; None once it is gone."""
+        return None if self._ended else tree_memory_bytes(self._process.pid)
 
     def kill(self) -> None:
         """Kill everything in the session, then clean up. Safe to call twice."""

@@ -21,6 +21,7 @@ from orchestration.runtimes.base import (
     encode_job,
 )
 from orchestration.runtimes.containers import container_path, host_text
+from orchestration.runtimes.process_memory import container_memory_bytes
 from orchestration.runtimes.streams import STDERR, Attachment, LineSplitter
 
 if TYPE_CHECKING:
@@ -57,8 +58,10 @@ class ContainerProcess:
         self._streams: Attachment | None = None
         self._reader: threading.Thread | None = None
         self._ended = False
+        self._container_id = ""
+        self._process_id: int | None = None
         try:
-            container_id = _create(engine, arguments)
+            self._container_id = container_id = _create(engine, arguments)
             self._streams = engine.attach(container_id)
             reader = threading.Thread(
                 target=_read_streams, args=(self._streams, self._lines, on_text), daemon=True
@@ -115,6 +118,14 @@ class ContainerProcess:
             if self._reader is not None:
                 self._reader.join(READER_END_TIMEOUT_S)
         return self._status
+
+    def memory_bytes(self) -> int | None:
+        """Memory of the container's processes, where the engine runs on this machine."""
+        if self._ended or not self._engine.is_here:
+            return None
+        if self._process_id is None:
+            self._process_id = int(self._engine.container_state(self._name)["Pid"])
+        return container_memory_bytes(self._process_id, self._container_id)
 
     def kill(self) -> None:
         """Remove the container with everything in it. Safe to call twice."""
