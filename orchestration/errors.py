@@ -1,4 +1,4 @@
-"""Errors of the host side, one class a cause, each with its own exit code (10 to 29).
+"""Errors of the host side, one class a cause, each with its own exit code (10 to 29, from 70).
 
 Every message has three parts: what happened (with the value), what was expected, what to do.
 Only `orchestrate.py` prints them and exits. Codes 30 to 49 belong to `stage_extract`, 50 to 69
@@ -146,6 +146,18 @@ class BadItems(OrchestrationError):
     """Rows of a batch's items file (or all of it) cannot be understood."""
 
     exit_code = 28
+
+
+class SlurmUnusable(OrchestrationError):
+    """Slurm is not installed here, or does not answer."""
+
+    exit_code = 29
+
+
+class SlurmRefused(OrchestrationError):
+    """Slurm, or what it can do, does not allow the job that was asked for."""
+
+    exit_code = 70
 
 
 class StageFailed(OrchestrationError):
