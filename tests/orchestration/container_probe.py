@@ -1,8 +1,12 @@
 """A stage that evaluates what its jobs say, inside a container: `python -c` gets this text.
 
+Whatever made the container: what it must not be able to do is the same (`isolation_cases.py`).
+
 Job: {"code": an expression}. Event: {"event": "answer", "result": repr of value or exception}.
 """
 
+import ctypes
+import errno
 import getpass
 import json
 import os
@@ -11,6 +15,12 @@ import subprocess
 import sys
 import threading
 import time
+
+# mount(2), unshare(2)
+MS_REMOUNT, MS_BIND = 32, 4096
+CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
+# What the kernel shows of itself; its folders hold no files of the host's.
+KERNEL_FOLDERS = ("/proc", "/sys", "/dev")
 
 
 def say(**event: object) -> None:
@@ -49,16 +59,92 @@ def executes(path: str) -> int:
     return subprocess.call([path])
 
 
+def remount(path: str) -> str:
+    """Try to make a read-only mount writable by the system call; no program is needed for it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(None, path.encode(), None, MS_REMOUNT | MS_BIND, None) == 0:
+        return "remounted"
+    return errno.errorcode[ctypes.get_errno()]
+
+
+def remount_in_namespaces(path: str) -> str:
+    """The same where the kernel gives all capabilities: in a user namespace of one's own."""
+    read_end, write_end = os.pipe()
+    if os.fork() == 0:
+        libc = ctypes.CDLL(None, use_errno=True)
+        made = libc.unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0
+        answer = remount(path) if made else "no namespace"
+        os.write(write_end, answer.encode())
+        os._exit(0)
+    os.close(write_end)
+    os.wait()
+    with os.fdopen(read_end) as answers:
+        return answers.read()
+
+
+def writable_folders() -> "list[str]":
+    """Every folder in which a file can be made, the kernel's own apart."""
+    found = []
+    for folder, folders, _ in os.walk("/"):
+        folders[:] = [name for name in folders if os.path.join(folder, name) not in KERNEL_FOLDERS]
+        path = os.path.join(folder, "probe")
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except OSError:
+            continue
+        os.remove(path)
+        found.append(folder)
+    return sorted(found)
+
+
+def writable_settings() -> "list[str]":
+    """Files by which a process may change the kernel's behaviour for the whole machine."""
+    found = []
+    for top in ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/sys"):
+        paths = [top] if os.path.isfile(top) else []
+        paths += [os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names]
+        for path in paths:
+            try:
+                os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+            except OSError:
+                continue
+            found.append(path)
+    return sorted(found)
+
+
+def strangers() -> "list[str]":
+    """Command lines of the processes that are neither this one nor above it."""
+    above = {os.getpid()}
+    pid = os.getpid()
+    while pid > 1:
+        with open("/proc/%d/stat" % pid) as file:
+            # The parent's number, two fields behind the command's name, which may hold anything.
+            pid = int(file.read().rpartition(")")[2].split()[1])
+        above.add(pid)
+    return [name for name in os.listdir("/proc") if name.isdigit() and int(name) not in above]
+
+
+def network_cards() -> "list[str]":
+    """Names of the network cards; the kernel lists them without /sys, too."""
+    return [name for _, name in socket.if_nameindex()]
+
+
 NAMES = {
     "capabilities": capabilities,
     "executes": executes,
     "getpass": getpass,
+    "network_cards": network_cards,
     "os": os,
+    "remount": remount,
+    "remount_in_namespaces": remount_in_namespaces,
     "socket": socket,
     "start_threads": start_threads,
+    "strangers": strangers,
     "subprocess": subprocess,
     "sys": sys,
     "time": time,
+    "writable_folders": writable_folders,
+    "writable_settings": writable_settings,
     "write": write,
 }
 
