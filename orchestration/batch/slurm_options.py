@@ -73,7 +73,8 @@ def option_lines(words: Sequence[str]) -> list[list[str]]:
 
 def _may_take(line: Sequence[str]) -> bool:
     """Whether an option may have its value in the next word."""
-    return len(line) == 1 and (len(line[0]) == 2 or line[0].startswith("--") and "=" not in line[0])
+    is_long = line[0].startswith("--")
+    return len(line) == 1 and ("=" not in line[0] if is_long else len(line[0]) == 2)
 
 
 def is_given(name: str, words: Sequence[str]) -> bool:

@@ -48,8 +48,8 @@ def script_of(job: SlurmJob) -> str:
     """The script of a job.
 
     Raises:
-        SlurmRefused: a path holds what no `#SBATCH` line can, or an option of the user's contradicts
-            the script.
+        SlurmRefused: a path holds what no `#SBATCH` line can, or an option of the user's
+            contradicts the script.
     """
     sections = (_HEAD.format(what=_what(job)), *_directives(job), _SCRATCH, *_command(job))
     return "\n".join(sections) + "\n"
@@ -75,9 +75,10 @@ done
 """
 
 _SIGNALS = """\
-# `exec` makes Python the process that Slurm signals. At USR1, shortly before the time limit, it gives
-# back the item that it was at; with --requeue, if it has finished any since its start, it then puts
-# this task back into the queue. Exit code 0: all is well, 3: some items failed, 75: some are left."""
+# `exec` makes Python the process that Slurm signals. At USR1, shortly before the time limit, it
+# gives back the item that it was at; with --requeue, if it has finished any since its start, it
+# then puts this task back into the queue. Exit codes: 0 all is well, 3 some items failed, 75 some
+# are left."""
 
 
 def _what(job: SlurmJob) -> str:

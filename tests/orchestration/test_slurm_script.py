@@ -52,9 +52,10 @@ for folder in "${SLURM_TMPDIR:-}" "${TMPDIR:-}" /tmp; do
     fi
 done
 
-# `exec` makes Python the process that Slurm signals. At USR1, shortly before the time limit, it gives
-# back the item that it was at; with --requeue, if it has finished any since its start, it then puts
-# this task back into the queue. Exit code 0: all is well, 3: some items failed, 75: some are left.
+# `exec` makes Python the process that Slurm signals. At USR1, shortly before the time limit, it
+# gives back the item that it was at; with --requeue, if it has finished any since its start, it
+# then puts this task back into the queue. Exit codes: 0 all is well, 3 some items failed, 75 some
+# are left.
 exec /home/ann/venv/bin/python /home/ann/tf1-to-torch/orchestrate.py batch \\
     /shared/converted/batch/items/1f2e.jsonl \\
     --out /shared/converted \\
