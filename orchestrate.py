@@ -23,6 +23,7 @@ import click
 
 from orchestration import option_types
 from orchestration import settings as s
+from orchestration.batch.command import batch
 from orchestration.command_options import (
     DefaultCommandGroup,
     build_options,
@@ -198,6 +199,9 @@ def doctor(**given: Any) -> int:
     for line, color in check_lines(checks):
         _say(line, color)
     return EXIT_OK
+
+
+cli.add_command(batch)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -43,14 +43,17 @@ def with_options(*decorators: Callable[[Command], Command]) -> Callable[[Command
     return decorate
 
 
-model_options = with_options(
-    click.option(
+def _model_option(*, required: bool, more_help: str = "") -> Callable[[Command], Command]:
+    return click.option(
         "--model",
         type=option_types.model,
         metavar="NAME",
-        required=True,
-        help="unet, or your own: file.py:Factory or package.module:Factory.",
-    ),
+        required=required,
+        help=f"unet, or your own: file.py:Factory or package.module:Factory.{more_help}",
+    )
+
+
+_how_to_load = with_options(
     click.option(
         "--model-arg",
         "model_arguments",
@@ -101,6 +104,11 @@ model_options = with_options(
     ),
 )
 
+model_options = with_options(_model_option(required=True), _how_to_load)
+default_model_options = with_options(
+    _model_option(required=False, more_help=" Each row may name another."), _how_to_load
+)
+
 
 def _patterns(option: str, text: str) -> Callable[[Command], Command]:
     return click.option(option, multiple=True, metavar="REGEX", help=f"{text}; repeatable.")
@@ -117,11 +125,14 @@ transfer_options = with_options(
         help="Store the weights so, after the proof; default: as the checkpoint has them.",
     ),
 )
+force_option = click.option(
+    "--force", is_flag=True, help="Redo everything, and replace an earlier result."
+)
 output_options = with_options(
     click.option(
         "--out", type=option_types.path, help="Result folder; default: <name>-torch or -export."
     ),
-    click.option("--force", is_flag=True, help="Redo everything, and replace an earlier result."),
+    force_option,
 )
 runtime_options = with_options(
     click.option(

@@ -16,6 +16,8 @@ import click
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _BETWEEN_NAMES = re.compile(r"(?<!\\),")
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+_SHARD = re.compile(r"(\d{1,9})/(\d{1,9})")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -33,6 +35,25 @@ def memory_size(text: str) -> int:
     if match is None:
         raise click.BadParameter(f"{text!r} is no size; write 8g, 512m or a number of bytes.")
     return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def duration_s(text: str) -> float:
+    """A time such as 30m, 1h30m or 600 (seconds), in seconds."""
+    match = _DURATION.fullmatch("".join(text.lower().split()))
+    hours, minutes, seconds = (float(part or 0) for part in (match.groups() if match else "000"))
+    total_s = 3600 * hours + 60 * minutes + seconds
+    if not 0 < total_s < math.inf:
+        raise click.BadParameter(f"{text!r} is no time; write 30m, 1h30m or 600, in seconds.")
+    return total_s
+
+
+def shard(text: str) -> tuple[int, int]:
+    """I/N: the part I, from 1, of N."""
+    match = _SHARD.fullmatch(text.strip())
+    number, count = (int(part) for part in (match.groups() if match else "00"))
+    if not 1 <= number <= count:
+        raise click.BadParameter(f"{text!r} is no shard; write 3/20, counted from 1/20 to 20/20.")
+    return number, count
 
 
 def tolerance(text: str | float) -> float:

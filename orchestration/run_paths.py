@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +30,9 @@ _SHARDS_PATTERN = re.compile(r"-\?{5}-of-\d{5,}$")
 _MODEL_SUFFIX = re.compile(
     r"(\.(pb|pbtxt|h5|hdf5|keras))?(\.(tar|zip|tgz|tbz2|txz))?(\.(gz|bz2|xz))?$", re.IGNORECASE
 )
-_SAVED_MODEL_FOLDERS = ("variables", "assets", "assets.extra")
-_STATE_FILE = "checkpoint"
-_SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
+SAVED_MODEL_FOLDERS = ("variables", "assets", "assets.extra")
+STATE_FILE = "checkpoint"
+SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,7 @@ class CheckpointPath:
     @property
     def stem(self) -> str:
         """What the names of its files begin with; "" for all files of the folder."""
-        is_whole_folder = self.name in _SAVED_MODEL_FILES
-        return "" if is_whole_folder else _CHECKPOINT_SUFFIX.sub("", self.name)
+        return "" if self.name in SAVED_MODEL_FILES else checkpoint_stem(self.name)
 
     def files(self) -> list[Path]:
         """Files that may belong to the checkpoint, sorted by path; a SavedModel has folders."""
@@ -65,7 +64,7 @@ class CheckpointPath:
             path = self.folder / name
             if name.startswith(self.stem) and os.path.isfile(path):
                 found.append(path)
-            elif not self.stem and name in _SAVED_MODEL_FOLDERS and os.path.isdir(path):
+            elif not self.stem and name in SAVED_MODEL_FOLDERS and os.path.isdir(path):
                 found += [path / other for other in sorted(_listing(path) or ())]
         return [path for path in found if os.path.isfile(path)]
 
@@ -89,6 +88,11 @@ class CheckpointPath:
         return (Mount(self.folder, target, read_only=True), *linked)
 
 
+def checkpoint_stem(name: str) -> str:
+    """Name of a checkpoint's file without what tells it from the others of the checkpoint."""
+    return _CHECKPOINT_SUFFIX.sub("", name)
+
+
 def find_checkpoint(given: Path) -> CheckpointPath:
     """Turn what the user named (folder, prefix or file) into a `CheckpointPath`.
 
@@ -108,14 +112,14 @@ def find_checkpoint(given: Path) -> CheckpointPath:
     if name in names or any(other.startswith((f"{name}.", f"{name}-")) for other in names):
         found = CheckpointPath(folder, name)
         return _follow_lonely_link(found, names)
-    raise _missing(given, folder, names)
+    raise checkpoint_missing(given, folder, names)
 
 
 def _is_prefix_too(folder: Path) -> bool:
     """Whether files beside a folder have its name as their prefix, and it holds no checkpoint."""
     beside = folder.with_name(f"{folder.name}.index") if folder.name else folder
     return os.path.isfile(beside) and not any(
-        name.endswith(".index") or name in (_STATE_FILE, *_SAVED_MODEL_FILES)
+        name.endswith(".index") or name in (STATE_FILE, *SAVED_MODEL_FILES)
         for name in _listing(folder) or ()
     )
 
@@ -143,7 +147,8 @@ def _listing(folder: Path) -> list[str] | None:
         return []
 
 
-def _missing(given: Path, folder: Path, names: list[str]) -> CheckpointMissing:
+def checkpoint_missing(given: Path, folder: Path, names: Sequence[str]) -> CheckpointMissing:
+    """The error for a checkpoint that is not in its folder, which holds `names`."""
     if os.path.isdir(folder):
         near = difflib.get_close_matches(given.name, names, n=3, cutoff=0.5)
         hint = f"Nearest names in {folder}: {', '.join(near)}." if near else f"Look into {folder}."
@@ -186,9 +191,9 @@ def default_out(checkpoint: Path, suffix: str) -> Path:
     """
     name = checkpoint.name
     if not os.path.isdir(checkpoint):
-        stem = _CHECKPOINT_SUFFIX.sub("", name)
+        stem = checkpoint_stem(name)
         name = _MODEL_SUFFIX.sub("", name) or name if stem == name else stem
-    if not name or checkpoint.name in _SAVED_MODEL_FILES:
+    if not name or checkpoint.name in SAVED_MODEL_FILES:
         folder = checkpoint if os.path.isdir(checkpoint) else checkpoint.parent
         name = Path(os.path.realpath(folder)).name
     return Path.cwd() / f"{name or 'checkpoint'}-{suffix}"

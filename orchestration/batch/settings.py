@@ -39,6 +39,7 @@ class BatchSettings:
         shard: the part that this process does; None = all items.
         retry_failed: items that failed are done again.
         verify: files of results that are there are hashed anew.
+        requeue: this is a task of Slurm's, which is put back into the queue at its time limit.
     """
 
     out: Path
@@ -51,6 +52,7 @@ class BatchSettings:
     shard: Shard | None = None
     retry_failed: bool = False
     verify: bool = False
+    requeue: bool = False
 
 
 @dataclass(frozen=True)

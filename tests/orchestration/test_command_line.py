@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-COMMANDS = ("build", "convert", "doctor", "extract", "inspect", "load")
+COMMANDS = ("batch", "build", "convert", "doctor", "extract", "inspect", "load")
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

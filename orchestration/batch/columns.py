@@ -1,0 +1,197 @@
+"""The options of the single command as columns of an items file.
+
+A cell goes through the type of the very option that the command line has, so that a row takes what
+the command line takes, and refuses it with the same words.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import click
+
+from orchestration.batch.settings import absolute
+from orchestration.command_options import model_options, transfer_options
+from orchestration.reading_options import checkpoint_options, reference_options
+
+# Which machine computes is said once for the whole batch.
+_OF_THE_BATCH = frozenset({"device"})
+_PATHS = frozenset({"map", "data_folder", "model_args"})
+CHECKPOINT, NAME, WHERE, MODEL = "checkpoint", "name", "where", "model"
+_OWN = (CHECKPOINT, NAME, WHERE)
+
+
+@click.command()
+@model_options
+@transfer_options
+@checkpoint_options
+@reference_options
+def _item(**given: Any) -> int:
+    raise NotImplementedError("it lends its options only")
+
+
+def column_of(option: click.Parameter) -> str:
+    """Name of an option's column: `--model-arg` is "model_arg"."""
+    return option.opts[0].lstrip("-").replace("-", "_")
+
+
+COLUMNS: Mapping[str, click.Parameter] = MappingProxyType(
+    {column_of(option): option for option in _item.params if option.name not in _OF_THE_BATCH}
+)
+"""Column -> option, apart from `checkpoint`, `name` and `where`."""
+
+
+def column_name(text: str) -> str:
+    """A column as people write it ("--Model-Arg ", "model arg") in the form that is known."""
+    return "_".join(text.strip().lstrip("-").casefold().replace("-", " ").split())
+
+
+def is_known(column: str) -> bool:
+    """Whether there is such a column."""
+    return column in COLUMNS or column in _OWN
+
+
+def is_repeated(column: str) -> bool:
+    """Whether a column takes several values."""
+    return column in COLUMNS and COLUMNS[column].multiple
+
+
+def takes_object(column: str) -> bool:
+    """Whether a column takes names with values."""
+    return column in _PAIRS or column == "model_args"
+
+
+def nearest(column: str) -> str:
+    """What may have been meant by an unknown column, for people."""
+    known = [*_OWN, *COLUMNS]
+    near = difflib.get_close_matches(column, known, n=3, cutoff=0.6)
+    if near:
+        return f"Nearest: {', '.join(near)}."
+    return f"There are {', '.join(sorted(known))}."
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a cell says.
+
+    Attributes:
+        option: name of the value in the parsed options.
+        value: what the command line would give.
+        identity: the same as JSON, where a file is only its path: what the row's name is made of.
+    """
+
+    option: str
+    value: Any
+    identity: Any
+
+
+class Parser:
+    """Turns cells into the values that the command line would give.
+
+    Args:
+        folder: what paths in cells start from.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._context = click.Context(_item)
+        self._known: dict[tuple[str, str], Value] = {}
+
+    def parse(self, column: str, cell: Any) -> Value:
+        """What a cell says.
+
+        Args:
+            column: one of `COLUMNS`.
+            cell: text, or a JSON value.
+
+        Raises:
+            click.BadParameter: the option does not take it.
+        """
+        if not isinstance(cell, str):
+            return self._parsed(column, cell)
+        # Most columns say the same in every row, and a file's existence need be asked once only.
+        if (column, cell) not in self._known:
+            self._known[column, cell] = self._parsed(column, cell)
+        return self._known[column, cell]
+
+    def path(self, text: str) -> Path:
+        """A path in a cell, from the root."""
+        return absolute(Path(os.path.expanduser(text)), self._folder)
+
+    def _parsed(self, column: str, cell: Any) -> Value:
+        option = COLUMNS[column]
+        assert option.name is not None
+        if column == "model_args" and isinstance(cell, dict):
+            _check_names(cell)
+            return Value(option.name, cell, cell)
+        if column in _PATHS and isinstance(cell, str):
+            cell = os.fspath(self.path(cell))
+        elif column == MODEL and isinstance(cell, str):
+            cell = absolute_model(cell, self._folder)
+        words = _words(column, cell)
+        if not option.multiple and len(words) != 1:
+            raise click.BadParameter("one value was expected, not several.")
+        value = option.type_cast_value(self._context, words if option.multiple else words[0])
+        return Value(option.name, value, cell if column in _PATHS else value)
+
+
+def check_text(cell: Any) -> None:
+    """Refuse text that no path and no UTF-8 file can hold.
+
+    Raises:
+        click.BadParameter: there is some in the cell.
+    """
+    text = repr(cell) if isinstance(cell, dict | list) else str(cell)
+    if "\0" in text or "\\x00" in text:
+        raise click.BadParameter("text without NUL was expected.")
+    if any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise click.BadParameter("text in UTF-8 was expected; give the file another name.")
+
+
+def absolute_model(model: str, folder: Path | None = None) -> str:
+    """`file.py:Factory` with the file's path from the root; another model as it is."""
+    path, colon, factory = model.rpartition(":")
+    if not path.endswith(".py"):
+        return model
+    return f"{absolute(Path(os.path.expanduser(path)), folder)}{colon}{factory}"
+
+
+def _words(column: str, cell: Any) -> tuple[str, ...]:
+    """A cell as the words that would follow the option on the command line."""
+    if isinstance(cell, dict):
+        if column not in _PAIRS:
+            raise click.BadParameter("it takes no object of names and values.")
+        return tuple(f"{name}={_PAIRS[column](value)}" for name, value in cell.items())
+    if isinstance(cell, list):
+        return tuple(_word(value) for value in cell)
+    return (_word(cell),)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, dict | list) or value is None:
+        raise click.BadParameter("text, a number, true or false was expected.")
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _sizes(value: Any) -> str:
+    return ",".join(map(_word, value)) if isinstance(value, list) else _word(value)
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+_PAIRS = MappingProxyType({"model_arg": _as_json, "input_shape": _sizes})
+
+
+def _check_names(arguments: Mapping[str, Any]) -> None:
+    for name in arguments:
+        if not name.isidentifier():
+            raise click.BadParameter(f"{name!r} is no name of an argument.")

@@ -1,0 +1,86 @@
+"""Which items belong to which shard, decided once for all shards."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestration.batch.items import Item
+from orchestration.batch.settings import BatchFolder, Shard
+from orchestration.batch.stored_items import items_hash, write_whole
+from orchestration.errors import BadItems
+from orchestration.result_folder import writing_to
+from orchestration.strict_json import decode_json
+
+# An item of no size takes about as long as the reading of so many bytes: without it, all small
+# items would go to one shard, beside a single large one in another.
+FIXED_COST_BYTES = 64 << 20
+Plan = tuple[tuple[str, ...], ...]
+
+
+def shards(items: Sequence[Item], count: int) -> Plan:
+    """Names of the items of each shard, balanced by bytes.
+
+    The largest item first, each to the shard with the least so far ("longest processing time
+    first": no shard gets more than 4/3 of the best possible; Graham 1969). The same items give the
+    same plan in any order; of equals the first name goes first, to the first shard.
+    """
+    loads = [(0, index) for index in range(count)]
+    planned: list[list[str]] = [[] for _ in range(count)]
+    for item in sorted(items, key=lambda item: (-item.size_bytes, item.name)):
+        load_bytes, index = loads[0]
+        planned[index].append(item.name)
+        heapq.heapreplace(loads, (load_bytes + item.size_bytes + FIXED_COST_BYTES, index))
+    return tuple(map(tuple, planned))
+
+
+def items_of_shard(items: Sequence[Item], shard: Shard, folder: BatchFolder) -> tuple[Item, ...]:
+    """The items of one shard, in the order of `items`, by the plan that all shards read.
+
+    The first shard makes the plan. A checkpoint that changes its size before the next one starts
+    would otherwise be in two shards, or in none.
+
+    Raises:
+        BadItems: the plan has been damaged.
+        DiskFull, OutputNotWritable: it cannot be written.
+    """
+    path = folder.plans / f"{items_hash(items)}-{shard.count}.json"
+    if not path.exists():
+        _write_once(path, json.dumps(shards(items, shard.count), indent=0), folder)
+    plan = _read(path, {item.name for item in items}, shard.count)
+    own = set(plan[shard.number - 1])
+    return tuple(item for item in items if item.name in own)
+
+
+def _write_once(path: Path, text: str, folder: BatchFolder) -> None:
+    """Write a file unless it is there; whoever reads it finds all of it, on NFS too."""
+    with writing_to(folder.out):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{uuid.uuid4().hex}")
+        try:
+            write_whole(temporary, text)
+            os.link(temporary, path)
+        except FileExistsError:
+            return
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _read(path: Path, names: set[str], count: int) -> list[list[str]]:
+    try:
+        plan: list[list[str]] = decode_json(path.read_bytes())
+        planned = [name for shard in plan for name in shard]
+        is_whole = len(plan) == count and sorted(planned) == sorted(names)
+    except (OSError, ValueError, TypeError):
+        is_whole = False
+    if not is_whole:
+        raise BadItems(
+            f"The plan {path} does not hold these {len(names):,} items in {count} shards.",
+            "It was expected to be as this program has written it.",
+            "Remove it while no shard runs; the next one makes it anew.",
+        )
+    return plan
