@@ -93,6 +93,21 @@ class BatchFolder:
         """Which item belongs to which shard."""
         return self.root / "plans"
 
+    @property
+    def ledger(self) -> Path:
+        """What has become of each item, see `ledger`."""
+        return self.root / "ledger"
+
+    @property
+    def owners(self) -> Path:
+        """Processes at work, with their heartbeats, see `owner`."""
+        return self.root / "owners"
+
+    @property
+    def logs(self) -> Path:
+        """What the stages said about each item."""
+        return self.root / "logs"
+
 
 def absolute(path: Path, folder: Path | None = None) -> Path:
     """`path` from the root, seen from `folder` (None: the current one); links are kept."""
