@@ -62,7 +62,7 @@ def up_to_date_manifest(
     manifest = read_manifest(out)
     if manifest is None:
         return None
-    differing = _differing(manifest.get("request", {}), request)
+    differing = differing_parts(manifest.get("request", {}), request)
     if differing:
         raise result_exists(out, f"It was made with other {' and '.join(differing)}.")
     inputs = manifest["input"]["files"]
@@ -104,7 +104,7 @@ def _is_empty(folder: Path) -> bool:
         return False
 
 
-def _differing(made_with: Mapping[str, Any], request: Mapping[str, Any]) -> list[str]:
+def differing_parts(made_with: Mapping[str, Any], request: Mapping[str, Any]) -> list[str]:
     """Names of what differs between two requests, for people."""
     names = {
         "command": "command",
