@@ -181,6 +181,8 @@ def build(**given: Any) -> int:
         torch_variant=given["torch_variant"],
         no_cache=given["no_cache"],
         requirements=given["requirements"],
+        runtime=given["runtime"],
+        from_docker=given["from_docker"],
     )
     with session.ending_on_signals():
         session.build(settings, display.notify)

@@ -202,6 +202,18 @@ speech_options = with_options(
 
 build_options = with_options(
     click.option(
+        "--runtime",
+        type=click.Choice(["docker", "podman"]),
+        default="docker",
+        show_default=True,
+        help="Whose images.",
+    ),
+    click.option(
+        "--from-docker",
+        is_flag=True,
+        help="Build nothing: take the images over that this machine's Docker engine has.",
+    ),
+    click.option(
         "--stage",
         "stages",
         type=click.Choice(["extract", "load"]),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from docker import DockerClient
@@ -20,36 +19,15 @@ from requests.exceptions import RequestException
 
 from orchestration.engine_access import START_HINT, check_socket
 from orchestration.errors import EngineNotRunning, EngineRefused, ImageBuildFailed
+from orchestration.image_store import ContainerSummary, ImageDetails
+from orchestration.podman_facts import PodmanFacts
 from orchestration.runtimes.streams import Attachment
 
 DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 CONNECT_TIMEOUT_S = 60
-
-
-@dataclass(frozen=True)
-class ImageDetails:
-    """One image as the engine holds it.
-
-    Attributes:
-        image_id: digest of the image's configuration, "sha256:…".
-        tags: its names.
-        labels: its labels.
-        size_bytes: unpacked, all layers.
-    """
-
-    image_id: str
-    tags: tuple[str, ...]
-    labels: Mapping[str, str]
-    size_bytes: int
-
-
-@dataclass(frozen=True)
-class ContainerSummary:
-    """One container of a listing. `running` is False once its process has ended."""
-
-    container_id: str
-    labels: Mapping[str, str]
-    running: bool
+PODMAN_COMPONENT = "Podman Engine"
+# Podman's own interface; it answers every version from its own down to 4.0.0.
+PODMAN_INFO_PATH = "/v4.0.0/libpod/info"
 
 
 class Engine:
@@ -61,6 +39,8 @@ class Engine:
     Attributes:
         is_here: it is reached by a socket of this machine.
     """
+
+    program = "docker"
 
     def __init__(self, client: DockerClient, is_here: bool) -> None:
         self._client = client
@@ -91,10 +71,27 @@ class Engine:
         """Give the connection up."""
         self._client.close()
 
+    def own_name(self, reference: str) -> str:
+        """The name of an image that is built here under `reference`."""
+        return reference
+
     def info(self) -> dict[str, Any]:
-        """What the engine says of itself (`docker info`)."""
+        """What the engine says of itself (`docker info`); Podman's errors in it are mended."""
         with _translated():
-            return dict(self._client.info())
+            information = dict(self._client.info())
+        podman = self.podman()
+        return information if podman is None else information | podman.in_docker_terms()
+
+    def podman(self) -> PodmanFacts | None:
+        """What Podman says of itself, where it is Podman that answers in Docker's place."""
+        with _translated():
+            parts = self._client.version().get("Components") or ()
+            if not any(part["Name"] == PODMAN_COMPONENT for part in parts):
+                return None
+            api = self._client.api
+            answer = api.get(f"{api.base_url}{PODMAN_INFO_PATH}", timeout=CONNECT_TIMEOUT_S)
+            answer.raise_for_status()
+            return PodmanFacts.read(answer.json())
 
     def find_image(self, reference: str) -> ImageDetails | None:
         """The image of this name, or None. Nothing is pulled."""
@@ -163,6 +160,11 @@ class Engine:
                         "Read the build log above; without network, pass `--wheelhouse FOLDER`.",
                     )
                 yield from (line for line in event.get("stream", "").splitlines() if line.strip())
+
+    def save_image(self, reference: str) -> Iterator[bytes]:
+        """An image with its name as an archive, in pieces."""
+        with _translated():
+            yield from self._client.api.get_image(reference)
 
     def create_container(self, arguments: Mapping[str, Any]) -> str:
         """Create a container from arguments of the SDK's `containers.create`; returns its id."""

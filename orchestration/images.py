@@ -20,17 +20,21 @@ from orchestration.package_sources import (
     sources_of_own,
 )
 from orchestration.pip_settings import PipSettings
+from orchestration.podman_command import PodmanCommand
+from orchestration.podman_engine import PodmanEngine
 from orchestration.processor import why_no_tensorflow
 from orchestration.run_paths import cache_folder
 from orchestration.runtimes.base import Stage
-from orchestration.settings import BuildSettings, TorchVariant
+from orchestration.settings import BuildSettings, ImageRuntimeName, TorchVariant
 
 if TYPE_CHECKING:
-    from orchestration.engine import Engine, ImageDetails
+    from orchestration.image_store import ImageDetails, ImageStore
 
 BUILD_COMMAND = "python orchestrate.py build"
+DOCKER = "docker"
 CONTENT_LABEL = "tf1-to-torch.content"
 BASE_DIGEST_LABEL = "org.opencontainers.image.base.digest"
+BASE_NAME_LABEL = "org.opencontainers.image.base.name"
 RECORD_FILE = "images.json"
 
 
@@ -52,7 +56,7 @@ class BuiltImage:
 
 
 def find_image(
-    engine: Engine, stage: Stage, variants: Sequence[TorchVariant] = ("cpu",)
+    engine: ImageStore, stage: Stage, variants: Sequence[TorchVariant] = ("cpu",)
 ) -> tuple[ImageSources, ImageDetails]:
     """The image of a stage that holds the present sources, of the first variant that has one.
 
@@ -69,15 +73,26 @@ def find_image(
     raise ImageMissing(
         f"There is no image {candidates[0].reference} ({found}).",
         "Images are built in a step of their own, never in the middle of a run.",
-        f"Run `{build_command(stage, variants[0])}`, or pass `--runtime local`.",
+        f"Run `{build_command(stage, variants[0], engine.program)}`, or pass `--runtime local`.",
     )
 
 
-def build_command(stage: Stage, variant: TorchVariant) -> str:
-    """The command that builds an image."""
-    return (
-        f"{BUILD_COMMAND} --torch cuda" if (stage, variant) == ("load", "cuda") else BUILD_COMMAND
-    )
+def build_command(stage: Stage, variant: TorchVariant, program: str = DOCKER) -> str:
+    """The command that builds an image, for whoever keeps images by that name."""
+    torch = " --torch cuda" if (stage, variant) == ("load", "cuda") else ""
+    runtime = "" if program == DOCKER else f" --runtime {program}"
+    return f"{BUILD_COMMAND}{runtime}{torch}"
+
+
+def open_store(
+    runtime: ImageRuntimeName, environment: Mapping[str, str] = os.environ
+) -> ImageStore:
+    """Whoever keeps the images of a runtime.
+
+    Raises:
+        EngineNotInstalled, EngineNotRunning, EngineForbidden: it is not usable.
+    """
+    return open_engine() if runtime == DOCKER else PodmanEngine(PodmanCommand(environment))
 
 
 def build_images(settings: BuildSettings, notify: Callable[[str], None]) -> list[BuiltImage]:
@@ -95,7 +110,7 @@ def build_images(settings: BuildSettings, notify: Callable[[str], None]) -> list
         FeatureUnavailable: nothing but stage 1's image was asked for, which cannot run there.
         ImageBuildFailed: a base image is missing, the wheelhouse incomplete, or a step failed.
     """
-    engine = open_engine()
+    engine = open_store(settings.runtime)
     try:
         stages = _stages_that_run(engine, settings.stages, notify)
         built = [_build_one(engine, stage, settings, notify) for stage in stages]
@@ -145,7 +160,7 @@ def recorded_images(environment: Mapping[str, str] = os.environ) -> dict[str, di
 
 
 def _stages_that_run(
-    engine: Engine, stages: Sequence[Stage], notify: Callable[[str], None]
+    engine: ImageStore, stages: Sequence[Stage], notify: Callable[[str], None]
 ) -> Sequence[Stage]:
     """The stages without the first one where TensorFlow was not built for the engine's machine."""
     missing = why_no_tensorflow(str(engine.info()["Architecture"]), None)
@@ -162,7 +177,7 @@ def _stages_that_run(
 
 
 def _build_one(
-    engine: Engine, stage: Stage, settings: BuildSettings, notify: Callable[[str], None]
+    engine: ImageStore, stage: Stage, settings: BuildSettings, notify: Callable[[str], None]
 ) -> BuiltImage:
     sources = ImageSources.read(stage, settings.torch_variant)
     base_image = settings.extract_base_image if stage == "extract" else settings.load_base_image
@@ -173,12 +188,12 @@ def _build_one(
         details = _run_build(engine, sources, base_image, base, packages, settings, notify)
     else:
         notify(f"{sources.reference} is there already, made from the same sources")
-    _record(sources.reference, details, base_image, base, engine)
+    record_image(sources.reference, details, base_image, base.image_id, engine)
     return BuiltImage(stage, sources.reference, details.image_id, details.size_bytes)
 
 
 def _build_extended(
-    engine: Engine, requirements: Path, settings: BuildSettings, notify: Callable[[str], None]
+    engine: ImageStore, requirements: Path, settings: BuildSettings, notify: Callable[[str], None]
 ) -> BuiltImage:
     """Build the load image with a user's packages.
 
@@ -197,12 +212,12 @@ def _build_extended(
         )
     else:
         notify(f"{sources.reference} is there already, with the packages of {requirements}")
-    _record(sources.reference, details, base_sources.reference, base, engine)
+    record_image(sources.reference, details, base_sources.reference, base.image_id, engine)
     return BuiltImage("load", sources.reference, details.image_id, details.size_bytes)
 
 
 def _run_build(
-    engine: Engine,
+    engine: ImageStore,
     sources: ImageSources,
     base_image: str,
     base: ImageDetails,
@@ -219,7 +234,7 @@ def _run_build(
         raise ImageBuildFailed(
             f"The build ended well, and {sources.reference} is not there.",
             "The engine was expected to keep what it built under that name.",
-            "Look at `docker image ls`, and build again.",
+            f"Look at `{engine.program} image ls`, and build again.",
         )
     return details
 
@@ -241,7 +256,7 @@ def _is_built(details: ImageDetails, sources: ImageSources, base: ImageDetails) 
 
 
 def _base_image(
-    engine: Engine, name: str, settings: BuildSettings, notify: Callable[[str], None]
+    engine: ImageStore, name: str, settings: BuildSettings, notify: Callable[[str], None]
 ) -> ImageDetails:
     details = engine.find_image(name)
     if details is None and settings.wheelhouse is None:
@@ -253,20 +268,21 @@ def _base_image(
         raise ImageBuildFailed(
             f"The base image {name} is not on this machine.",
             "With a wheelhouse nothing is fetched, so it was expected to be there already.",
-            f"Run `docker pull {name}` (or `docker save` it elsewhere and `docker load` it here), "
-            "or name another base image.",
+            f"Run `{engine.program} pull {name}` (or `save` it elsewhere and"
+            f" `{engine.program} load` it here), or name another base image.",
         )
     return details
 
 
-def _record(
-    reference: str, details: ImageDetails, base_image: str, base: ImageDetails, engine: Engine
+def record_image(
+    reference: str, details: ImageDetails, base_image: str, base_digest: str, engine: ImageStore
 ) -> None:
+    """Remember what an image was when it was made here."""
     records = recorded_images() | {
-        reference: {
+        engine.own_name(reference): {
             "digest": details.image_id,
             "base_image": base_image,
-            "base_image_digest": base.image_id,
+            "base_image_digest": base_digest,
             "engine": engine.info()["ServerVersion"],
         }
     }

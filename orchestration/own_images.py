@@ -23,7 +23,7 @@ from orchestration.runtimes.base import Event, Notify, Stage, StageProcess, Stag
 from orchestration.settings import TorchVariant
 
 if TYPE_CHECKING:
-    from orchestration.engine import Engine, ImageDetails
+    from orchestration.image_store import ImageDetails, ImageStore
 
 DOCKERFILE = "docker/Dockerfile.load-packages"
 START_TIMEOUT_S = 120
@@ -59,7 +59,7 @@ class ExtendedSources(ImageSources):
 
 
 def find_extended_image(
-    engine: Engine, base: ImageSources, base_details: ImageDetails, requirements: Path
+    engine: ImageStore, base: ImageSources, base_details: ImageDetails, requirements: Path
 ) -> tuple[str, ImageDetails]:
     """Name and details of the load image with a user's packages.
 
@@ -85,7 +85,7 @@ def extended_build_command(variant: TorchVariant | None, requirements: Path) -> 
     return f"python orchestrate.py build --stage load{torch} --requirements {file}"
 
 
-def find_own_image(engine: Engine, stage: Stage, name: str) -> tuple[str, ImageDetails]:
+def find_own_image(engine: ImageStore, stage: Stage, name: str) -> tuple[str, ImageDetails]:
     """Name and details of an image of the user's own.
 
     Raises:

@@ -79,7 +79,9 @@ def run_command(
                     raise
                 build(
                     BuildSettings(
-                        torch_variant=options.torch_variant, requirements=options.requirements
+                        torch_variant=options.torch_variant,
+                        requirements=options.requirements,
+                        runtime="podman" if context.runtime.name == "podman" else "docker",
                     ),
                     display.notify,
                 )
@@ -93,10 +95,12 @@ def build(settings: BuildSettings, notify: Notify) -> None:
 
     Raises:
         EngineNotInstalled, EngineNotRunning, EngineForbidden, ImageBuildFailed: it did not work.
+        ImageMissing, FeatureUnavailable: there is nothing to take over, or nobody to give it to.
     """
+    from orchestration.image_transfer import take_over_images
     from orchestration.images import build_images
 
-    for image in build_images(settings, notify):
+    for image in (take_over_images if settings.from_docker else build_images)(settings, notify):
         size_mb = image.size_bytes / 1e6
         notify(f"Built {image.name} ({image.digest}, {size_mb:,.0f} MB)")
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from orchestration.runtimes.base import Stage
 
 RuntimeName = Literal["auto", "docker", "podman", "apptainer", "local"]
+ImageRuntimeName = Literal["docker", "podman"]
 TorchVariant = Literal["cpu", "cuda"]
 Reader = Literal["auto", "tf", "pure", "both"]
 
@@ -219,6 +220,8 @@ class BuildSettings:
         torch_variant: CPU or CUDA torch in the load image.
         no_cache: build every layer anew.
         requirements: packages of the user's own; a further load image gets them.
+        runtime: whose images; the name of a runtime.
+        from_docker: take the images over that a Docker engine of this machine has.
     """
 
     stages: tuple[Stage, ...] = ("extract", "load")
@@ -228,3 +231,5 @@ class BuildSettings:
     torch_variant: TorchVariant = "cpu"
     no_cache: bool = False
     requirements: Path | None = None
+    runtime: ImageRuntimeName = "docker"
+    from_docker: bool = False

@@ -14,13 +14,6 @@ from orchestration.errors import (
     EngineRefused,
     FeatureUnavailable,
 )
-from orchestration.images import find_image
-from orchestration.own_images import (
-    TITLES,
-    check_own_image,
-    find_extended_image,
-    find_own_image,
-)
 from orchestration.processor import read_cpu_flags, why_no_tensorflow
 from orchestration.runtimes.base import (
     Availability,
@@ -30,6 +23,7 @@ from orchestration.runtimes.base import (
     StageProcess,
     StageSpec,
 )
+from orchestration.runtimes.container_images import check_own_images, find_stage_images
 from orchestration.runtimes.container_process import ContainerProcess
 from orchestration.runtimes.containers import (
     INTERPRETER,
@@ -44,10 +38,11 @@ from orchestration.runtimes.ownership import (
     is_leftover,
     start_time,
 )
-from orchestration.settings import RuntimeOptions, TorchVariant
+from orchestration.settings import RuntimeOptions
 
 if TYPE_CHECKING:
-    from orchestration.engine import Engine, ImageDetails
+    from orchestration.engine import Engine
+    from orchestration.image_store import ImageDetails
 
 
 class DockerRuntime:
@@ -107,32 +102,13 @@ class DockerRuntime:
             information = engine.info()
             check_memory_limit(self._options.memory_limit_bytes, information)
             self._rootless = "name=rootless" in information.get("SecurityOptions", [])
-            self._gpu = wants_gpu(self._options.device, information)
-            for stage in stages:
-                variants = torch_variants(
-                    self._options.device, self._gpu, self._options.torch_variant
-                )
-                own = self._own_image(stage)
-                if own is not None:
-                    self._images[stage] = find_own_image(engine, stage, own)
-                    continue
-                sources, details = find_image(engine, stage, variants)
-                self._images[stage] = (sources.reference, details)
-                if stage == "load" and self._options.requirements is not None:
-                    self._images[stage] = find_extended_image(
-                        engine, sources, details, self._options.requirements
-                    )
-                if stage == "load" and self._gpu and sources.torch_variant == "cpu":
-                    notify("There is a GPU, but only the image with CPU torch has been built")
-                    self._gpu = False
+            gpu = wants_gpu(self._options.device, information)
+            found = find_stage_images(engine, stages, self._options, gpu, notify)
         finally:
             engine.close()
-        for stage in stages:
-            own = self._own_image(stage)
-            if own is not None:
-                versions = check_own_image(stage, own, self.start).get("versions", {})
-                library = "tensorflow" if stage == "extract" else "torch"
-                notify(f"{TITLES[stage]} runs in {own}, with {library} {versions.get(library)}")
+        self._images |= found.images
+        self._gpu = found.gpu
+        check_own_images(stages, self._options, self.start, notify)
 
     def identity(self, stage: Stage, home: Stage | None = None) -> dict[str, Any]:
         """Name and digest of the image that the stage runs in."""
@@ -160,10 +136,6 @@ class DockerRuntime:
             for line in process.lines():
                 on_line(line.decode("utf-8", errors="replace"))
             return process.wait()
-
-    def _own_image(self, stage: Stage) -> str | None:
-        options = self._options
-        return options.extract_image if stage == "extract" else options.load_image
 
     def _arguments(self, spec: StageSpec) -> dict[str, Any]:
         run_id = spec.run_id or self._run_id
@@ -225,16 +197,3 @@ def wants_gpu(device: str, information: Mapping[str, Any]) -> bool:
     if device == "auto":
         return "nvidia" in information.get("Runtimes", {})
     return device.startswith("cuda")
-
-
-def torch_variants(device: str, gpu: bool, asked_for: TorchVariant) -> tuple[TorchVariant, ...]:
-    """Variants of the load image that will do, best first.
-
-    Args:
-        device: as given to `--device`.
-        gpu: there is one to be used.
-        asked_for: as given to `--torch`; "cpu" is its default, and rules nothing out.
-    """
-    if device.startswith("cuda") or asked_for == "cuda":
-        return ("cuda",)
-    return ("cuda", "cpu") if gpu else ("cpu", "cuda")

@@ -20,13 +20,21 @@ def _docker(options: RuntimeOptions, environment: Mapping[str, str]) -> Runtime:
     return DockerRuntime(options)
 
 
+def _podman(options: RuntimeOptions, environment: Mapping[str, str]) -> Runtime:
+    from orchestration.runtimes.podman import PodmanRuntime
+
+    return PodmanRuntime(options, environment)
+
+
 def _local(options: RuntimeOptions, environment: Mapping[str, str]) -> Runtime:
     from orchestration.runtimes.local import LocalRuntime
 
     return LocalRuntime(options, environment)
 
 
-RUNTIMES: Mapping[str, Factory] = MappingProxyType({"docker": _docker, "local": _local})
+RUNTIMES: Mapping[str, Factory] = MappingProxyType(
+    {"docker": _docker, "podman": _podman, "local": _local}
+)
 """Name -> factory, in the order in which `auto` tries them."""
 
 

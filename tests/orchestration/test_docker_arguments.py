@@ -9,6 +9,7 @@ import pytest
 
 from orchestration.errors import FeatureUnavailable
 from orchestration.runtimes.base import Mount, StageSpec
+from orchestration.runtimes.container_images import torch_variants
 from orchestration.runtimes.containers import (
     Caller,
     bind_mount,
@@ -17,7 +18,7 @@ from orchestration.runtimes.containers import (
     container_path,
     host_text,
 )
-from orchestration.runtimes.docker import check_memory_limit, torch_variants, wants_gpu
+from orchestration.runtimes.docker import check_memory_limit, wants_gpu
 
 CALLER = Caller(uid=1001, gid=1002, groups=(27, 44))
 # Blanks, commas, colons, quotes and more than ASCII: all of them break the `SOURCE:TARGET` form.

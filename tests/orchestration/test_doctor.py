@@ -11,9 +11,9 @@ import pytest
 
 from orchestration import doctor
 from orchestration.doctor import Check, check_disk, check_gpu, check_processor, diagnose, find_gpus
-from orchestration.engine import ImageDetails
 from orchestration.errors import EngineNotRunning
 from orchestration.image_sources import ImageSources
+from orchestration.image_store import ImageDetails
 from orchestration.images import CONTENT_LABEL
 from orchestration.settings import RuntimeOptions
 
@@ -110,6 +110,8 @@ class FakeEngine:
     """An engine with some images."""
 
     is_here = False
+
+    program = "docker"
 
     def __init__(self, images: dict[str, ImageDetails], machine: str = "x86_64") -> None:
         self.images = images

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from orchestration import images
-from orchestration.engine import ImageDetails
 from orchestration.engine_access import open_engine
 from orchestration.errors import FeatureUnavailable, ImageBuildFailed, ImageMissing
 from orchestration.image_sources import CONTRACT, ImageSources
+from orchestration.image_store import ImageDetails
 from orchestration.images import build_arguments, build_images, find_image, recorded_images
 from orchestration.package_sources import PackageSources
 from orchestration.run_paths import repository_folder
@@ -38,6 +38,11 @@ class FakeEngine:
         "tf1-to-torch.content": arguments["buildargs"]["CONTENT"],
         "org.opencontainers.image.base.digest": arguments["buildargs"]["BASE_DIGEST"],
     }
+
+    program = "docker"
+
+    def own_name(self, reference: str) -> str:
+        return reference
 
     def add(self, name: str, labels: dict[str, str] | None = None) -> ImageDetails:
         digest = f"sha256:{len(self.images):064x}"
