@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -39,7 +39,8 @@ def _item(**given: Any) -> int:
 
 def column_of(option: click.Parameter) -> str:
     """Name of an option's column: `--model-arg` is "model_arg"."""
-    return option.opts[0].lstrip("-").replace("-", "_")
+    name = next(name for name in option.opts if name.startswith("--"))
+    return name.removeprefix("--").replace("-", "_")
 
 
 COLUMNS: Mapping[str, click.Parameter] = MappingProxyType(
@@ -122,10 +123,16 @@ class Parser:
         return self._known[column, cell]
 
     def path(self, text: str) -> Path:
-        """A path in a cell, from the root."""
+        """A path in a cell, from the root.
+
+        Raises:
+            click.BadParameter: no path can be so.
+        """
+        check_text(text)
         return absolute(Path(os.path.expanduser(text)), self._folder)
 
     def _parsed(self, column: str, cell: Any) -> Value:
+        check_text(cell)
         option = COLUMNS[column]
         assert option.name is not None
         if column == "model_args" and isinstance(cell, dict):
@@ -148,11 +155,20 @@ def check_text(cell: Any) -> None:
     Raises:
         click.BadParameter: there is some in the cell.
     """
-    text = repr(cell) if isinstance(cell, dict | list) else str(cell)
-    if "\0" in text or "\\x00" in text:
-        raise click.BadParameter("text without NUL was expected.")
-    if any("\ud800" <= sign <= "\udfff" for sign in text):
-        raise click.BadParameter("text in UTF-8 was expected; give the file another name.")
+    for text in _texts(cell):
+        if "\0" in text:
+            raise click.BadParameter("text without NUL was expected.")
+        if any("\ud800" <= sign <= "\udfff" for sign in text):
+            raise click.BadParameter("text in UTF-8 was expected; give the file another name.")
+
+
+def _texts(cell: Any) -> Iterator[str]:
+    """All text in a JSON value."""
+    if isinstance(cell, str):
+        yield cell
+    elif isinstance(cell, dict | list):
+        for part in [*cell, *cell.values()] if isinstance(cell, dict) else cell:
+            yield from _texts(part)
 
 
 def absolute_model(model: str, folder: Path | None = None) -> str:

@@ -23,7 +23,7 @@ from orchestration.batch.problems import Problems, shortened
 _DELIMITERS = (",", ";", "\t")
 _MOST_CELL_CHARACTERS = 1 << 20
 # A spreadsheet's own way to tell the delimiter: a first line "sep=;".
-_SEPARATOR_LINE = "sep="
+_TOLD_DELIMITER = re.compile(r"sep=([,;|:\t])[\r\n]*", re.IGNORECASE)
 
 
 def csv_rows(text: str, path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -92,20 +92,16 @@ class _Reader:
 
 def _is_no_record(line: str, number: int) -> bool:
     text = line.strip()
-    return not text or text.startswith("#") or (number == 1 and _told_delimiter(text) is not None)
-
-
-def _told_delimiter(line: str) -> str | None:
-    told = line.strip("\r\n").lower().removeprefix(_SEPARATOR_LINE)
-    return told if len(told) == 1 and line.lower().startswith(_SEPARATOR_LINE) else None
+    is_told = number == 1 and _TOLD_DELIMITER.fullmatch(line) is not None
+    return not text or text.startswith("#") or is_told
 
 
 def _delimiter(text: str) -> str:
     """The one that the first line tells, or by which the header falls into most known columns."""
-    lines = text.splitlines()
-    told = _told_delimiter(lines[0]) if lines else None
+    lines = text.splitlines() or [""]
+    told = _TOLD_DELIMITER.fullmatch(lines[0])
     if told is not None:
-        return told
+        return told[1]
     header = next((line for number, line in enumerate(lines, 1) if not _is_no_record(line, 0)), "")
     return max(_DELIMITERS, key=lambda sign: _known_columns(header, sign))
 

@@ -19,7 +19,6 @@ from orchestration.batch.columns import (
     Parser,
     Value,
     absolute_model,
-    check_text,
 )
 from orchestration.batch.names import made_name, name_key, why_not
 from orchestration.batch.problems import Problems, shortened
@@ -59,7 +58,7 @@ def read_items(source: str, given: Mapping[str, Any], out: Path) -> tuple[Item, 
         BadItems: rows are wrong; all of them are told.
     """
     problems = Problems(source)
-    read = read_source(source, problems)
+    read = read_source(source, out, problems)
     reader = _RowReader(given, out, read.folder, problems)
     items = [item for row in read.rows for item in reader.items(row)]
     problems.raise_if_any()
@@ -117,18 +116,12 @@ class _RowReader:
         """Column -> what the row says of an option of the single command."""
         values = {}
         for column, cell in row.cells.items():
+            if column not in COLUMNS:
+                continue
             try:
-                check_text(cell)
-                if column in COLUMNS:
-                    values[column] = self._parser.parse(column, cell)
+                values[column] = self._parser.parse(column, cell)
             except click.BadParameter as error:
-                message = error.message
-                self._refuse(
-                    row,
-                    f"{column} is {shortened(cell)}.",
-                    f"{message[:1].upper()}{message[1:]}",
-                    "Mend the cell, or leave it empty for the default.",
-                )
+                self._refuse_cell(row, column, error, "Mend it, or leave it empty for the default.")
         if MODEL not in row.cells and not self._defaults[MODEL]:
             self._refuse(
                 row,
@@ -140,8 +133,12 @@ class _RowReader:
 
     def _checkpoint(self, row: Row) -> Path | None:
         cell = row.cells.get(CHECKPOINT)
-        if isinstance(cell, str):
-            return self._parser.path(cell)
+        try:
+            if isinstance(cell, str):
+                return self._parser.path(cell)
+        except click.BadParameter as error:
+            self._refuse_cell(row, CHECKPOINT, error, "Mend it.")
+            return None
         self._refuse(
             row,
             "No checkpoint is named." if cell is None else f"checkpoint is {shortened(cell)}.",
@@ -205,6 +202,10 @@ class _RowReader:
             "Each name was expected once; some file systems take ANN and ann for one.",
             "Choose another name.",
         )
+
+    def _refuse_cell(self, row: Row, column: str, error: click.BadParameter, remedy: str) -> None:
+        expected = f"{error.message[:1].upper()}{error.message[1:]}"
+        self._refuse(row, f"{column} is {shortened(row.cells[column])}.", expected, remedy)
 
     def _refuse(self, row: Row, happened: str, expected: str, remedy: str) -> None:
         self._problems.add(row.where, happened, expected, remedy)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestration.run_paths import default_out
+from orchestration.run_paths import checkpoint_stem, default_out
 
 # Folders and files of the batch itself.
 RESERVED = frozenset({"batch", "summary.csv", "summary.html", ".work"})
@@ -25,8 +25,8 @@ _SUFFIX = "-torch"
 _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 _WINDOWS_CHARACTERS = re.compile(r'[<>:"\\|?*]')
 _ODD = re.compile(r"[^\w.+=-]+")
-# Control characters, marks that format or turn the writing, private and unassigned ones, lines.
-_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Control characters, marks that format or turn the writing, halves of pairs, ends of lines.
+_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def name_key(name: str) -> str:
@@ -66,7 +66,11 @@ def made_name(checkpoint: Path, options: Mapping[str, Any]) -> str:
         The last three parts of the checkpoint's path, for people, and a part of a hash over the
         row: nothing but the row itself changes it, and no two rows share it.
     """
-    row = json.dumps([os.fspath(checkpoint), options], sort_keys=True)
+    # Whichever of its files a row names, it asks for the same checkpoint.
+    prefix = (
+        checkpoint.with_name(checkpoint_stem(checkpoint.name)) if checkpoint.name else checkpoint
+    )
+    row = json.dumps([os.fspath(prefix), options], sort_keys=True)
     digest = hashlib.sha256(row.encode()).hexdigest()[:_DIGITS]
     own = default_out(checkpoint, "torch").name.removesuffix(_SUFFIX)
     parts = (checkpoint.parent.parent.name, checkpoint.parent.name, own)

@@ -47,11 +47,13 @@ class Source:
     rows: tuple[Row, ...]
 
 
-def read_source(source: str, problems: Problems) -> Source:
+def read_source(source: str, out: Path, problems: Problems) -> Source:
     """Read an items file, or look for what a glob names.
 
     Args:
         source: the path of a file, or a pattern.
+        out: the batch's folder, from the root; nothing in it is an item of a glob, so that the
+            next run finds the same.
         problems: gets what is wrong with single rows.
 
     Raises:
@@ -63,7 +65,8 @@ def read_source(source: str, problems: Problems) -> Source:
     if not has_magic(source):
         _refuse_path(path)
     folder = Path(os.path.realpath(os.curdir))
-    found = matches(os.path.expanduser(source))
+    own = os.path.realpath(out)
+    found = [path for path in matches(os.path.expanduser(source)) if not _is_within(path, own)]
     if not found:
         raise BadItems(
             f"Nothing is found by {source!r}.",
@@ -71,6 +74,10 @@ def read_source(source: str, problems: Problems) -> Source:
             f"Try `ls -d {source}`; the pattern starts from {folder}.",
         )
     return Source(source, folder, tuple(Row(name, {CHECKPOINT: name}) for name in found))
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(folder)
 
 
 def _read_file(path: Path, problems: Problems) -> Source:
