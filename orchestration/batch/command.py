@@ -73,9 +73,9 @@ def batch(sources: tuple[str, ...], **given: Any) -> int:
 
         return cancel(folder)
     if given["status"]:
+        names = _names(source, given, settings)
         from orchestration.batch.status import show_status
 
-        names = _names(source, given, settings)
         return show_status(folder, names, as_json=given["as_json"], only_failed=given["failed"])
     items = _items(source, given, settings)
     if given["slurm"]:

@@ -25,7 +25,7 @@ def write_new(path: Path, content: Mapping[str, Any]) -> bool:
     Raises:
         OSError: the file system refuses.
     """
-    temporary = _write_temporary(path, content)
+    temporary = _write_temporary(path, _text(content))
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -42,7 +42,16 @@ def write_over(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
         OSError: the file system refuses.
     """
-    temporary = _write_temporary(path, content)
+    write_text_over(path, _text(content))
+
+
+def write_text_over(path: Path, text: str) -> None:
+    """Write a file that is no JSON object in place of an earlier one.
+
+    Raises:
+        OSError: the file system refuses.
+    """
+    temporary = _write_temporary(path, text)
     try:
         os.replace(temporary, path)
     except BaseException:
@@ -67,12 +76,15 @@ def read_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def _write_temporary(path: Path, content: Mapping[str, Any]) -> Path:
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, indent=1) + "\n"
+
+
+def _write_temporary(path: Path, text: str) -> Path:
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}")
-    text = json.dumps(content, sort_keys=True, indent=1)
     try:
-        with temporary.open("x", encoding="ascii") as stream:
-            stream.write(text + "\n")
+        with temporary.open("x", encoding="utf-8") as stream:
+            stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
     except BaseException:

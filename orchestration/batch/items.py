@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from orchestration.batch.columns import (
 from orchestration.batch.names import made_name, name_key, why_not
 from orchestration.batch.problems import Problems, shortened
 from orchestration.batch.rows import Row, read_source
+from orchestration.batch.settings import BatchFolder
 from orchestration.command_options import load_options, runtime_settings
 from orchestration.errors import CheckpointMissing
 from orchestration.reading_options import extract_options
@@ -49,6 +51,9 @@ class Item:
 def read_items(source: str, given: Mapping[str, Any], out: Path) -> tuple[Item, ...]:
     """All items that an items file or a glob asks for; nothing is started, nothing written.
 
+    In a file of the batch's own all checkpoints have been there once. One that is gone since is
+    that item's failure, and stops no other.
+
     Args:
         source: path of a CSV or JSON Lines file, or a glob.
         given: the parsed options of the `batch` command, which rows overrule.
@@ -59,7 +64,8 @@ def read_items(source: str, given: Mapping[str, Any], out: Path) -> tuple[Item, 
     """
     problems = Problems(source)
     read = read_source(source, out, problems)
-    reader = _RowReader(given, out, read.folder, problems)
+    is_own = read.folder == Path(os.path.realpath(BatchFolder(out).items))
+    reader = _RowReader(given, out, read.folder, problems, may_be_gone=is_own)
     items = [item for row in read.rows for item in reader.items(row)]
     problems.raise_if_any()
     return tuple(items)
@@ -69,13 +75,20 @@ class _RowReader:
     """Makes items of rows; what they are checked against is asked for once only."""
 
     def __init__(
-        self, given: Mapping[str, Any], out: Path, folder: Path, problems: Problems
+        self,
+        given: Mapping[str, Any],
+        out: Path,
+        folder: Path,
+        problems: Problems,
+        *,
+        may_be_gone: bool,
     ) -> None:
         model = given[MODEL]
         self._defaults = {**given, MODEL: model and absolute_model(model)}
         self._runtime = runtime_settings(given)
         self._out = out
         self._problems = problems
+        self._may_be_gone = may_be_gone
         self._parser = Parser(folder)
         self._sizes = CheckpointSizes()
         self._named: dict[str, tuple[str, bool]] = {}
@@ -148,8 +161,10 @@ class _RowReader:
         return None
 
     def _size_bytes(self, row: Row, checkpoint: Path) -> int:
-        if self._problems.is_full and not self._sizes.is_there(checkpoint):
-            self._problems.count_one()
+        is_unsaid = self._may_be_gone or self._problems.is_full
+        if is_unsaid and not self._sizes.is_there(checkpoint):
+            if not self._may_be_gone:
+                self._problems.count_one()
             return 0
         try:
             return self._sizes.size_bytes(checkpoint)

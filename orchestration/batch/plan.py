@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import heapq
-import json
-import os
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestration.batch.files import read_object, write_new
 from orchestration.batch.items import Item
 from orchestration.batch.settings import BatchFolder, Shard
-from orchestration.batch.stored_items import items_hash, write_whole
+from orchestration.batch.stored_items import items_hash
 from orchestration.errors import BadItems
 from orchestration.result_folder import writing_to
-from orchestration.strict_json import decode_json
 
 # An item of no size takes about as long as the reading of so many bytes: without it, all small
 # items would go to one shard, beside a single large one in another.
@@ -50,32 +47,20 @@ def items_of_shard(items: Sequence[Item], shard: Shard, folder: BatchFolder) -> 
     """
     path = folder.plans / f"{items_hash(items)}-{shard.count}.json"
     if not path.exists():
-        _write_once(path, json.dumps(shards(items, shard.count), indent=0), folder)
+        with writing_to(folder.out):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_new(path, {"shards": shards(items, shard.count)})
     plan = _read(path, {item.name for item in items}, shard.count)
     own = set(plan[shard.number - 1])
     return tuple(item for item in items if item.name in own)
 
 
-def _write_once(path: Path, text: str, folder: BatchFolder) -> None:
-    """Write a file unless it is there; whoever reads it finds all of it, on NFS too."""
-    with writing_to(folder.out):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{uuid.uuid4().hex}")
-        try:
-            write_whole(temporary, text)
-            os.link(temporary, path)
-        except FileExistsError:
-            return
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
 def _read(path: Path, names: set[str], count: int) -> list[list[str]]:
     try:
-        plan: list[list[str]] = decode_json(path.read_bytes())
+        plan: list[list[str]] = read_object(path)["shards"]
         planned = [name for shard in plan for name in shard]
         is_whole = len(plan) == count and sorted(planned) == sorted(names)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, KeyError):
         is_whole = False
     if not is_whole:
         raise BadItems(

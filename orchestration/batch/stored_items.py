@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from orchestration.batch.columns import CHECKPOINT, MODEL, NAME, WHERE
+from orchestration.batch.files import write_text_over
 from orchestration.batch.items import Item
 from orchestration.batch.settings import BatchFolder
 from orchestration.errors import BadItems
@@ -52,9 +52,7 @@ def store_items(items: Iterable[Item], folder: BatchFolder) -> Path:
     path = folder.items / f"{_text_hash(text)}{_SUFFIX}"
     with writing_to(folder.out):
         folder.items.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{uuid.uuid4().hex}")
-        write_whole(temporary, text)
-        temporary.replace(path)
+        write_text_over(path, text)
     return path
 
 
@@ -83,10 +81,10 @@ def stored_names(path: Path) -> tuple[str, ...]:
     Raises:
         BadItems: it has been damaged since.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
     try:
-        return tuple(str(decode_json(line.encode())[NAME]) for line in lines)
-    except (ValueError, TypeError, KeyError) as error:
+        lines = path.read_bytes().split(b"\n")
+        return tuple(str(decode_json(line)[NAME]) for line in lines if line)
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadItems(
             f"The items in {path} cannot be read: {error}.",
             "The file was expected to be as this program has written it.",
@@ -94,25 +92,16 @@ def stored_names(path: Path) -> tuple[str, ...]:
         ) from error
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a new file whose content is on the disk before anybody gives it its name."""
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _row(item: Item) -> dict[str, Any]:
-    """A row that says everything in which an item differs from the single command's defaults."""
+    """A row that says everything, so that no option of a later command line changes it."""
     extract, load = item.settings.extract, item.settings.load
-    usual = _options(ExtractOptions(), LoadOptions(MODEL))
     options = _options(extract, load)
     return {
         NAME: item.name,
         WHERE: item.where,
         CHECKPOINT: os.fspath(item.settings.checkpoint),
         MODEL: load.model,
-        **{column: cell for column, cell in options.items() if cell != usual[column]},
+        **{column: cell for column, cell in options.items() if cell not in (None, [], {})},
     }
 
 
