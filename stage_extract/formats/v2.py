@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from glob import has_magic
 from typing import Optional, Tuple
 
 from stage_extract.finding.located import Located
@@ -41,7 +42,7 @@ def open_v2(located: Located, options: ExtractOptions) -> Source:
         paths=tuple(files.paths()),
         open_reader=_Opener(index, files.index_path, files.shard_paths),
         graph=None if files.meta_path is None else MetaFile(files.meta_path),
-        # TensorFlow looks for data shards beside the index alone.
-        restore_prefix=files.prefix if len(folders) == 1 else None,
+        # TensorFlow looks for data shards beside the index alone, and takes the prefix for a glob.
+        restore_prefix=None if len(folders) > 1 or has_magic(files.prefix) else files.prefix,
     )
     return with_text_graph(by_objects(source, index, files.shard_paths))

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+from glob import has_magic
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy
@@ -19,6 +20,7 @@ from stage_extract.source import GraphFile, Source
 from stage_extract.storage.comparing_reader import SecondReading, SecondReadingFailed
 
 _compat = tensorflow.compat.v1
+_GLOB_SIGN = re.compile(r"[*?\[\]]")
 _SHARD = re.compile(r"-\d{5,}(-of-\d{5,})$")
 
 
@@ -80,19 +82,23 @@ class RestoredTensors(SecondReading):
 
 
 class LinkedTensors(RestoredTensors):
-    """A V2 checkpoint whose data shards lie elsewhere, brought together by links.
+    """A checkpoint that TensorFlow does not find where it lies, brought together by links.
+
+    It looks for data shards beside the index alone, and takes what it is given for a glob.
 
     Args:
-        index_path: its index.
         paths: all its files.
+        is_v1: as of `RestoredTensors`.
     """
 
-    def __init__(self, index_path: str, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], is_v1: bool) -> None:
         self._folder = tempfile.mkdtemp(prefix="linked-")
+        links = []
         for path in paths:
-            os.symlink(os.path.abspath(path), os.path.join(self._folder, os.path.basename(path)))
-        prefix = os.path.join(self._folder, os.path.basename(index_path)[: -len(INDEX_SUFFIX)])
-        super().__init__(prefix, is_v1=False)
+            name = _GLOB_SIGN.sub("_", os.path.basename(path))
+            links.append(os.path.join(self._folder, name))
+            os.symlink(os.path.abspath(path), links[-1])
+        super().__init__(_v1_pattern(links) if is_v1 else _v2_prefix(links), is_v1)
 
     def close(self) -> None:
         """Close the session and remove the links (see `SecondReading.close`)."""
@@ -134,14 +140,19 @@ def second_reading_of(source: Source) -> Optional[SecondReading]:
     """Give TensorFlow's own way to read a source; None where it has none."""
     if source.restore_prefix is not None:
         return RestoredTensors(source.restore_prefix, is_v1=False)
-    indexes = [path for path in source.paths if path.endswith(INDEX_SUFFIX)]
-    if indexes:
-        return LinkedTensors(indexes[0], source.paths)
+    if any(path.endswith(INDEX_SUFFIX) for path in source.paths):
+        return LinkedTensors(source.paths, is_v1=False)
     if source.format in ("V1", "session bundle"):
+        if has_magic(source.paths[0]):
+            return LinkedTensors(source.paths, is_v1=True)
         return RestoredTensors(_v1_pattern(source.paths), is_v1=True)
     if source.format in ("frozen graph", "SavedModel") and source.graph is not None:
         return Constants(source.graph)
     return None
+
+
+def _v2_prefix(paths: Sequence[str]) -> str:
+    return next(path[: -len(INDEX_SUFFIX)] for path in paths if path.endswith(INDEX_SUFFIX))
 
 
 def _v1_pattern(paths: Sequence[str]) -> str:

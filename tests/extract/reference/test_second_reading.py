@@ -138,6 +138,19 @@ def shards_elsewhere(folder, save_bundle):
     return folder / "model.ckpt", 2
 
 
+def v2_in_odd_folder(folder, save_bundle):
+    """TensorFlow takes a prefix for a glob, in which brackets are signs."""
+    (folder / "run[1]").mkdir()
+    save_bundle(folder / "run[1]" / "model[2].ckpt", {"a": bits("float32", 2, 3)})
+    return folder / "run[1]" / "model[2].ckpt", 1
+
+
+def v1_in_odd_folder(folder, save_bundle):
+    """The same of the other format."""
+    (folder / "run[1]").mkdir()
+    return v1_file(folder / "run[1]", save_bundle)
+
+
 def frozen_graph(folder, save_bundle):
     """A frozen graph of a layer with bias."""
     compat = tensorflow.compat.v1
@@ -168,6 +181,8 @@ def saved_model(folder, save_bundle):
         pytest.param(v1_shards, {}, id="v1-shards"),
         pytest.param(v1_beside_v2, {"checkpoint_format": "V1"}, id="v1-beside-v2"),
         pytest.param(shards_elsewhere, {"data_folder": "data"}, id="shards-elsewhere"),
+        pytest.param(v2_in_odd_folder, {}, id="v2-in-odd-folder"),
+        pytest.param(v1_in_odd_folder, {}, id="v1-in-odd-folder"),
         pytest.param(frozen_graph, {}, id="frozen-graph"),
         pytest.param(saved_model, {}, id="saved-model"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy
 import pytest
 import tensorflow
+from safetensors.numpy import load_file
 
 from stage_extract.finding.locate import locate
 from stage_extract.formats.registry import open_source
@@ -62,6 +63,21 @@ def test_the_output_uses_the_saved_values(save_graph, run_reference, build):
     weight = numpy.concatenate(parts)
     assert weight.shape == (6,)
     numpy.testing.assert_array_equal(tensors["out:0"], tensors["x:0"] * weight)
+
+
+def test_a_prefix_that_reads_like_a_glob(save_graph, run_extraction, tmp_path, out):
+    """TensorFlow's own reader would look for `run1/model.ckpt`."""
+    saved = save_graph(plain)
+    folder = tmp_path / "run[1]"
+    folder.mkdir()
+    for path in tmp_path.glob("model.ckpt.*"):
+        path.rename(folder / path.name)
+    outcome = run_extraction(folder / "model.ckpt", out, reference=True)
+    assert outcome.result["reference"]["state"] == "recorded"
+    tensors = load_file(out / "reference.safetensors")
+    outputs = [value for name, value in tensors.items() if name.endswith("out:0")]
+    inputs = [value for name, value in tensors.items() if name.endswith("x:0")]
+    numpy.testing.assert_array_equal(outputs[0], inputs[0] * saved.values["weight"])
 
 
 def test_a_renamed_variable_is_found_by_the_savers_names(save_graph, run_reference):
