@@ -42,7 +42,7 @@ def _block(net: tf.Tensor, width: int, scope: str, training: tf.Tensor) -> tf.Te
 
 
 def classifier(size: int) -> None:
-    """slim: strided convolutions with batch norm, mean, dense; its variables are on three devices."""
+    """slim: strided convolutions with batch norm, mean, dense; variables on three devices."""
     net = tf.placeholder(tf.float32, [None, 14, 18, 3], name="image")
     norm = {"is_training": False, "scale": True}
     with slim.arg_scope([slim.conv2d], normalizer_fn=slim.batch_norm, normalizer_params=norm):

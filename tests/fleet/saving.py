@@ -1,4 +1,4 @@
-"""Saves one graph again and again with other weights, in the formats that people have (Python 3.7)."""
+"""Saves one graph again and again with other weights, in formats that people have (Python 3.7)."""
 
 from __future__ import annotations
 
