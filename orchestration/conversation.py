@@ -166,7 +166,7 @@ class Conversation:
         if event["event"] in ("done", "failed"):
             worker.pending.discard(event["job"])
         if event["event"] == "failed":
-            raise _stage_failure(event["error"], worker.process)
+            raise stage_failure(event["error"], worker.process)
         return event
 
     def _read(self, stage: Stage, process: StageProcess) -> None:
@@ -198,7 +198,7 @@ def _check_end(worker: Worker) -> None:
     raise explain_exit(worker.spec, status, list(worker.text))
 
 
-def _stage_failure(error: Mapping[str, Any], process: StageProcess) -> StageFailed:
+def stage_failure(error: Mapping[str, Any], process: StageProcess) -> StageFailed:
     """A stage's own error, with the host's paths in its texts."""
     texts = {key: process.host_text(str(error[key])) for key in ("happened", "expected", "remedy")}
     lines = [process.host_text(str(line)) for line in error.get("user_traceback", ())]

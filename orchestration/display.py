@@ -89,6 +89,7 @@ class TerminalDisplay:
         self._stream = stream
         self._progress: Progress | None = None
         self._tasks: dict[Stage, TaskID] = {}
+        self._overall: TaskID | None = None
 
     def notify(self, line: str) -> None:
         """Print a line, above the bars if there are any."""
@@ -118,11 +119,18 @@ class TerminalDisplay:
     def text(self, stage: Stage, line: str) -> None:
         """Drop it: asked to be verbose, the lines of `LineDisplay` are used instead of bars."""
 
+    def overall(self, what: str, done: int, total: int) -> None:
+        """Move the one bar of many items, in place of bars of stages."""
+        progress = self._started()
+        if self._overall is None:
+            self._overall = progress.add_task(what)
+        progress.update(self._overall, description=printable(what), total=total, completed=done)
+
     def close(self) -> None:
         """Take the bars away."""
         if self._progress is not None:
             self._progress.stop()
-            self._progress = None
+            self._progress = self._overall = None
 
     def _update(self, stage: Stage, what: str, total: int | None, completed: int) -> None:
         assert self._progress is not None

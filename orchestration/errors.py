@@ -160,6 +160,12 @@ class SlurmRefused(OrchestrationError):
     exit_code = 70
 
 
+class ItemTimedOut(OrchestrationError):
+    """An item of a batch took longer than --item-timeout allows."""
+
+    exit_code = 74
+
+
 class StageFailed(OrchestrationError):
     """A stage reported a failure of its own; class name and exit code are the stage's.
 

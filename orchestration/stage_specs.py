@@ -11,17 +11,28 @@ from orchestration.readers import home_of_stage_1
 from orchestration.run_paths import (
     DATA_TARGET,
     EXPORT_TARGET,
+    INPUT_TARGET,
     MAP_TARGET,
     MODEL_TARGET,
     OUTPUT_TARGET,
     CheckpointPath,
 )
 from orchestration.runtimes.base import Mount, Stage, StageProcess, StageSpec
-from orchestration.settings import ExtractOptions, LoadOptions, RuntimeOptions
+from orchestration.settings import ExtractOptions, LoadOptions, Reader, RuntimeOptions
 
 # Hash order must not reach the files that are written; TensorFlow's notices help nobody.
 _COMMON_ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
 _EXTRACT_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""}
+# How a sum is cut into pieces decides its last digits, so results know neither the number of cores
+# nor what runs beside them; with it go the libraries' own ideas of how many threads are good.
+_LOAD_THREADS = "1"
+_LOAD_ENVIRONMENT = {
+    "OMP_NUM_THREADS": _LOAD_THREADS,
+    "MKL_NUM_THREADS": _LOAD_THREADS,
+    "OPENBLAS_NUM_THREADS": _LOAD_THREADS,
+    "OMP_DYNAMIC": "FALSE",
+    "MKL_DYNAMIC": "FALSE",
+}
 _HIDE_CARDS = {"CUDA_VISIBLE_DEVICES": ""}
 
 
@@ -33,12 +44,20 @@ def extract_spec(
     keep_open: tuple[int, ...],
 ) -> StageSpec:
     """Stage 1, reading `checkpoint` and writing to `out` (None: an inspection writes nothing)."""
-    mounts = checkpoint.mounts()
-    if extract.data_folder is not None:
-        mounts += CheckpointPath(extract.data_folder, checkpoint.name).mounts(DATA_TARGET)
+    mounts = extract_mounts(checkpoint, extract, INPUT_TARGET, DATA_TARGET)
     if out is not None:
         mounts += (Mount(out, OUTPUT_TARGET, read_only=False),)
-    home = home_of_stage_1(extract.reader)
+    return extract_stage(mounts, extract.reader, options, keep_open)
+
+
+def extract_stage(
+    mounts: Iterable[Mount],
+    reader: Reader,
+    options: RuntimeOptions,
+    keep_open: tuple[int, ...] = (),
+) -> StageSpec:
+    """Stage 1 with what it may see."""
+    home = home_of_stage_1(reader)
     is_pure = home != "extract"
     return StageSpec(
         stage="extract",
@@ -49,8 +68,18 @@ def extract_spec(
         keep_open=keep_open,
         imports="numpy" if is_pure else "TensorFlow",
         home=home if is_pure else None,
-        arguments=("--reader", extract.reader),
+        arguments=("--reader", reader),
     )
+
+
+def extract_mounts(
+    checkpoint: CheckpointPath, extract: ExtractOptions, target: str, data_target: str
+) -> tuple[Mount, ...]:
+    """What stage 1 reads from for one checkpoint, and where a container sees it."""
+    mounts = checkpoint.mounts(target)
+    if extract.data_folder is not None:
+        mounts += CheckpointPath(extract.data_folder, checkpoint.name).mounts(data_target)
+    return mounts
 
 
 def load_spec(
@@ -61,26 +90,44 @@ def load_spec(
     keep_open: tuple[int, ...],
 ) -> StageSpec:
     """Stage 2, reading `export` and writing to `out`."""
-    mounts = [
+    mounts = load_mounts(load, MAP_TARGET, MODEL_TARGET)
+    return load_stage(export, out, mounts, options, keep_open)
+
+
+def load_stage(
+    export: Path,
+    out: Path,
+    mounts: Iterable[Mount],
+    options: RuntimeOptions,
+    keep_open: tuple[int, ...] = (),
+) -> StageSpec:
+    """Stage 2 with what else it may see."""
+    folders = (
         Mount(export, EXPORT_TARGET, read_only=True),
         Mount(out, OUTPUT_TARGET, read_only=False),
-    ]
-    if load.map is not None:
-        mounts.append(Mount(load.map.parent, MAP_TARGET, read_only=True))
-    if (source := model_file(load.model)) is not None:
-        mounts.append(Mount(source.parent, MODEL_TARGET, read_only=True))
-    elif (folder := package_folder(load.model)) is not None:
-        mounts.append(Mount(folder, MODEL_TARGET, read_only=True))
+    )
     hidden = _HIDE_CARDS if options.device == "cpu" else {}
     return StageSpec(
         stage="load",
-        mounts=_deepest_last(mounts),
+        mounts=_deepest_last((*folders, *mounts)),
         device=options.device,
         memory_limit_bytes=options.memory_limit_bytes,
-        environment={**_COMMON_ENVIRONMENT, **hidden},
+        environment={**_COMMON_ENVIRONMENT, **_LOAD_ENVIRONMENT, **hidden},
         keep_open=keep_open,
         imports="torch",
     )
+
+
+def load_mounts(load: LoadOptions, map_target: str, model_target: str) -> tuple[Mount, ...]:
+    """The user's own files that stage 2 reads, and where a container sees them."""
+    mounts: tuple[Mount, ...] = ()
+    if load.map is not None:
+        mounts += (Mount(load.map.parent, map_target, read_only=True),)
+    if (source := model_file(load.model)) is not None:
+        mounts += (Mount(source.parent, model_target, read_only=True),)
+    elif (folder := package_folder(load.model)) is not None:
+        mounts += (Mount(folder, model_target, read_only=True),)
+    return mounts
 
 
 def extract_job(

@@ -83,7 +83,7 @@ def _changed(
     changed = []
     for entry in described:
         name = str(entry["name"])
-        before = _fingerprint(folders, name)
+        before = fingerprint(folders, name)
         if before is None:
             changed.append(name)
             continue
@@ -96,7 +96,7 @@ def _changed(
     return changed
 
 
-def _fingerprint(folders: Sequence[Path], name: str) -> Fingerprint | None:
+def fingerprint(folders: Sequence[Path], name: str) -> Fingerprint | None:
     """Size in bytes, time of the last change in ns, and inode; None where there is no file."""
     for folder in folders:
         try:

@@ -108,6 +108,11 @@ class BatchFolder:
         """What the stages said about each item."""
         return self.root / "logs"
 
+    @property
+    def work(self) -> Path:
+        """Where running processes work, each in a folder of its own."""
+        return self.out / ".work"
+
 
 def absolute(path: Path, folder: Path | None = None) -> Path:
     """`path` from the root, seen from `folder` (None: the current one); links are kept."""

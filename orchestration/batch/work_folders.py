@@ -1,0 +1,69 @@
+"""Where the processes of a batch work, each in a folder of its own beside the results."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from orchestration.batch.files import read_object
+from orchestration.batch.lane_folder import LaneFolder
+from orchestration.batch.ledger import Ledger
+from orchestration.batch.owner import BatchOwner, heartbeat_path
+from orchestration.batch.settings import BatchFolder
+from orchestration.result_folder import writing_to
+
+
+class WorkFolders:
+    """This process's work folder, removed when it is left; those of dead processes go before.
+
+    Args:
+        folder: of the batch.
+        ledger: tells who is dead.
+        owner: this process, whose heartbeat is going.
+    """
+
+    def __init__(self, folder: BatchFolder, ledger: Ledger, owner: BatchOwner) -> None:
+        self._folder = folder
+        self._ledger = ledger
+        self._own = folder.work / owner.id
+
+    def __enter__(self) -> WorkFolders:
+        with writing_to(self._folder.out):
+            self._folder.work.mkdir(parents=True, exist_ok=True)
+            self._remove_abandoned()
+            self._own.mkdir()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        shutil.rmtree(self._own, ignore_errors=True)
+        # The last one to leave takes the folder of folders away.
+        with suppress(OSError):
+            self._folder.work.rmdir()
+
+    def of_lane(self, number: int) -> LaneFolder:
+        """Where a lane works."""
+        return LaneFolder(self._own / f"lane-{number}")
+
+    def _remove_abandoned(self) -> None:
+        for left in self._folder.work.iterdir():
+            heartbeat = heartbeat_path(self._folder.owners, left.name)
+            if self._is_abandoned(heartbeat):
+                shutil.rmtree(left, ignore_errors=True)
+                heartbeat.unlink(missing_ok=True)
+
+    def _is_abandoned(self, heartbeat: Path) -> bool:
+        """Whether the process of a heartbeat's file is gone; without a file it has ended."""
+        try:
+            owner = BatchOwner.from_json(read_object(heartbeat))
+        except FileNotFoundError:
+            return True
+        except ValueError:
+            return False
+        return self._ledger.is_lost(owner)
