@@ -1,4 +1,4 @@
-"""What a record of the ledger keeps of a result: figures, so that nobody opens hundreds of files."""
+"""What a record of the ledger keeps of a result, so that nobody opens hundreds of files."""
 
 from __future__ import annotations
 
