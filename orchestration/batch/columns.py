@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -26,6 +26,7 @@ _OF_THE_BATCH = frozenset({"device"})
 _PATHS = frozenset({"map", "data_folder", "model_args"})
 CHECKPOINT, NAME, WHERE, MODEL = "checkpoint", "name", "where", "model"
 _OWN = (CHECKPOINT, NAME, WHERE)
+_DEEPEST = 100
 
 
 @click.command()
@@ -136,7 +137,7 @@ class Parser:
         option = COLUMNS[column]
         assert option.name is not None
         if column == "model_args" and isinstance(cell, dict):
-            _check_names(cell)
+            _check_arguments(cell)
             return Value(option.name, cell, cell)
         if column in _PATHS and isinstance(cell, str):
             cell = os.fspath(self.path(cell))
@@ -150,11 +151,13 @@ class Parser:
 
 
 def check_text(cell: Any) -> None:
-    """Refuse text that no path and no UTF-8 file can hold.
+    """Refuse what no path and no UTF-8 file can hold, and what is nested without end.
 
     Raises:
         click.BadParameter: there is some in the cell.
     """
+    if _is_deep(cell):
+        raise click.BadParameter("it is nested too deeply.")
     for text in _texts(cell):
         if "\0" in text:
             raise click.BadParameter("text without NUL was expected.")
@@ -162,13 +165,27 @@ def check_text(cell: Any) -> None:
             raise click.BadParameter("text in UTF-8 was expected; give the file another name.")
 
 
+def _is_deep(cell: Any) -> bool:
+    level = [cell]
+    for _ in range(_DEEPEST):
+        level = [part for parts in level for part in _parts(parts)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return [*value, *value.values()]
+    return value if isinstance(value, list) else ()
+
+
 def _texts(cell: Any) -> Iterator[str]:
     """All text in a JSON value."""
     if isinstance(cell, str):
         yield cell
-    elif isinstance(cell, dict | list):
-        for part in [*cell, *cell.values()] if isinstance(cell, dict) else cell:
-            yield from _texts(part)
+    for part in _parts(cell):
+        yield from _texts(part)
 
 
 def absolute_model(model: str, folder: Path | None = None) -> str:
@@ -201,13 +218,17 @@ def _sizes(value: Any) -> str:
 
 
 def _as_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise click.BadParameter("it holds a number beyond all that JSON has.") from error
 
 
 _PAIRS = MappingProxyType({"model_arg": _as_json, "input_shape": _sizes})
 
 
-def _check_names(arguments: Mapping[str, Any]) -> None:
-    for name in arguments:
+def _check_arguments(arguments: Mapping[str, Any]) -> None:
+    for name, value in arguments.items():
         if not name.isidentifier():
             raise click.BadParameter(f"{name!r} is no name of an argument.")
+        _as_json(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from orchestration.batch.columns import (
     takes_object,
 )
 from orchestration.batch.problems import Problems, shortened
+from orchestration.strict_json import decode_json
 
 _DELIMITERS = (",", ";", "\t")
 _MOST_CELL_CHARACTERS = 1 << 20
@@ -31,6 +31,7 @@ def csv_rows(text: str, path: Path, problems: Problems) -> Iterator[tuple[int, d
 
     A row starts where its first cell does: quoted cells may hold several lines.
     """
+    csv.field_size_limit(_MOST_CELL_CHARACTERS)
     reader = _Reader(text, path)
     try:
         header = next(reader.records(), None)
@@ -64,7 +65,6 @@ class _Reader:
         self._is_between = True
         self.start = 0
         delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(text)
-        csv.field_size_limit(_MOST_CELL_CHARACTERS)
         self._reader = csv.reader(self, delimiter=delimiter, skipinitialspace=True, strict=True)
 
     def __iter__(self) -> Iterator[str]:
@@ -107,7 +107,10 @@ def _delimiter(text: str) -> str:
 
 
 def _known_columns(header: str, delimiter: str) -> int:
-    cells = next(csv.reader([header], delimiter=delimiter, skipinitialspace=True))
+    try:
+        cells = next(csv.reader([header], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:
+        return 0
     return sum(is_known(column_name(cell)) for cell in cells)
 
 
@@ -156,27 +159,42 @@ def _row(
             'Quote a cell that holds the delimiter: "a,b".',
         )
         return None
-    pairs = zip(columns, cells, strict=False)
-    return {column: _cell(column, cell) for column, cell in pairs if cell}
+    found = {}
+    for column, cell in zip(columns, cells, strict=False):
+        try:
+            if cell:
+                found[column] = _cell(column, cell)
+        except ValueError as error:
+            problems.add(
+                where,
+                f"{column} is {shortened(cell)}, which is no JSON: {error}.",
+                "What begins with a brace was expected to be an object of names and values.",
+                'Write it so, each quote doubled: "{""depth"": 3}".',
+            )
+            return None
+    return found
 
 
 def _cell(column: str, text: str) -> Any:
-    """Text, or what a cell can hold besides: several values, or names with values."""
+    """Text, or what a cell can hold besides: several values, or names with values.
+
+    Raises:
+        ValueError: it begins as an object does, and is none.
+    """
     if takes_object(column) and text.startswith("{"):
-        value = _json(text)
-        return value if isinstance(value, dict) else text
+        return decode_json(text.encode())
     if not is_repeated(column):
         return text
     if text.startswith("["):
-        value = _json(text)
+        value = _list(text)
         # A pattern may look like it: [0-9] is no list of texts.
         if isinstance(value, list) and all(isinstance(part, str) for part in value):
             return value
     return [line.strip() for line in re.split(r"[\r\n]", text) if line.strip()]
 
 
-def _json(text: str) -> Any:
+def _list(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return decode_json(text.encode())
+    except ValueError:
         return None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass, field
 
 from orchestration.errors import BadItems
 
 MOST_SHOWN = 50
-_LONGEST_VALUE = 200
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
+_SHORT.maxlist = _SHORT.maxdict = 10
 
 
 @dataclass
@@ -61,5 +64,4 @@ class Problems:
 
 def shortened(value: object) -> str:
     """A value for a message, quoted, not longer than a few lines."""
-    text = repr(value)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+    return _SHORT.repr(value)

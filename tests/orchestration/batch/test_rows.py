@@ -202,6 +202,15 @@ def test_rows_of_a_file(tmp_path, data, name, rows):
             id="quote-without-end",
         ),
         pytest.param(
+            b'checkpoint,model_args\na,"{""a"": 1, ""a"": 2}"\nb,{x}\n',
+            "m.csv",
+            [
+                'line 2: model_args is \'{"a": 1, "a": 2}\', which is no JSON: a name',
+                "line 3: model_args is '{x}', which is no JSON: Expecting property name",
+            ],
+            id="objects",
+        ),
+        pytest.param(
             b'checkpoint\n"a"b\n', "m.csv", ["line 2: It is no CSV: ',' expected"], id="quote"
         ),
         pytest.param(
