@@ -12,7 +12,10 @@ from typing import ClassVar
 
 EXIT_OK = 0
 EXIT_INTERNAL_ERROR = 1
+# Of a batch: some items failed; some are left (EX_TEMPFAIL of sysexits.h: try again).
+EXIT_SOME_FAILED = 3
 EXIT_PARITY_FAILED = 53
+EXIT_ITEMS_LEFT = 75
 EXIT_INTERRUPTED = 130
 
 

@@ -9,11 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.printing import printable
+from orchestration.printing import printable, size_text
 
 # Wide enough for every name: a pipe has no edge at which a table would have to be cut.
 _PIPE_WIDTH = 10_000
-_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def print_inspection(inspection: Mapping[str, Any], stream: TextIO) -> None:
@@ -55,16 +54,6 @@ def shape_text(shape: Sequence[int | None] | None, axes: str | None = None) -> s
         return "scalar"
     sizes = " x ".join("?" if size is None else str(size) for size in shape)
     return f"{sizes} ({axes})" if axes else sizes
-
-
-def size_text(size_bytes: int | None) -> str:
-    """A size with three digits and its unit; strings have none."""
-    if size_bytes is None:
-        return ""
-    for factor, unit in _UNITS:
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.3g} {unit}"
-    return f"{size_bytes} B"
 
 
 def _printable(value: Any) -> Any:

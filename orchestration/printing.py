@@ -1,4 +1,4 @@
-"""Text from a checkpoint made safe for a terminal: names in it may hold anything."""
+"""Texts and numbers for people. Names in a checkpoint may hold what a terminal would obey."""
 
 from __future__ import annotations
 
@@ -9,8 +9,37 @@ import re
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+# Shorter durations have a decimal.
+_LEAST_WHOLE_S = 10
+_MINUTE_S = 60
+_HOUR_MIN = 60
+_DAY_H = 24
 
 
 def printable(text: str) -> str:
     r"""`text` with what a terminal would obey written out, such as \x1b."""
     return _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def size_text(size_bytes: int | None) -> str:
+    """A size with three digits and its unit; strings have none."""
+    if size_bytes is None:
+        return ""
+    for factor, unit in _UNITS:
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.3g} {unit}"
+    return f"{size_bytes} B"
+
+
+def duration_text(seconds: float) -> str:
+    """A duration in its two largest units: "45 s", "3 min 20 s", "2 h 5 min", "3 d 4 h"."""
+    if seconds < _MINUTE_S - 0.5:
+        return f"{seconds:.0f} s" if seconds >= _LEAST_WHOLE_S else f"{seconds:.1f} s"
+    minutes, rest_s = divmod(round(seconds), _MINUTE_S)
+    if minutes < _HOUR_MIN:
+        return f"{minutes} min {rest_s} s"
+    hours, minutes = divmod(minutes, _HOUR_MIN)
+    if hours < _DAY_H:
+        return f"{hours} h {minutes} min"
+    return f"{hours // _DAY_H:,} d {hours % _DAY_H} h"

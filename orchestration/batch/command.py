@@ -32,6 +32,7 @@ from orchestration.reading_options import checkpoint_options, reference_options
 
 if TYPE_CHECKING:
     from orchestration.batch.items import Item
+    from orchestration.batch.stored_items import Listed
     from orchestration.run_context import RunContext
 
 Result = TypeVar("Result")
@@ -73,10 +74,10 @@ def batch(sources: tuple[str, ...], **given: Any) -> int:
 
         return cancel(folder)
     if given["status"]:
-        names = _names(source, given, settings)
         from orchestration.batch.status import show_status
 
-        return show_status(folder, names, as_json=given["as_json"], only_failed=given["failed"])
+        listed = _listed(source, given, settings)
+        return show_status(folder, listed, as_json=given["as_json"], only_failed=given["failed"])
     items = _items(source, given, settings)
     if given["slurm"]:
         return _submit(items, given, settings)
@@ -112,12 +113,12 @@ def _items(source: str | None, given: dict[str, Any], settings: BatchSettings) -
     return items
 
 
-def _names(source: str | None, given: dict[str, Any], settings: BatchSettings) -> Sequence[str]:
-    from orchestration.batch.stored_items import latest_items, stored_names
+def _listed(source: str | None, given: dict[str, Any], settings: BatchSettings) -> Sequence[Listed]:
+    from orchestration.batch.stored_items import latest_items, listed, stored_list
 
     if source is not None:
-        return [item.name for item in _items(source, given, settings)]
-    return stored_names(latest_items(BatchFolder(settings.out)))
+        return listed(_items(source, given, settings))
+    return stored_list(latest_items(BatchFolder(settings.out)))
 
 
 def _own_share(

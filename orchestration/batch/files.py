@@ -1,4 +1,4 @@
-"""Small JSON files that appear whole or not at all, without locks, also on NFS."""
+"""Small files that appear whole or not at all, without locks, also on NFS."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def write_over(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def write_text_over(path: Path, text: str) -> None:
-    """Write a file that is no JSON object in place of an earlier one.
+    """Write a text in place of an earlier one.
 
     Raises:
         OSError: the file system refuses.
@@ -83,7 +83,7 @@ def _text(content: Mapping[str, Any]) -> str:
 def _write_temporary(path: Path, text: str) -> Path:
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}")
     try:
-        with temporary.open("x", encoding="utf-8") as stream:
+        with temporary.open("x", encoding="utf-8", newline="") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,19 +67,16 @@ def read_entries(folder: BatchFolder) -> dict[str, Entry]:
     """Item -> its latest attempt. Items that nobody has begun have none.
 
     Raises:
-        OutputNotWritable: the folder cannot be read.
+        OSError: the folder cannot be read.
     """
     latest = _latest_attempts(folder.ledger)
-    return {
-        name: read_entry(folder.ledger / _file_name(name, attempt), name, attempt)
-        for name, attempt in latest.items()
-    }
+    return {name: read_entry(folder, name, attempt) for name, attempt in latest.items()}
 
 
-def read_entry(path: Path, name: str, attempt: int) -> Entry:
+def read_entry(folder: BatchFolder, name: str, attempt: int) -> Entry:
     """One file of the ledger; what is no record, or another's, is told as damaged."""
     try:
-        record = Record.from_json(read_object(path))
+        record = Record.from_json(read_object(folder.ledger / _file_name(name, attempt)))
     except (OSError, ValueError) as error:
         return Damaged(name, attempt, str(error))
     if (record.name, record.attempt) != (name, attempt):
@@ -102,15 +99,20 @@ class Ledger:
             folder.ledger.mkdir(parents=True, exist_ok=True)
 
     def entries(self) -> dict[str, Entry]:
-        """See `read_entries`."""
-        return read_entries(self._folder)
+        """See `read_entries`.
+
+        Raises:
+            OutputNotWritable: the folder cannot be read.
+        """
+        with writing_to(self._folder.ledger):
+            return read_entries(self._folder)
 
     def entry(self, name: str) -> Entry | None:
         """An item's latest attempt; None if nobody has begun it."""
         attempt = _latest_attempts(self._folder.ledger).get(name)
         if attempt is None:
             return None
-        return read_entry(self._folder.ledger / _file_name(name, attempt), name, attempt)
+        return read_entry(self._folder, name, attempt)
 
     def claim(self, name: str, size_bytes: int, latest: Entry | None) -> Attempt | None:
         """Take an item, so that no other process does.
@@ -121,11 +123,15 @@ class Ledger:
             latest: the attempt that the caller has seen and found to be no hindrance.
 
         Returns:
-            None if another process was first.
+            None if another process was first, or has ended `latest` meanwhile.
 
         Raises:
             DiskFull, OutputNotWritable: the file system refuses.
         """
+        # A process writes its item's end before its heartbeat goes: who was found to be gone may
+        # have ended well since `latest` was read.
+        if latest is not None and read_entry(self._folder, name, latest.attempt) != latest:
+            return None
         number = 1 if latest is None else latest.attempt + 1
         record = Record(name, number, "running", self._owner, now(), size_bytes=size_bytes)
         path = self._folder.ledger / _file_name(name, number)
@@ -170,12 +176,3 @@ def _attempts(folder: Path) -> Iterator[tuple[str, int]]:
 
 def _file_name(name: str, attempt: int) -> str:
     return f"{name}.{attempt}.json"
-
-
-def counts(entries: Mapping[str, Entry]) -> dict[str, int]:
-    """State -> number of items in it, among those that somebody has begun."""
-    found: dict[str, int] = {}
-    for entry in entries.values():
-        state = entry.state if isinstance(entry, Record) else "damaged"
-        found[state] = found.get(state, 0) + 1
-    return found

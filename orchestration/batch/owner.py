@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import secrets
 import threading
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ from orchestration.runtimes.ownership import Owner, start_time
 HEARTBEAT_EVERY_S = 10.0
 # Nine beats missed: an overloaded file server may be late by some.
 LOST_AFTER_S = 90.0
+_ID = re.compile(r"[0-9a-f]{16}")
+_NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,12 @@ class BatchOwner:
                 names = ("job", "array_job", "array_task")
                 texts = {name: str(slurm[name]) for name in names}
                 task = SlurmTask(**texts, restart=int(slurm["restart"]))
-            return cls(str(value["id"]), str(value["host"]), process, task)
+            owner = cls(str(value["id"]), str(value["host"]), process, task)
         except (KeyError, TypeError) as error:
             raise ValueError(f"no owner: {value!r}") from error
+        if not (_ID.fullmatch(owner.id) and _NUMBER.fullmatch(process.pid)):
+            raise ValueError(f"no owner: id {owner.id!r}, process {process.pid!r}")
+        return owner
 
     def words(self) -> str:
         """Where it works, for people: the host, and the Slurm task if it is one."""

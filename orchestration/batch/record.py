@@ -98,8 +98,8 @@ class Record:
                 attempt=_of_type(int, value["attempt"]),
                 state=cast(State, value["state"]),
                 owner=BatchOwner.from_json(value["owner"]),
-                started=_of_type(str, value["started"]),
-                ended=_optional_text(value["ended"]),
+                started=_time(value["started"]),
+                ended=None if value["ended"] is None else _time(value["ended"]),
                 size_bytes=_of_type(int, value["size_bytes"]),
                 failure=_failure(value["failure"]),
                 log=_optional_text(value["log"]),
@@ -121,6 +121,14 @@ def _failure(value: Any) -> Failure | None:
     _of_type(dict, value)
     texts = {name: _of_type(str, value[name]) for name in ("happened", "expected", "remedy")}
     return Failure(_of_type(str, value["class_name"]), _of_type(int, value["exit_code"]), **texts)
+
+
+def _time(value: Any) -> str:
+    """A time as `now` writes it, or a ValueError."""
+    text = str(_of_type(str, value))
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError(f"{text!r} tells no time zone")
+    return text
 
 
 def _optional_text(value: Any) -> str | None:

@@ -19,13 +19,10 @@ from orchestration.batch.sorting import Sorted, Sorter
 from orchestration.batch.steps import Steps
 from orchestration.batch.stopping import stopping_on_signals
 from orchestration.batch.work_folders import WorkFolders
-from orchestration.errors import EXIT_OK
+from orchestration.errors import EXIT_ITEMS_LEFT, EXIT_OK, EXIT_SOME_FAILED
 from orchestration.result_folder import writing_to
 from orchestration.run_context import RunContext
 
-EXIT_SOME_FAILED = 3
-# EX_TEMPFAIL of sysexits.h: the same command does the rest.
-EXIT_ITEMS_LEFT = 75
 _LOOK_AGAIN_S = 2.0
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,15 +76,35 @@ def latest_items(folder: BatchFolder) -> Path:
     return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 
-def stored_names(path: Path) -> tuple[str, ...]:
-    """Names of the items in a file that `store_items` has written, without a look at checkpoints.
+@dataclass(frozen=True)
+class Listed:
+    """An item as a list names it, without its options.
+
+    Attributes:
+        name: of its result folder, and of its records in the ledger.
+        checkpoint: its path from the root.
+        where: the row that asks for it, for people: "models.csv line 7".
+    """
+
+    name: str
+    checkpoint: str
+    where: str
+
+
+def listed(items: Iterable[Item]) -> tuple[Listed, ...]:
+    """Items as a list names them."""
+    return tuple(Listed(i.name, os.fspath(i.settings.checkpoint), i.where) for i in items)
+
+
+def stored_list(path: Path) -> tuple[Listed, ...]:
+    """The items in a file that `store_items` has written, without a look at checkpoints.
 
     Raises:
         BadItems: it has been damaged since.
     """
     try:
-        lines = path.read_bytes().split(b"\n")
-        return tuple(str(decode_json(line)[NAME]) for line in lines if line)
+        rows = [decode_json(line) for line in path.read_bytes().split(b"\n") if line]
+        return tuple(Listed(*(str(row[key]) for key in (NAME, CHECKPOINT, WHERE))) for row in rows)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadItems(
             f"The items in {path} cannot be read: {error}.",

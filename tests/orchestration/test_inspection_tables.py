@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from orchestration.inspection_tables import print_inspection, shape_text, size_text
+from orchestration.inspection_tables import print_inspection, shape_text
+from orchestration.printing import size_text
 
 KERNEL = {
     "name": "conv/kernel",

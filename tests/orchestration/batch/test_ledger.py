@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -180,6 +181,24 @@ def test_a_process_that_sleeps_loses_its_item_and_harms_nothing_when_it_wakes_up
     assert ledger.entry("a") == failed
 
 
+def test_an_item_that_ends_before_it_is_claimed_again_is_left_alone(
+    ledger: Ledger, start: Callable[..., Other]
+) -> None:
+    other = start(CLAIM_AND_STAY, "a")
+    assert said(other) == "claimed"
+    running = ledger.entry("a")
+    assert running is not None
+    tell(other)
+    assert said(other) == "finished"
+    other.wait()
+    # Its heartbeat went after its end: only the record tells that it was no accident.
+    assert not ledger.is_being_done(running)
+    assert ledger.claim("a", 1, running) is None
+    done = ledger.entry("a")
+    assert isinstance(done, Record)
+    assert done.state == "done"
+
+
 def test_an_owner_without_a_heartbeat_has_ended(ledger: Ledger, owner: BatchOwner) -> None:
     elsewhere = replace(owner, id="f" * 16, process=replace(owner.process, boot="another"))
     assert ledger.is_lost(elsewhere)
@@ -286,19 +305,23 @@ def test_a_record_survives_its_file(ledger: Ledger, folder: BatchFolder) -> None
         pytest.param({"version": 2}, "no record of version 1", id="later-version"),
         pytest.param({"state": "finished"}, "unknown state 'finished'", id="unknown-state"),
         pytest.param({"attempt": "1"}, "'1' is no int", id="wrong-type"),
+        pytest.param({"started": "soon"}, "Invalid isoformat string", id="no-time"),
+        pytest.param({"ended": "2020-01-02T03:04:05"}, "tells no time zone", id="no-time-zone"),
         pytest.param({"owner": None}, "no owner: None", id="no-owner"),
+        pytest.param({"owner": {"id": "../a"}}, "no owner: id '../a'", id="owner-elsewhere"),
+        pytest.param({"owner": {"process": "-1"}}, "process '-1'", id="owner-without-number"),
         pytest.param({"failure": {"class_name": "x"}}, "'happened' is missing", id="half-failure"),
         pytest.param({"name": "b"}, "it tells of b, attempt 1", id="another-item"),
         pytest.param({"attempt": 3}, "it tells of a, attempt 3", id="another-attempt"),
     ],
 )
 def test_a_file_that_is_no_record_is_told_and_hinders_nobody(
-    ledger: Ledger, folder: BatchFolder, content: bytes | dict[str, object], reason: str
+    ledger: Ledger, folder: BatchFolder, content: bytes | dict[str, Any], reason: str
 ) -> None:
     attempt = ledger.claim("a", 1, None)
     assert attempt is not None
     if isinstance(content, dict):
-        content = json.dumps({**attempt.record.to_json(), **content}).encode()
+        content = json.dumps(changed(attempt.record.to_json(), content)).encode()
     attempt.path.write_bytes(content)
     entry = ledger.entry("a")
     assert isinstance(entry, Damaged)
@@ -307,6 +330,15 @@ def test_a_file_that_is_no_record_is_told_and_hinders_nobody(
     again = ledger.claim("a", 1, entry)
     assert again is not None
     assert ledger.entries() == {"a": again.record}
+
+
+def changed(record: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """A record with other values; "process" of an owner stands for that process's number."""
+    owner = change.get("owner")
+    if not owner:
+        return {**record, **change}
+    process = {**record["owner"]["process"], "pid": owner.get("process", "1")}
+    return {**record, "owner": {**record["owner"], **owner, "process": process}}
 
 
 def test_files_of_others_in_the_folder_are_left_alone(ledger: Ledger, folder: BatchFolder) -> None:

@@ -15,8 +15,9 @@ from orchestration.batch.stored_items import (
     canonical_text,
     items_hash,
     latest_items,
+    listed,
     store_items,
-    stored_names,
+    stored_list,
     stored_path,
 )
 from orchestration.errors import BadItems, OutputNotWritable
@@ -140,10 +141,10 @@ def test_the_latest_file_is_the_one_that_was_stored_last(lab, read):
     path = store_items(second, folder)
     assert path == folder.items / f"{items_hash(second)}.jsonl"
     assert latest_items(folder) == path
-    assert stored_names(path) == ("a", "b")
+    assert stored_list(path) == listed(second)
     os.utime(path, (2, 2))
     store_items(first, folder)
-    assert stored_names(latest_items(folder)) == ("a",)
+    assert stored_list(latest_items(folder)) == listed(first)
     # Nothing temporary is left.
     assert len(list(folder.items.iterdir())) == 2
 
@@ -167,7 +168,7 @@ def test_folders_without_items_and_damaged_files_are_told(lab, read):
     path = store_items(read("checkpoint,model\nruns/a/ckpt,unet\n"), folder)
     path.write_text(path.read_text()[:-9])
     with pytest.raises(BadItems, match=f"The items in {path} cannot be read"):
-        stored_names(path)
+        stored_list(path)
 
 
 def test_items_that_cannot_be_stored_are_told(lab, read):
