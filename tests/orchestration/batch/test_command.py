@@ -152,3 +152,24 @@ def test_errors_before_any_work(machine, arguments, exit_code, text):
     assert text in done.stderr
     assert "Traceback" not in done.stderr
     assert machine.names() == before
+
+
+def test_shards_do_their_items_and_no_others(machine):
+    """Also the one that has none, and the second time, when nothing is left to do."""
+    models(machine, "checkpoint,name\na,first\nb,second\nc,third\n")
+    out = machine.folder / "o"
+    made = []
+    for shard in ("1/4", "2/4", "3/4", "4/4", "1/4"):
+        done = run(machine, "models.csv", "--out", "o", "--model", "unet", "--shard", shard)
+        assert done.returncode == 0, done.stderr
+        made.append({path.parent.name for path in out.glob("*/manifest.json")})
+    assert made == [
+        {"first"},
+        {"first", "second"},
+        {"first", "second", "third"},
+        {"first", "second", "third"},
+        {"first", "second", "third"},
+    ]
+    [stored] = (out / "batch" / "items").iterdir()
+    [plan] = (out / "batch" / "plans").iterdir()
+    assert plan.name == f"{stored.stem}-4.json"
