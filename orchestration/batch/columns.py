@@ -1,32 +1,22 @@
-"""The options of the single command as columns of an items file.
-
-A cell goes through the type of the very option that the command line has, so that a row takes what
-the command line takes, and refuses it with the same words.
-"""
+"""The options of the single command as columns of an items file."""
 
 from __future__ import annotations
 
 import difflib
-import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 import click
 
-from orchestration.batch.settings import absolute
 from orchestration.command_options import model_options, transfer_options
 from orchestration.reading_options import checkpoint_options, reference_options
 
 # Which machine computes is said once for the whole batch.
 _OF_THE_BATCH = frozenset({"device"})
-_PATHS = frozenset({"map", "data_folder", "model_args"})
+_WITH_OBJECTS = frozenset({"model_arg", "model_args", "input_shape"})
 CHECKPOINT, NAME, WHERE, MODEL = "checkpoint", "name", "where", "model"
 _OWN = (CHECKPOINT, NAME, WHERE)
-_DEEPEST = 100
 
 
 @click.command()
@@ -34,8 +24,9 @@ _DEEPEST = 100
 @transfer_options
 @checkpoint_options
 @reference_options
-def _item(**given: Any) -> int:
-    raise NotImplementedError("it lends its options only")
+def row_command(**given: Any) -> int:
+    """Nobody calls it: it lends its options."""
+    return len(given)
 
 
 def column_of(option: click.Parameter) -> str:
@@ -45,7 +36,7 @@ def column_of(option: click.Parameter) -> str:
 
 
 COLUMNS: Mapping[str, click.Parameter] = MappingProxyType(
-    {column_of(option): option for option in _item.params if option.name not in _OF_THE_BATCH}
+    {column_of(option): option for option in row_command.params if option.name not in _OF_THE_BATCH}
 )
 """Column -> option, apart from `checkpoint`, `name` and `where`."""
 
@@ -67,7 +58,7 @@ def is_repeated(column: str) -> bool:
 
 def takes_object(column: str) -> bool:
     """Whether a column takes names with values."""
-    return column in _PAIRS or column == "model_args"
+    return column in _WITH_OBJECTS
 
 
 def nearest(column: str) -> str:
@@ -77,158 +68,3 @@ def nearest(column: str) -> str:
     if near:
         return f"Nearest: {', '.join(near)}."
     return f"There are {', '.join(sorted(known))}."
-
-
-@dataclass(frozen=True)
-class Value:
-    """What a cell says.
-
-    Attributes:
-        option: name of the value in the parsed options.
-        value: what the command line would give.
-        identity: the same as JSON, where a file is only its path: what the row's name is made of.
-    """
-
-    option: str
-    value: Any
-    identity: Any
-
-
-class Parser:
-    """Turns cells into the values that the command line would give.
-
-    Args:
-        folder: what paths in cells start from.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._context = click.Context(_item)
-        self._known: dict[tuple[str, str], Value] = {}
-
-    def parse(self, column: str, cell: Any) -> Value:
-        """What a cell says.
-
-        Args:
-            column: one of `COLUMNS`.
-            cell: text, or a JSON value.
-
-        Raises:
-            click.BadParameter: the option does not take it.
-        """
-        if not isinstance(cell, str):
-            return self._parsed(column, cell)
-        # Most columns say the same in every row, and a file's existence need be asked once only.
-        if (column, cell) not in self._known:
-            self._known[column, cell] = self._parsed(column, cell)
-        return self._known[column, cell]
-
-    def path(self, text: str) -> Path:
-        """A path in a cell, from the root.
-
-        Raises:
-            click.BadParameter: no path can be so.
-        """
-        check_text(text)
-        return absolute(Path(os.path.expanduser(text)), self._folder)
-
-    def _parsed(self, column: str, cell: Any) -> Value:
-        check_text(cell)
-        option = COLUMNS[column]
-        assert option.name is not None
-        if column == "model_args" and isinstance(cell, dict):
-            _check_arguments(cell)
-            return Value(option.name, cell, cell)
-        if column in _PATHS and isinstance(cell, str):
-            cell = os.fspath(self.path(cell))
-        elif column == MODEL and isinstance(cell, str):
-            cell = absolute_model(cell, self._folder)
-        words = _words(column, cell)
-        if not option.multiple and len(words) != 1:
-            raise click.BadParameter("one value was expected, not several.")
-        value = option.type_cast_value(self._context, words if option.multiple else words[0])
-        return Value(option.name, value, cell if column in _PATHS else value)
-
-
-def check_text(cell: Any) -> None:
-    """Refuse what no path and no UTF-8 file can hold, and what is nested without end.
-
-    Raises:
-        click.BadParameter: there is some in the cell.
-    """
-    if _is_deep(cell):
-        raise click.BadParameter("it is nested too deeply.")
-    for text in _texts(cell):
-        if "\0" in text:
-            raise click.BadParameter("text without NUL was expected.")
-        if any("\ud800" <= sign <= "\udfff" for sign in text):
-            raise click.BadParameter("text in UTF-8 was expected; give the file another name.")
-
-
-def _is_deep(cell: Any) -> bool:
-    level = [cell]
-    for _ in range(_DEEPEST):
-        level = [part for parts in level for part in _parts(parts)]
-        if not level:
-            return False
-    return True
-
-
-def _parts(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return [*value, *value.values()]
-    return value if isinstance(value, list) else ()
-
-
-def _texts(cell: Any) -> Iterator[str]:
-    """All text in a JSON value."""
-    if isinstance(cell, str):
-        yield cell
-    for part in _parts(cell):
-        yield from _texts(part)
-
-
-def absolute_model(model: str, folder: Path | None = None) -> str:
-    """`file.py:Factory` with the file's path from the root; another model as it is."""
-    path, colon, factory = model.rpartition(":")
-    if not path.endswith(".py"):
-        return model
-    return f"{absolute(Path(os.path.expanduser(path)), folder)}{colon}{factory}"
-
-
-def _words(column: str, cell: Any) -> tuple[str, ...]:
-    """A cell as the words that would follow the option on the command line."""
-    if isinstance(cell, dict):
-        if column not in _PAIRS:
-            raise click.BadParameter("it takes no object of names and values.")
-        return tuple(f"{name}={_PAIRS[column](value)}" for name, value in cell.items())
-    if isinstance(cell, list):
-        return tuple(_word(value) for value in cell)
-    return (_word(cell),)
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, dict | list) or value is None:
-        raise click.BadParameter("text, a number, true or false was expected.")
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _sizes(value: Any) -> str:
-    return ",".join(map(_word, value)) if isinstance(value, list) else _word(value)
-
-
-def _as_json(value: Any) -> str:
-    try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except ValueError as error:
-        raise click.BadParameter("it holds a number beyond all that JSON has.") from error
-
-
-_PAIRS = MappingProxyType({"model_arg": _as_json, "input_shape": _sizes})
-
-
-def _check_arguments(arguments: Mapping[str, Any]) -> None:
-    for name, value in arguments.items():
-        if not name.isidentifier():
-            raise click.BadParameter(f"{name!r} is no name of an argument.")
-        _as_json(value)

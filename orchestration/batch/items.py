@@ -10,17 +10,9 @@ from typing import Any
 
 import click
 
+from orchestration.batch.cells import Parser, Value, absolute_model
 from orchestration.batch.checkpoint_sizes import CheckpointSizes
-from orchestration.batch.columns import (
-    CHECKPOINT,
-    COLUMNS,
-    MODEL,
-    NAME,
-    WHERE,
-    Parser,
-    Value,
-    absolute_model,
-)
+from orchestration.batch.columns import CHECKPOINT, COLUMNS, MODEL, NAME, WHERE
 from orchestration.batch.names import made_name, name_key, why_not
 from orchestration.batch.problems import Problems, shortened
 from orchestration.batch.rows import Row, read_source
@@ -178,13 +170,13 @@ class _RowReader:
         if written is None:
             return None
         name = str(written)
-        reason = why_not(name)
+        reason = "it is no text" if isinstance(written, list | dict) else why_not(name)
         if reason is None:
             self._take_name(row, name)
         else:
             self._refuse(
                 row,
-                f"name is {shortened(name)}, and {reason}.",
+                f"name is {shortened(written)}, and {reason}.",
                 "A name for a folder that every file system takes was expected.",
                 "Choose letters, digits, '.', '_' and '-'.",
             )

@@ -230,6 +230,8 @@ def test_names_do_not_change_with_other_rows_or_with_the_way_of_writing(lab, rea
             '{"checkpoint": "runs/a/ck\\u0000pt", "model": "unet"}\n'
             '{"checkpoint": "runs/b/ckpt", "model": "unet", "model_arg": ["a=1", "a=2"]}\n'
             '{"checkpoint": "runs/b/ckpt", "model": "unet", "model_args": {"a": [1e999]}}\n'
+            '{"checkpoint": "runs/b/ckpt", "model": "unet", "name": ["n"]}\n'
+            '{"checkpoint": "runs/c/ckpt", "model": "unet", "name": 7}\n'
             f'{{"checkpoint": "runs/b/ckpt", "model": "u", "rule": {"[" * 400 + "]" * 400}}}\n',
             [],
             [
@@ -242,7 +244,8 @@ def test_names_do_not_change_with_other_rows_or_with_the_way_of_writing(lab, rea
                 "line 7: checkpoint is 'runs/a/ck\\x00pt'. Text without NUL was expected.",
                 "line 8: --model-arg a was given twice.",
                 "line 9: model_args is {'a': [inf]}. It holds a number beyond all that JSON has.",
-                "line 10: rule is [[[[[[[...]]]]]]]. It is nested too deeply.",
+                "line 10: name is ['n'], and it is no text.",
+                "line 12: rule is [[[[[[[...]]]]]]]. It is nested too deeply.",
             ],
             id="json",
         ),
