@@ -10,6 +10,8 @@ import pytest
 from orchestration.batch.command import batch
 from orchestration.batch.items import Item, read_items
 
+# As in the whole program: click keeps the help option that a command was first asked for.
+HELP = {"help_option_names": ["-h", "--help"]}
 Read = Callable[..., tuple[Item, ...]]
 
 
@@ -39,7 +41,8 @@ def read(lab) -> Read:
         if "\n" in content:
             (lab / name).write_text(content, encoding="utf-8")
             source = name
-        given = batch.make_context("batch", [source, "--out", "converted", *options]).params
+        words = [source, "--out", "converted", *options]
+        given = batch.make_context("batch", words, **HELP).params
         return read_items(source, given, lab / "converted")
 
     return read_these

@@ -14,10 +14,12 @@ from orchestration.batch.settings import BatchSettings, Shard, SlurmSettings
 from orchestration.settings import RuntimeOptions
 
 GB = 1 << 30
+# As in the whole program: click keeps the help option that a command was first asked for.
+HELP = {"help_option_names": ["-h", "--help"]}
 
 
 def parsed(*options: str) -> dict:
-    return batch.make_context("batch", ["m.csv", "--out", "o", *options]).params
+    return batch.make_context("batch", ["m.csv", "--out", "o", *options], **HELP).params
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_settings_of_slurm():
 )
 def test_options_that_contradict_each_other_are_usage_errors(options, message):
     with pytest.raises(click.UsageError) as caught:
-        batch.main(["m.csv", "--out", "o", *options], standalone_mode=False)
+        batch.main(["m.csv", "--out", "o", *options], standalone_mode=False, **HELP)
     assert message in caught.value.format_message()
 
 

@@ -57,8 +57,9 @@ CELLS = {
 
 def single(lab, checkpoint: str, name: str, *words: str) -> s.ConvertSettings:
     """Settings that the single command makes of its words."""
-    context = orchestrate.convert.make_context("convert", [checkpoint, *words])
-    given = context.params
+    # As in the whole program: click keeps the help option that a command was first asked for.
+    own = {"help_option_names": ["-h", "--help"]}
+    given = orchestrate.convert.make_context("convert", [checkpoint, *words], **own).params
     return s.ConvertSettings(
         checkpoint=lab / checkpoint,
         out=lab / "converted" / name,
