@@ -82,7 +82,9 @@ def batch(sources: tuple[str, ...], **given: Any) -> int:
     if given["slurm"]:
         return _submit(items, given, settings)
     if settings.shard is not None:
-        items = _own_share(items, settings, is_dry_run=given["dry_run"])
+        from orchestration.batch.plan import items_of_shard
+
+        items = items_of_shard(items, settings.shard, folder, is_dry_run=given["dry_run"])
     if given["dry_run"]:
         return _show_items(items)
     return _run(items, given, settings)
@@ -119,18 +121,6 @@ def _listed(source: str | None, given: dict[str, Any], settings: BatchSettings) 
     if source is not None:
         return listed(_items(source, given, settings))
     return stored_list(latest_items(BatchFolder(settings.out)))
-
-
-def _own_share(
-    items: Sequence[Item], settings: BatchSettings, *, is_dry_run: bool
-) -> Sequence[Item]:
-    from orchestration.batch.plan import items_of_shard, shards
-
-    assert settings.shard is not None
-    if is_dry_run:
-        own = set(shards(items, settings.shard.count)[settings.shard.number - 1])
-        return [item for item in items if item.name in own]
-    return items_of_shard(items, settings.shard, BatchFolder(settings.out))
 
 
 def _show_items(items: Sequence[Item]) -> int:

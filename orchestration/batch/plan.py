@@ -35,29 +35,39 @@ def shards(items: Sequence[Item], count: int) -> Plan:
     return tuple(map(tuple, planned))
 
 
-def items_of_shard(items: Sequence[Item], shard: Shard, folder: BatchFolder) -> tuple[Item, ...]:
+def items_of_shard(
+    items: Sequence[Item], shard: Shard, folder: BatchFolder, *, is_dry_run: bool = False
+) -> tuple[Item, ...]:
     """The items of one shard, in the order of `items`, by the plan that all shards read.
 
     The first shard makes the plan. A checkpoint that changes its size before the next one starts
     would otherwise be in two shards, or in none.
+
+    Args:
+        items: of all shards.
+        shard: which.
+        folder: where the plan lies.
+        is_dry_run: write nothing; where there is no plan yet, follow the one that would be made.
 
     Raises:
         BadItems: the plan has been damaged.
         DiskFull, OutputNotWritable: it cannot be written.
     """
     path = folder.plans / f"{items_hash(items)}-{shard.count}.json"
-    if not path.exists():
+    made = None if path.exists() else shards(items, shard.count)
+    if made is not None and not is_dry_run:
         with writing_to(folder.out):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_new(path, {"shards": shards(items, shard.count)})
-    plan = _read(path, {item.name for item in items}, shard.count)
-    own = set(plan[shard.number - 1])
+            write_new(path, {"shards": made})
+    if made is None or not is_dry_run:
+        made = _read(path, {item.name for item in items}, shard.count)
+    own = set(made[shard.number - 1])
     return tuple(item for item in items if item.name in own)
 
 
-def _read(path: Path, names: set[str], count: int) -> list[list[str]]:
+def _read(path: Path, names: set[str], count: int) -> Plan:
     try:
-        plan: list[list[str]] = read_object(path)["shards"]
+        plan = tuple(map(tuple, read_object(path)["shards"]))
         planned = [name for shard in plan for name in shard]
         is_whole = len(plan) == count and sorted(planned) == sorted(names)
     except (OSError, ValueError, TypeError, KeyError):

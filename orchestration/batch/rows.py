@@ -93,7 +93,9 @@ def _read_file(path: Path, problems: Problems) -> Source:
             "At least one row was expected.",
             "Write one row a checkpoint.",
         )
-    return Source(name, Path(os.path.realpath(path.parent)), rows)
+    # What comes through a pipe lies nowhere.
+    folder = path.parent if os.path.isfile(path) else Path()
+    return Source(name, Path(os.path.realpath(folder)), rows)
 
 
 def _rows(name: str, numbered: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[Row]:

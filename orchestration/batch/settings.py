@@ -115,5 +115,12 @@ class BatchFolder:
 
 
 def absolute(path: Path, folder: Path | None = None) -> Path:
-    """`path` from the root, seen from `folder` (None: the current one); links are kept."""
-    return Path(os.path.normpath(os.path.join(folder or os.getcwd(), path)))
+    """`path` from the root, seen from `folder` (None: the current one).
+
+    Links are kept, but for those before a "..": what is above them only the file system knows.
+    """
+    whole = Path(folder or os.getcwd(), path)
+    if os.pardir not in whole.parts:
+        return whole
+    after = len(whole.parts) - whole.parts[::-1].index(os.pardir)
+    return Path(os.path.realpath(Path(*whole.parts[:after])), *whole.parts[after:])

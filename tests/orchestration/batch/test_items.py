@@ -143,6 +143,16 @@ def test_paths_start_from_the_file_that_names_them(lab, read, monkeypatch):
     assert item.settings.extract.data_folder == lab / "elsewhere"
 
 
+def test_what_is_above_a_link_is_above_what_it_leads_to(lab, read):
+    (lab / "link").symlink_to("runs/a", target_is_directory=True)
+    items = read("checkpoint,model\nlink/../b/ckpt,unet\nlink/ckpt,unet\n./runs/./c/ckpt/,unet\n")
+    assert [item.settings.checkpoint for item in items] == [
+        lab / "runs/b/ckpt",
+        lab / "link/ckpt",
+        lab / "runs/c/ckpt",
+    ]
+
+
 def test_a_glob_takes_its_options_from_the_command_line(lab, read):
     items = read("runs/*/ckpt", "--model", "net.py:Net", "--seed", "3")
     assert [item.settings.checkpoint for item in items] == [

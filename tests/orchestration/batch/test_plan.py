@@ -106,6 +106,19 @@ def test_other_items_and_other_counts_have_plans_of_their_own(tmp_path):
     assert len(list(folder.plans.iterdir())) == 4
 
 
+def test_a_dry_run_writes_no_plan_and_follows_one_that_is_there(tmp_path):
+    folder = BatchFolder(tmp_path)
+    small, large = [item("a", 1), item("b", 2)], [item("a", 3), item("b", 2)]
+    assert [each.name for each in items_of_shard(small, Shard(1, 2), folder, is_dry_run=True)] == [
+        "b"
+    ]
+    assert list(tmp_path.iterdir()) == []
+    items_of_shard(large, Shard(1, 2), folder)
+    assert [each.name for each in items_of_shard(small, Shard(1, 2), folder, is_dry_run=True)] == [
+        "a"
+    ]
+
+
 @pytest.mark.parametrize(
     "damage",
     [
