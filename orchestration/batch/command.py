@@ -139,8 +139,13 @@ def _submit(items: Sequence[Item], given: dict[str, Any], settings: BatchSetting
 
 def _run(items: Sequence[Item], given: dict[str, Any], settings: BatchSettings) -> int:
     from orchestration.batch.run import run_batch
+    from orchestration.batch.summary import HTML_FILE
+    from orchestration.summary import shown_path
 
     outcome = _with_context(given, settings, lambda context: run_batch(settings, items, context))
+    if not given["quiet"]:
+        counts = f"{outcome.done:,} done, {outcome.failed:,} failed, {outcome.left:,} left"
+        click.echo(printable(f"{counts}; see {shown_path(settings.out / HTML_FILE)}"))
     return outcome.exit_code
 
 

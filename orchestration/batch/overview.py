@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from orchestration.batch.ledger import Entry, read_entries, read_entry
 from orchestration.batch.onlooker import Onlooker
-from orchestration.batch.record import Record
+from orchestration.batch.record import Failure, Record
 from orchestration.batch.settings import BatchFolder
 from orchestration.batch.stored_items import Listed
 from orchestration.errors import (
@@ -51,6 +51,16 @@ class ItemState:
         """How long its attempt took, if it has ended."""
         return None if self.record is None else seconds_of(self.record)
 
+    @property
+    def size_bytes(self) -> int | None:
+        """Of its checkpoint, when somebody began with it."""
+        return None if self.record is None else self.record.size_bytes
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why it failed, if it did."""
+        return None if self.record is None else self.record.failure
+
 
 @dataclass(frozen=True)
 class Overview:
@@ -74,8 +84,9 @@ class Overview:
         return {standing: found[standing] for standing in STANDINGS}
 
     def verdicts(self) -> dict[str, int]:
-        """Number of results of each verdict, that of failed proofs among them."""
-        verdicts = (item.record.result.get("verdict") for item in self.items if item.record)
+        """Number of done items of each verdict: "proven" or "unproven"."""
+        records = (item.record for item in self.of("done"))
+        verdicts = (record.result.get("verdict") for record in records if record)
         return dict(sorted(Counter(str(verdict) for verdict in verdicts if verdict).items()))
 
     @property
@@ -122,8 +133,8 @@ def failures_by_class(overview: Overview) -> Mapping[str, list[ItemState]]:
     """Class of the error -> the items that failed so; the most frequent first."""
     found: dict[str, list[ItemState]] = {}
     for item in overview.of("failed"):
-        failure = item.record.failure if item.record else None
-        found.setdefault("unknown" if failure is None else failure.class_name, []).append(item)
+        class_name = "unknown" if item.failure is None else item.failure.class_name
+        found.setdefault(class_name, []).append(item)
     return dict(sorted(found.items(), key=lambda pair: (-len(pair[1]), pair[0])))
 
 

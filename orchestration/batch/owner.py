@@ -58,6 +58,11 @@ class SlurmTask:
             restart=int(restart) if restart.isdecimal() else 0,
         )
 
+    @property
+    def name(self) -> str:
+        """What Slurm's commands show, and take."""
+        return f"{self.array_job}_{self.array_task}" if self.array_job else self.job
+
     def is_earlier_start_of(self, other: SlurmTask) -> bool:
         """Whether `other` is this very task, started anew since."""
         return self.job == other.job and self.restart < other.restart
@@ -121,8 +126,7 @@ class BatchOwner:
         """Where it works, for people: the host, and the Slurm task if it is one."""
         if self.slurm is None:
             return f"{self.host}, process {self.process.pid}"
-        array = f"{self.slurm.array_job}_{self.slurm.array_task}"
-        return f"{self.host}, Slurm job {array if self.slurm.array_job else self.slurm.job}"
+        return f"{self.host}, Slurm job {self.slurm.name}"
 
 
 _OWNER = fields(Owner)

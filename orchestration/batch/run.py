@@ -18,6 +18,7 @@ from orchestration.batch.settings import BatchFolder, BatchSettings
 from orchestration.batch.sorting import Sorted, Sorter
 from orchestration.batch.steps import Steps
 from orchestration.batch.stopping import stopping_on_signals
+from orchestration.batch.summary import write_summaries
 from orchestration.batch.work_folders import WorkFolders
 from orchestration.errors import EXIT_ITEMS_LEFT, EXIT_OK, EXIT_SOME_FAILED
 from orchestration.result_folder import writing_to
@@ -69,7 +70,9 @@ def run_batch(settings: BatchSettings, items: Sequence[Item], context: RunContex
             sorter = Sorter(settings, planner, journal, progress.ended, context.display.notify)
             runtime = context.runtime
             rounds = Rounds(settings, runtime, journal, steps, folders, progress, stop)
-            return Batch(items, sorter, rounds, context).run()
+            outcome = Batch(items, sorter, rounds, context).run()
+        write_summaries(folder)
+    return outcome
 
 
 class Batch:

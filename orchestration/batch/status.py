@@ -80,13 +80,12 @@ def failure_lines(failure: Failure) -> Iterator[str]:
 
 
 def _verdicts(overview: Overview) -> str:
-    done = Overview(tuple(overview.of("done"))).verdicts()
-    texts = [f"{count:,} {verdict}" for verdict, count in done.items()]
+    texts = [f"{count:,} {verdict}" for verdict, count in overview.verdicts().items()]
     return f"  {', '.join(texts)}" if texts else ""
 
 
 def _pace_lines(overview: Overview) -> Iterator[str]:
-    done_bytes = sum(i.record.size_bytes for i in overview.of("done") if i.record is not None)
+    done_bytes = sum(item.size_bytes or 0 for item in overview.of("done"))
     yield f"  {'size':<{_LABEL_WIDTH}}{size_text(done_bytes)} of checkpoints done"
     pace = pace_of(overview)
     if pace is None:

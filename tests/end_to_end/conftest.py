@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
+from benchmarks.demo.report_picture import CHROMIUM_NAMES, find_chromium, open_browser
 from orchestration.environments import environments_folder, make_environment, recipe_for
 from orchestration.errors import LegacyPythonMissing
 from orchestration.run_paths import PROJECT
@@ -239,3 +241,16 @@ def checkpoint(zoo: Callable[[str], Path], workplace: Workplace) -> Path:
     folder = workplace.folder / "ckpt"
     shutil.copytree(zoo("upconvcat"), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium."""
+    program = find_chromium()
+    if program is None:
+        reason = f"no Chromium: none of {', '.join(CHROMIUM_NAMES)} is installed"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with open_browser(program) as opened:
+        yield opened
