@@ -73,9 +73,11 @@ def plan_lanes(
 def available_cores(environment: Mapping[str, str]) -> int:
     """Cores that this process may keep busy: by affinity, by Slurm, by its control group."""
     granted = [len(os.sched_getaffinity(0))]
-    slurm = environment.get("SLURM_CPUS_PER_TASK", "")
-    if slurm.isdecimal() and int(slurm) > 0:
-        granted.append(int(slurm))
+    # The first is there only where it was asked for; the second counts all tasks of a node.
+    for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
+        slurm = environment.get(name, "")
+        if slurm.isdecimal() and int(slurm) > 0:
+            granted.append(int(slurm))
     granted += [max(1, int(quota)) for quota in _cpu_quotas()]
     return min(granted)
 
