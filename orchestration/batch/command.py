@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -70,7 +71,7 @@ def batch(sources: tuple[str, ...], **given: Any) -> int:
     folder = BatchFolder(settings.out)
     source = _source(sources)
     if given["cancel"]:
-        from orchestration.batch.slurm_jobs import cancel
+        from orchestration.batch.slurm import cancel
 
         return cancel(folder)
     if given["status"]:
@@ -131,7 +132,7 @@ def _show_items(items: Sequence[Item]) -> int:
 
 
 def _submit(items: Sequence[Item], given: dict[str, Any], settings: BatchSettings) -> int:
-    from orchestration.batch.slurm_jobs import submit
+    from orchestration.batch.slurm import submit
 
     slurm = slurm_settings(given, len(items))
     return _with_context(given, settings, lambda context: submit(settings, slurm, items, context))
@@ -146,6 +147,10 @@ def _run(items: Sequence[Item], given: dict[str, Any], settings: BatchSettings) 
     if not given["quiet"]:
         counts = f"{outcome.done:,} done, {outcome.failed:,} failed, {outcome.left:,} left"
         click.echo(printable(f"{counts}; see {shown_path(settings.out / HTML_FILE)}"))
+    if settings.requeue:
+        from orchestration.batch.slurm_requeue import requeue_if_useful
+
+        requeue_if_useful(outcome, os.environ)
     return outcome.exit_code
 
 

@@ -13,12 +13,16 @@ from orchestration.batch.lane_services import LaneServices
 from orchestration.batch.lane_workers import Inbox, LaneWorkers, Stop
 from orchestration.batch.memory_watch import OverBudget
 from orchestration.batch.stage_worker import Heard, Job, StageWorker
+from orchestration.batch.stopping import STOP_SIGNALS
 from orchestration.batch.work import Work
 from orchestration.errors import CheckpointMissing, ItemTimedOut, OrchestrationError, StageCrashed
-from orchestration.runtimes.base import Event
+from orchestration.runtimes.base import Event, ExitStatus
 from orchestration.stage_specs import check_job, extract_job, load_job
 
 _LONGEST_WAIT_S = 3600.0
+_ORDER_COMES_WITHIN_S = 0.5
+# Exit codes of a process that was told to go, and went.
+_ORDERED_AWAY = tuple(128 + number for number in STOP_SIGNALS)
 
 
 class Lane:
@@ -42,6 +46,7 @@ class Lane:
         self._waiting: deque[Work] = deque()
         self._loading: Work | None = None
         self._stop_at_s: float | None = None
+        self._awaited: StageWorker | None = None
 
     def stop(self, at_s: float) -> None:
         """Begin nothing more, and give back at a time what is not done; from any thread."""
@@ -151,9 +156,25 @@ class Lane:
                 raise message.error
             self._lose(worker, message.error)
         elif message.status is not None:
-            self._lose(worker, worker.why_ended(message.status))
+            self._heard_end(message, message.status)
         elif message.event is not None:
             self._heard_event(worker, message.event)
+
+    def _heard_end(self, message: Heard, status: ExitStatus) -> None:
+        """A worker is gone. The order to go may reach it before this program, which waits for it.
+
+        A scheduler sends it to all processes of a job at once: no item is the cause of that end.
+        """
+        worker = message.worker
+        if status.code in _ORDERED_AWAY and self._stop_at_s is None and worker is not self._awaited:
+            self._awaited = worker
+            time.sleep(_ORDER_COMES_WITHIN_S)
+            self._inbox.put(message)
+        elif status.code in _ORDERED_AWAY and self._stop_at_s is not None:
+            self._workers.dismiss(worker)
+            self._stop_at_s = time.monotonic()
+        else:
+            self._lose(worker, worker.why_ended(status))
 
     def _heard_event(self, worker: StageWorker, event: Event) -> None:
         kind, job = event["event"], worker.job

@@ -22,7 +22,8 @@ from orchestration.errors import (
 
 Standing = Literal["done", "failed", "skipped", "running", "lost", "queued"]
 STANDINGS: tuple[Standing, ...] = get_args(Standing)
-_LEFT: tuple[Standing, ...] = ("running", "lost", "queued")
+LEFT: tuple[Standing, ...] = ("running", "lost", "queued")
+"""Of items that are not at their end."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Overview:
     @property
     def left(self) -> int:
         """Number of items that are not at their end."""
-        return sum(1 for _ in self.of(*_LEFT))
+        return sum(1 for _ in self.of(*LEFT))
 
     @property
     def exit_code(self) -> int:

@@ -40,12 +40,32 @@ def items_of_shard(
 ) -> tuple[Item, ...]:
     """The items of one shard, in the order of `items`, by the plan that all shards read.
 
-    The first shard makes the plan. A checkpoint that changes its size before the next one starts
-    would otherwise be in two shards, or in none.
-
     Args:
         items: of all shards.
         shard: which.
+        folder: where the plan lies.
+        is_dry_run: see `stored_plan`.
+
+    Raises:
+        BadItems: the plan has been damaged.
+        DiskFull, OutputNotWritable: it cannot be written.
+    """
+    plan = stored_plan(items, shard.count, folder, is_dry_run=is_dry_run)
+    own = set(plan[shard.number - 1])
+    return tuple(item for item in items if item.name in own)
+
+
+def stored_plan(
+    items: Sequence[Item], count: int, folder: BatchFolder, *, is_dry_run: bool = False
+) -> Plan:
+    """The plan that all shards read; whoever asks first makes it.
+
+    A checkpoint that changes its size before the next shard starts would otherwise be in two
+    shards, or in none.
+
+    Args:
+        items: of all shards.
+        count: of shards.
         folder: where the plan lies.
         is_dry_run: write nothing; where there is no plan yet, follow the one that would be made.
 
@@ -53,16 +73,26 @@ def items_of_shard(
         BadItems: the plan has been damaged.
         DiskFull, OutputNotWritable: it cannot be written.
     """
-    path = folder.plans / f"{items_hash(items)}-{shard.count}.json"
-    made = None if path.exists() else shards(items, shard.count)
-    if made is not None and not is_dry_run:
+    path = plan_path(items_hash(items), count, folder)
+    if not path.exists():
+        made = shards(items, count)
+        if is_dry_run:
+            return made
         with writing_to(folder.out):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_new(path, {"shards": made})
-    if made is None or not is_dry_run:
-        made = _read(path, {item.name for item in items}, shard.count)
-    own = set(made[shard.number - 1])
-    return tuple(item for item in items if item.name in own)
+    return _read(path, {item.name for item in items}, count)
+
+
+def plan_path(items_key: str, count: int, folder: BatchFolder) -> Path:
+    """Where the plan of some items lies.
+
+    Args:
+        items_key: their `items_hash`.
+        count: number of shards.
+        folder: of the batch.
+    """
+    return folder.plans / f"{items_key}-{count}.json"
 
 
 def _read(path: Path, names: set[str], count: int) -> Plan:

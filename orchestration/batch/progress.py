@@ -22,11 +22,13 @@ class Tally:
         total: all items.
         done: with a result that nothing speaks against.
         failed: without one.
+        own: brought to an end by this run itself.
     """
 
     total: int = 0
     done: int = 0
     failed: int = 0
+    own: int = 0
     started_s: float = field(default_factory=time.monotonic)
 
     @property
@@ -36,6 +38,7 @@ class Tally:
 
     def count(self, ending: Ending) -> None:
         """Count one more."""
+        self.own += ending.state != "released"
         if ending.is_well:
             self.done += 1
         elif ending.state != "released":

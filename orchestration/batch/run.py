@@ -35,11 +35,15 @@ class BatchOutcome:
         done: items with a result that nothing speaks against, earlier runs' too.
         failed: items without one.
         left: items that are still to be done.
+        own: items that this run itself has brought to an end.
+        stopped_by: number of the signal that ended the run early, or None.
     """
 
     done: int
     failed: int
     left: int
+    own: int = 0
+    stopped_by: int | None = None
 
     @property
     def exit_code(self) -> int:
@@ -105,7 +109,8 @@ class Batch:
             progress.found(found)
             waiting = self._do(found)
         tally = progress.tally
-        return BatchOutcome(tally.done, tally.failed, tally.total - tally.ended)
+        left, stopped_by = tally.total - tally.ended, self._rounds.stop.signal_number
+        return BatchOutcome(tally.done, tally.failed, left, tally.own, stopped_by)
 
     def _do(self, found: Sorted) -> list[Item]:
         """Do items on all lanes, and what lacked memory beside others alone.

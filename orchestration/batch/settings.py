@@ -109,6 +109,11 @@ class BatchFolder:
         return self.root / "logs"
 
     @property
+    def slurm(self) -> Path:
+        """Scripts, jobs and logs of Slurm's, see `slurm_records`."""
+        return self.root / "slurm"
+
+    @property
     def work(self) -> Path:
         """Where running processes work, each in a folder of its own."""
         return self.out / ".work"

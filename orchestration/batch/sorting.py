@@ -87,7 +87,7 @@ class Sorter:
             found.others.append(planned)
         elif self._is_redone(entry):
             found.to_do.append(planned)
-        elif _has_failed(entry) and not self._settings.retry_failed:
+        elif _has_failed(entry) and not self._is_retried(entry):
             found.failed.append(name)
         else:
             seen = entry.seen if isinstance(entry, Record) else {}
@@ -107,6 +107,10 @@ class Sorter:
         """Whether --force makes an item be done again: once, however often Slurm begins anew."""
         return self._settings.force and not self._journal.is_of_this_task(entry)
 
+    def _is_retried(self, entry: Entry | None) -> bool:
+        """The same of --retry-failed."""
+        return self._settings.retry_failed and not self._journal.is_of_this_task(entry)
+
     def _keep(self, planned: PlannedItem, entry: Entry | None, check: Check, found: Sorted) -> None:
         """The result is there; a ledger that does not know is told."""
         assert check.manifest is not None
@@ -124,7 +128,7 @@ class Sorter:
         """An item fails before its work begins."""
         if self._journal.is_being_done(entry):
             return
-        if _has_failed(entry) and not (self._settings.retry_failed or self._settings.force):
+        if _has_failed(entry) and not (self._is_retried(entry) or self._is_redone(entry)):
             found.failed.append(item.name)
             return
         ending = Ending(item.name, "failed", 0.0, error=error)

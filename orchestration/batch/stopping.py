@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 # Ctrl-C, the end of a terminal, a scheduler's order to go, and its warning of a time limit.
-_SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1)
 GRACE_S = 3.0
 
 
@@ -63,7 +63,7 @@ def stopping_on_signals() -> Iterator[StopRequest]:
     def make(number: int, frame: FrameType | None) -> None:
         request.make(number)
 
-    before = {number: signal.signal(number, make) for number in _SIGNALS}
+    before = {number: signal.signal(number, make) for number in STOP_SIGNALS}
     try:
         yield request
     finally:
