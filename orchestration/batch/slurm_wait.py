@@ -14,6 +14,7 @@ from orchestration.batch.slurm_jobs import Slurm, Task
 from orchestration.batch.slurm_records import SubmittedJob, kept_jobs
 from orchestration.batch.slurm_states import Standing
 from orchestration.batch.stored_items import listed
+from orchestration.batch.summary import HTML_FILE, write_summaries
 from orchestration.display import TerminalDisplay
 from orchestration.errors import EXIT_INTERRUPTED, EXIT_ITEMS_LEFT, SlurmUnusable
 from orchestration.run_context import Display, RunContext
@@ -35,7 +36,7 @@ def follow(folder: BatchFolder, items: Sequence[Item], slurm: Slurm, context: Ru
 
     Raises:
         BadItems: what was submitted cannot be read.
-        OutputNotWritable: the ledger cannot be read.
+        DiskFull, OutputNotWritable: the ledger cannot be read, or the summary be written.
     """
     jobs = kept_jobs(folder)
     view = View(context.display)
@@ -45,8 +46,10 @@ def follow(folder: BatchFolder, items: Sequence[Item], slurm: Slurm, context: Ru
         out = shlex.quote(shown_path(folder.out))
         view.say(f"The jobs go on. To cancel them: orchestrate.py batch --out {out} --cancel")
         return EXIT_INTERRUPTED
-    overview = read_overview(folder, listed(items))
+    # A task that was killed has not told of its end.
+    overview = write_summaries(folder)
     view.show(overview, [])
+    view.say(f"See {shown_path(folder.out / HTML_FILE)}")
     if overview.exit_code == EXIT_ITEMS_LEFT:
         for line in lines_of_ended(tasks, slurm.accounted([job.job for job in jobs]), jobs, folder):
             view.say(line)

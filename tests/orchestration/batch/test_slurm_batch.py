@@ -110,7 +110,8 @@ def test_the_whole_way(cluster: Cluster) -> None:
     assert answer.returncode == 3, answer.stderr
     assert f"Submitted job {job}: 2 shards" in answer.stderr
     assert f"squeue --me --jobs={job}" in answer.stderr
-    assert "4 done, 1 failed, 0 left" in answer.stderr.splitlines()[-1]
+    assert answer.stderr.splitlines()[-2].startswith("4 done, 1 failed, 0 left")
+    assert (cluster.out / "summary.csv").read_text().count("\n") == 6
     assert len(cluster.results()) == 4
     assert (cluster.out / "batch" / "slurm" / f"{job}.sbatch").is_file()
     assert sorted(cluster.states(job).values()) == ["COMPLETED", "FAILED"]
