@@ -29,11 +29,13 @@ class Check:
         problem: why the item is to be done, for people; None = it is done.
         seen: state of the files that were found right, for the next look.
         manifest: of the result; None if there is none that can be read.
+        is_touched: the result's own files are not as they were written.
     """
 
     problem: str | None
     seen: Mapping[str, Fingerprint]
     manifest: Mapping[str, Any] | None
+    is_touched: bool = False
 
 
 def check_result(
@@ -68,7 +70,8 @@ def check_result(
     for prefix, folders, described, words in groups:
         changed = _changed(prefix, folders, described, known, found)
         if changed:
-            return Check(f"{words}: {', '.join(changed)}", {}, manifest)
+            problem = f"{words}: {', '.join(changed)}"
+            return Check(problem, {}, manifest, is_touched=prefix == RESULT)
     return Check(None, found, manifest)
 
 

@@ -57,6 +57,9 @@ class ItemFolder:
         lane: the lane's folders.
         name: of the item.
         out: the result folder to publish.
+
+    Attributes:
+        aside: where an earlier result is kept that is replaced; None = it is deleted.
     """
 
     def __init__(self, lane: LaneFolder, name: str, out: Path) -> None:
@@ -64,6 +67,7 @@ class ItemFolder:
         self.reading = lane.reading / name
         self.export = lane.exports / name
         self.result = lane.results / name
+        self.aside: Path | None = None
         self._replaced = lane.replaced / name
 
     def make(self) -> None:
@@ -89,7 +93,10 @@ class ItemFolder:
             ResultExists: something else has appeared there.
             DiskFull, OutputNotWritable: it cannot be renamed.
         """
-        rename_into_place(folder, self.out, self._replaced if replace else None)
+        if replace and self.aside is not None:
+            with writing_to(self.out.parent):
+                self.aside.parent.mkdir(parents=True, exist_ok=True)
+        rename_into_place(folder, self.out, self.aside or self._replaced if replace else None)
 
     def remove(self) -> None:
         """Remove what was not published."""

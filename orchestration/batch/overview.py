@@ -85,8 +85,8 @@ class Overview:
         return {standing: found[standing] for standing in STANDINGS}
 
     def verdicts(self) -> dict[str, int]:
-        """Number of done items of each verdict: "proven" or "unproven"."""
-        records = (item.record for item in self.of("done"))
+        """Number of results of each verdict that did not fail: "proven" or "unproven"."""
+        records = (item.record for item in self.of("done", "skipped"))
         verdicts = (record.result.get("verdict") for record in records if record)
         return dict(sorted(Counter(str(verdict) for verdict in verdicts if verdict).items()))
 

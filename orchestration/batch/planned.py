@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from orchestration.batch.done_check import Check, check_result
 from orchestration.batch.items import Item
 from orchestration.export_reuse import export_key
 from orchestration.previous_result import check_out
@@ -32,6 +33,7 @@ class PlannedItem:
         options: of stage 1, with the reader that is used.
         export_key: see `export_reuse.export_key`.
         request: what the manifest of its result will say that it was made from.
+        outdated: what was found to be wrong with the result that is there; None = there is none.
     """
 
     item: Item
@@ -40,6 +42,7 @@ class PlannedItem:
     options: ExtractOptions
     export_key: str
     request: dict[str, Any]
+    outdated: Check | None = None
 
     @property
     def reader(self) -> Reader:
@@ -51,6 +54,10 @@ class PlannedItem:
         """Where the checkpoint's files lie, first the checkpoint's own folder."""
         data = self.options.data_folder
         return (self.checkpoint.folder, *(() if data is None else (data,)))
+
+    def check(self, seen: Mapping[str, Any], *, verify: bool = False) -> Check:
+        """Look whether its result is there and right, see `done_check`."""
+        return check_result(self.out, self.request, self.input_folders, seen, verify=verify)
 
     def missing(self) -> Path | None:
         """What the stages need and is not there any more."""

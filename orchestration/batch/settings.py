@@ -104,6 +104,11 @@ class BatchFolder:
         return self.root / "owners"
 
     @property
+    def replaced(self) -> Path:
+        """Results that were changed by somebody, and have been made anew since."""
+        return self.root / "replaced"
+
+    @property
     def logs(self) -> Path:
         """What the stages said about each item."""
         return self.root / "logs"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from orchestration.batch.done_check import Check, check_result
+from orchestration.batch.done_check import Check
 from orchestration.batch.ending import Ending
 from orchestration.batch.items import Item
 from orchestration.batch.journal import Journal
@@ -14,7 +14,7 @@ from orchestration.batch.planned import PlannedItem, Planner
 from orchestration.batch.record import Record
 from orchestration.batch.settings import BatchSettings
 from orchestration.errors import OrchestrationError
-from orchestration.result_folder import result_exists
+from orchestration.previous_result import check_out
 from orchestration.runtimes.base import Notify
 
 _MOST_NAMED = 3
@@ -45,7 +45,7 @@ class Sorter:
         planner: finds what items need.
         journal: what is known of them.
         on_end: is told of items that end here.
-        notify: is told of damaged records.
+        notify: is told of damaged records, and of results that are not right any more.
     """
 
     def __init__(
@@ -91,17 +91,24 @@ class Sorter:
             found.failed.append(name)
         else:
             seen = entry.seen if isinstance(entry, Record) else {}
-            verify = self._settings.verify
-            check = check_result(
-                planned.out, planned.request, planned.input_folders, seen, verify=verify
-            )
+            check = planned.check(seen, verify=self._settings.verify)
             if check.problem is None:
                 self._keep(planned, entry, check, found)
             elif check.manifest is None:
                 found.to_do.append(planned)
             else:
-                error = result_exists(planned.out, f"But {check.problem}.")
-                self._refuse(planned.item, entry, error, found)
+                self._redo(planned, entry, check, found)
+
+    def _redo(self, planned: PlannedItem, entry: Entry | None, check: Check, found: Sorted) -> None:
+        """The result is not what would be made now; it stays until there is one."""
+        item = planned.item
+        try:
+            check_out(item.settings.out, True, planned.checkpoint.folder)
+        except OrchestrationError as error:
+            self._refuse(item, entry, error, found)
+        else:
+            self._notify(f"{item.name} is done again: {check.problem}")
+            found.to_do.append(replace(planned, outdated=check))
 
     def _is_redone(self, entry: Entry | None) -> bool:
         """Whether --force makes an item be done again: once, however often Slurm begins anew."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from orchestration.batch.done_check import INPUT, RESULT, Fingerprint, check_result, fingerprint
+from orchestration.batch.done_check import INPUT, RESULT, Fingerprint, fingerprint
 from orchestration.batch.ending import Ending
 from orchestration.batch.item_log import ItemLog
 from orchestration.batch.journal import Journal
@@ -143,12 +143,26 @@ class Steps:
             started_s=work.started_s,
         )
         try:
-            manifest = publish_result(work.folder, files, parts, planned.item.settings.force, own)
+            manifest = publish_result(work.folder, files, parts, self._replaces(work), own)
         except ResultExists:
             return _twin(planned)
         record = ExportRecord(work.folder.out / EXPORT_FOLDER, files.result(), exported.record)
         self._exports.add(planned.export_key, record)
         return manifest
+
+    def _replaces(self, work: Work) -> bool:
+        """Whether the result takes the place of what is there: of what is known not to be right."""
+        planned = work.planned
+        if planned.outdated is None:
+            return planned.item.settings.force
+        if planned.check({}).problem is None:
+            # Another process has been quicker.
+            return False
+        if planned.outdated.is_touched:
+            # Perhaps by hand: what this program has not made is not for it to delete.
+            attempt = work.attempt.record.attempt
+            work.folder.aside = self._folder.replaced / f"{work.name}.{attempt}"
+        return True
 
     def explain(self, work: Work, error: OrchestrationError) -> None:
         """Write down why an item fails, and keep what stage 2 proposes instead of a result."""
@@ -195,7 +209,7 @@ class Steps:
 def _twin(planned: PlannedItem) -> Mapping[str, Any]:
     """Manifest of the same result by another process, which was first."""
     out = planned.out
-    check = check_result(out, planned.request, planned.input_folders, {})
+    check = planned.check({})
     if check.problem is not None or check.manifest is None:
         raise ResultExists(
             f"The output {out} has appeared while this item was worked on, and {check.problem}.",
