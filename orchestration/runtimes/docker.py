@@ -18,6 +18,7 @@ from orchestration.processor import read_cpu_flags, why_no_tensorflow
 from orchestration.runtimes.base import (
     Availability,
     ExitStatus,
+    Mount,
     Notify,
     Stage,
     StageProcess,
@@ -59,6 +60,7 @@ class DockerRuntime:
         self._images: dict[Stage, tuple[str, ImageDetails]] = {}
         self._gpu = False
         self._rootless = False
+        self._is_podman = False
         # For specs that name no run: one runtime serves one run.
         self._run_id = secrets.token_hex(4)
 
@@ -69,6 +71,9 @@ class DockerRuntime:
         except (EngineNotInstalled, EngineNotRunning, EngineForbidden) as error:
             return Availability(False, error.happened, error.remedy)
         try:
+            podman = engine.podman()
+            if podman is not None:
+                return Availability(True, f"{podman.title} answers in Docker's place")
             version = engine.info()["ServerVersion"]
         except (EngineNotRunning, EngineRefused) as error:
             return Availability(False, error.happened, error.remedy)
@@ -102,6 +107,7 @@ class DockerRuntime:
             information = engine.info()
             check_memory_limit(self._options.memory_limit_bytes, information)
             self._rootless = "name=rootless" in information.get("SecurityOptions", [])
+            self._is_podman = engine.podman() is not None
             gpu = wants_gpu(self._options.device, information)
             found = find_stage_images(engine, stages, self._options, gpu, notify)
         finally:
@@ -116,7 +122,14 @@ class DockerRuntime:
         return {"runtime": self.name, "image": reference, "digest": details.image_id}
 
     def start(self, spec: StageSpec, on_text: Notify) -> StageProcess:
-        """Create, attach to and start a container; nothing that it says is lost."""
+        """Create, attach to and start a container; nothing that it says is lost.
+
+        Raises:
+            FeatureUnavailable: Podman's socket cannot be told a mount's path.
+            EngineNotRunning, EngineRefused: the engine does not do it.
+        """
+        if self._is_podman:
+            check_paths_for_socket(spec.mounts)
         return ContainerProcess(open_engine(), spec, self._arguments(spec), on_text)
 
     def run_script(
@@ -171,6 +184,24 @@ def tensorflow_on(engine: Engine) -> Availability:
     # Of an engine that is reached by network only the architecture is known.
     missing = why_no_tensorflow(machine, read_cpu_flags() if engine.is_here else None)
     return Availability(missing is None, missing or f"containers run on {machine}")
+
+
+def check_paths_for_socket(mounts: Sequence[Mount]) -> None:
+    """Refuse paths that Podman's Docker-compatible interface misreads.
+
+    It makes a line of CSV of a mount, and does not quote what is in it (4.3.1,
+    `cmd/podman/common/create_opts.go`).
+
+    Raises:
+        FeatureUnavailable: there is one.
+    """
+    for mount in mounts:
+        if any(character in str(mount.source) for character in ',"\r\n'):
+            raise FeatureUnavailable(
+                f"The path {str(mount.source)!r} cannot be told to Podman through its socket.",
+                "A path without commas, double quotes and line ends was expected there.",
+                "Pass `--runtime podman`, which speaks to it by its command line.",
+            )
 
 
 def check_memory_limit(limit_bytes: int | None, information: Mapping[str, Any]) -> None:
