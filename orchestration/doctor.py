@@ -7,27 +7,32 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestration.doctor_checks import (
+    GB,
+    IMAGES_NEED_BYTES,
+    Check,
+    check_disk,
+    check_image,
+    check_readers,
+)
 from orchestration.engine_access import open_engine
 from orchestration.environments import environments_folder, existing_python, recipe_for
-from orchestration.errors import ImageMissing, LegacyPythonMissing, OrchestrationError
-from orchestration.images import build_command, find_image, recorded_images
+from orchestration.errors import LegacyPythonMissing, OrchestrationError
 from orchestration.interpreters import find_legacy_python
+from orchestration.podman_doctor import check_podman
 from orchestration.processor import read_cpu_flags, why_no_tensorflow
-from orchestration.runtimes.base import Availability, Stage
+from orchestration.runtimes.base import Stage
 from orchestration.runtimes.docker import tensorflow_on
 from orchestration.runtimes.local import LocalRuntime
-from orchestration.settings import RuntimeOptions, TorchVariant
+from orchestration.settings import RuntimeOptions
 
 if TYPE_CHECKING:
     from orchestration.engine import Engine
 
-GB = 10**9
-# Measured, with what building them needs besides: both images with CPU torch, both environments.
-IMAGES_NEED_BYTES = 6 * GB
+# Measured, with what making them needs besides.
 ENVIRONMENTS_NEED_BYTES = 3 * GB
 ELSEWHERE = (
     "`--reader pure` reads checkpoints here; for a proof, run `orchestrate.py extract` on an x86_64"
@@ -37,29 +42,13 @@ GPU_QUERY = ("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,nohead
 GPU_QUERY_TIMEOUT_S = 20
 
 
-@dataclass(frozen=True)
-class Check:
-    """One finding.
-
-    Attributes:
-        name: what was looked at.
-        ok: True = works, False = does not, None = not needed here.
-        detail: what was found.
-        remedy: the command (or step) that mends it, or None.
-    """
-
-    name: str
-    ok: bool | None
-    detail: str
-    remedy: str | None = None
-
-
 def diagnose(options: RuntimeOptions, environment: Mapping[str, str] = os.environ) -> list[Check]:
-    """Look at both runtimes and at what each of them needs."""
+    """Look at every runtime and at what each of them needs."""
     gpus = find_gpus(environment)
     return [
         check_processor(platform.machine(), read_cpu_flags()),
         *_check_docker(gpus),
+        *check_podman(environment, gpus),
         *_check_local(options, environment),
     ]
 
@@ -110,37 +99,6 @@ def check_gpu(gpus: tuple[str, ...], engine_information: Mapping[str, Any]) -> C
     )
 
 
-def check_readers(name: str, tensorflow: Availability) -> Check:
-    """Which values of `--reader` work with a runtime."""
-    if tensorflow.ok:
-        return Check(name, True, f"tf, pure, both ({tensorflow.reason})")
-    return Check(name, None, f"pure, which runs no reference ({tensorflow.reason.rstrip('.')})")
-
-
-def check_disk(name: str, folder: Path, needed_bytes: int, already_made: bool) -> Check:
-    """Free space where something large is kept.
-
-    Args:
-        name: what is kept there.
-        folder: where; it, or the nearest parent that exists, is looked at.
-        needed_bytes: what making it takes.
-        already_made: then nothing is needed any more.
-    """
-    existing = folder
-    while not existing.exists():
-        existing = existing.parent
-    free_bytes = shutil.disk_usage(existing).free
-    detail = f"{free_bytes / GB:.1f} GB free in {folder}"
-    if already_made or free_bytes >= needed_bytes:
-        return Check(name, True, detail)
-    return Check(
-        name,
-        False,
-        f"{detail}, {needed_bytes / GB:.0f} GB needed",
-        "Make room there, or move it to a larger disk.",
-    )
-
-
 def _check_docker(gpus: tuple[str, ...]) -> Iterator[Check]:
     try:
         engine = open_engine()
@@ -149,15 +107,15 @@ def _check_docker(gpus: tuple[str, ...]) -> Iterator[Check]:
         return
     try:
         information = engine.info()
-        yield Check("docker", True, f"engine {information['ServerVersion']} answers")
+        yield Check("docker", True, _engine_title(engine, information))
         tensorflow = tensorflow_on(engine)
         yield check_readers("docker readers", tensorflow)
         needed: tuple[Stage, ...] = ("extract", "load") if tensorflow.ok else ("load",)
-        images = [_check_image(engine, stage, "cpu") for stage in needed]
+        images = [check_image(engine, stage, "cpu") for stage in needed]
         yield from images
         yield check_gpu(gpus, information)
         if gpus:
-            yield _check_image(engine, "load", "cuda")
+            yield check_image(engine, "load", "cuda")
         root = Path(information.get("DockerRootDir", "/var/lib/docker"))
         # An engine elsewhere, or one whose folder may not be entered, tells nothing here.
         if os.access(root, os.X_OK):
@@ -169,22 +127,11 @@ def _check_docker(gpus: tuple[str, ...]) -> Iterator[Check]:
         engine.close()
 
 
-def _check_image(engine: Engine, stage: Stage, variant: TorchVariant) -> Check:
-    name = f"docker image {stage}" + (f" ({variant} torch)" if stage == "load" else "")
-    try:
-        sources, details = find_image(engine, stage, (variant,))
-    except ImageMissing as error:
-        return Check(name, False, error.happened, error.remedy)
-    detail = f"{sources.reference}, {details.size_bytes / GB:.2f} GB, {details.image_id[:19]}"
-    record = recorded_images().get(sources.reference)
-    if record is not None and record["digest"] != details.image_id:
-        return Check(
-            name,
-            False,
-            f"{detail}, and {record['digest'][:19]} is what was built here under that name",
-            f"Run `{build_command(stage, variant)} --no-cache`.",
-        )
-    return Check(name, True, detail)
+def _engine_title(engine: Engine, information: Mapping[str, Any]) -> str:
+    podman = engine.podman()
+    if podman is None:
+        return f"engine {information['ServerVersion']} answers"
+    return f"{podman.title} answers in Docker's place"
 
 
 def _check_local(options: RuntimeOptions, environment: Mapping[str, str]) -> Iterator[Check]:

@@ -26,6 +26,7 @@ class PodmanFacts:
         oci_runtime: name of the program that makes the containers.
         uses_selinux: files and processes are labelled.
         storage_driver: "overlay", "vfs" or another.
+        storage_backing: file system that it lies on, by Podman's name for it.
         storage_folder: where images and containers lie.
     """
 
@@ -38,6 +39,7 @@ class PodmanFacts:
     oci_runtime: str
     uses_selinux: bool
     storage_driver: str
+    storage_backing: str
     storage_folder: str
 
     @classmethod
@@ -57,6 +59,7 @@ class PodmanFacts:
             oci_runtime=str(host["ociRuntime"]["name"]),
             uses_selinux=bool(security.get("selinuxEnabled")),
             storage_driver=str(store["graphDriverName"]),
+            storage_backing=str(store["graphStatus"].get("Backing Filesystem", "")),
             storage_folder=str(store["graphRoot"]),
         )
 

@@ -17,7 +17,7 @@ from orchestration.errors import (
 from orchestration.printing import printable
 
 if TYPE_CHECKING:
-    from orchestration.doctor import Check
+    from orchestration.doctor_checks import Check
 
 _MARKS = {"proven": "PROVEN", "failed": "FAILED", "unproven": "UNPROVEN"}
 _COLORS = {"proven": "green", "failed": "red", "unproven": "yellow"}

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from orchestration import doctor
-from orchestration.doctor import Check, check_disk, check_gpu, check_processor, diagnose, find_gpus
+from orchestration.doctor import check_gpu, check_processor, diagnose, find_gpus
+from orchestration.doctor_checks import Check, check_disk
 from orchestration.errors import EngineNotRunning
 from orchestration.image_sources import ImageSources
 from orchestration.image_store import ImageDetails
@@ -125,6 +126,12 @@ class FakeEngine:
             "Runtimes": {"runc": {}},
             "DockerRootDir": "/nowhere",
         }
+
+    def podman(self) -> None:
+        return None
+
+    def own_name(self, reference: str) -> str:
+        return reference
 
     def find_image(self, reference: str) -> ImageDetails | None:
         return self.images.get(reference)

@@ -24,6 +24,7 @@ ROOT = PodmanFacts(
     oci_runtime="runc",
     uses_selinux=False,
     storage_driver="overlay",
+    storage_backing="extfs",
     storage_folder="/var/lib/containers/storage",
 )
 # On control groups v1 a user's Podman can set no limit at all.

@@ -30,7 +30,11 @@ def information(**host: Any) -> dict[str, Any]:
             "security": {"rootless": False, "selinuxEnabled": False},
             **host,
         },
-        "store": {"graphDriverName": "overlay", "graphRoot": "/var/lib/containers/storage"},
+        "store": {
+            "graphDriverName": "overlay",
+            "graphRoot": "/var/lib/containers/storage",
+            "graphStatus": {"Backing Filesystem": "extfs", "Supports d_type": "true"},
+        },
         "version": {"Version": "4.3.1"},
     }
 
@@ -45,6 +49,7 @@ ROOT = PodmanFacts(
     oci_runtime="runc",
     uses_selinux=False,
     storage_driver="overlay",
+    storage_backing="extfs",
     storage_folder="/var/lib/containers/storage",
 )
 USER = replace(ROOT, is_rootless=True, limits=frozenset(), mapped_ids=65537)
