@@ -17,8 +17,12 @@ from typing import Any
 
 import pytest
 
+from orchestration.errors import ImageBuildFailed
 from orchestration.image_sources import ImageSources
+from orchestration.podman_command import PodmanCommand
+from orchestration.podman_engine import PodmanEngine
 from orchestration.podman_facts import PodmanFacts
+from orchestration.runtimes.base import Stage
 from tests.orchestration.isolation_cases import HOSTILE_ENVIRONMENT, ISOLATION_CASES, MB
 from tests.ordinary_user import NoOrdinaryUser, OrdinaryUser, make_ordinary_user
 
@@ -151,16 +155,25 @@ def absent(reason: str) -> None:
 
 def give_images(person: Person) -> None:
     """The images of both stages, from the Docker engine where Podman has none; once a machine."""
-    for stage in ("extract", "load"):
+    stages: tuple[Stage, ...] = ("extract", "load")
+    for stage in stages:
         reference = ImageSources.read(stage, "cpu").reference
         if person.run("podman", "image", "exists", f"localhost/{reference}").returncode == 0:
             continue
+        if person.user is None:
+            build = ("build", "--stage", stage, "--runtime", "podman", "--from-docker")
+            taken = person.python("orchestrate.py", *build)
+            if taken.returncode:
+                absent(f"Podman has no {reference}: {taken.stderr}")
+            continue
+        # This user may not speak to the Docker engine.
         with subprocess.Popen(["docker", "save", reference], stdout=subprocess.PIPE) as archive:
-            load = ["podman", "load", "--quiet"]
-            command = load if person.user is None else person.user.command(*load)
-            environment = None if person.user is None else person.user.environment()
             loaded = subprocess.run(
-                command, stdin=archive.stdout, env=environment, cwd="/", check=False
+                person.user.command("podman", "load", "--quiet"),
+                stdin=archive.stdout,
+                env=person.user.environment(),
+                cwd="/",
+                check=False,
             )
         if archive.returncode or loaded.returncode:
             absent(f"Podman has no {reference}, and the Docker engine cannot give it")
@@ -199,6 +212,9 @@ def person(request: pytest.FixtureRequest) -> Iterator[Person]:
 
 
 PEOPLE = pytest.mark.parametrize("person", ["root", "user"], indirect=True, scope="module")
+ROOT = pytest.mark.parametrize("person", ["root"], indirect=True, scope="module")
+# Of whom less is allowed: what works then works for root.
+ORDINARY = pytest.mark.parametrize("person", ["user"], indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +276,7 @@ def test_program_that_is_not_there(person: Person) -> None:
     told = person.container(command=["/nonesuch"])
     # It is the init program that cannot start it: the container itself ran.
     assert told["status"] == [1, None, False]
-    assert "/nonesuch" in told["text"][-1]
+    assert "No such file or directory" in told["text"][-1]
 
 
 @PEOPLE
@@ -356,6 +372,56 @@ def test_bytes_are_those_of_the_local_runtime(person: Person, converted: Any) ->
     assert person.left() == []
 
 
+@ROOT
+def test_build(person: Person) -> None:
+    """An image of two stages from a context that comes by a pipe, without network."""
+    base = ImageSources.read("load", "cpu").reference
+    dockerfile = (
+        "ARG BASE_IMAGE\nFROM ${BASE_IMAGE} AS first\nUSER 0:0\nRUN cat /proc/net/dev > /cards\n"
+        "FROM ${BASE_IMAGE}\nARG WORD\nCOPY --from=first /cards /cards\n"
+        'COPY text none* /texts/\nLABEL word="${WORD}"\n'
+    )
+    engine = PodmanEngine(PodmanCommand(os.environ))
+    arguments = {
+        "tag": f"tf1-to-torch/{person.run_id}:1",
+        "dockerfile": "sub/Dockerfile",
+        "buildargs": {"BASE_IMAGE": base, "WORD": "two words, 'quoted'"},
+        "network_mode": "none",
+        "nocache": False,
+    }
+    files = {"sub/Dockerfile": dockerfile.encode(), "text": b"a text"}
+    try:
+        context = ImageSources("load", None, files).context()
+        log = list(engine.build_image(context, arguments))
+        assert any("COPY text" in line for line in log)
+        found = engine.find_image(arguments["tag"])
+        assert found is not None
+        assert found.labels["word"] == "two words, 'quoted'"
+        assert [
+            image.image_id for image in engine.list_images(f"tf1-to-torch/{person.run_id}")
+        ] == [found.image_id]
+        show = (
+            "run",
+            "--rm",
+            "--entrypoint",
+            "/bin/cat",
+            arguments["tag"],
+            "/cards",
+            "/texts/text",
+        )
+        answer = person.run("podman", *show)
+        assert answer.stdout.endswith("a text")
+        assert "lo:" in answer.stdout
+        assert "eth0" not in answer.stdout
+    finally:
+        person.run("podman", "image", "rm", "--force", f"localhost/{arguments['tag']}")
+    bad = ImageSources(
+        "load", None, {"sub/Dockerfile": b"ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN no"}
+    )
+    with pytest.raises(ImageBuildFailed, match="could not be built: Podman refused"):
+        list(engine.build_image(bad.context(), arguments))
+
+
 @pytest.fixture
 def service(person: Person) -> Iterator[str]:
     """Address of Podman's Docker-compatible socket, served by this person."""
@@ -379,7 +445,7 @@ def service(person: Person) -> Iterator[str]:
     shutil.rmtree(short)
 
 
-@PEOPLE
+@ORDINARY
 def test_the_docker_runtime_by_podman_s_socket(
     person: Person, service: str, converted: Any
 ) -> None:
@@ -388,7 +454,7 @@ def test_the_docker_runtime_by_podman_s_socket(
     check_equal(result, expected)
 
 
-@PEOPLE
+@ORDINARY
 @pytest.mark.parametrize(
     ("plain", "options", "refusal"),
     [
