@@ -21,6 +21,7 @@ from orchestration.errors import LegacyPythonMissing
 from orchestration.run_paths import PROJECT
 from orchestration.runtimes.base import Stage
 from orchestration.settings import RuntimeOptions
+from tests.podman_people import Person, make_person
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ZOO = REPOSITORY / "tests" / "unet_zoo.py"
@@ -109,6 +110,12 @@ def runtime(request: pytest.FixtureRequest) -> str:
         request.getfixturevalue("extract_python")
         request.getfixturevalue("load_python")
     return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def person(request: pytest.FixtureRequest) -> Iterator[Person]:
+    """Root, or an ordinary user ("user"), with a working Podman and the images."""
+    yield from make_person(request.param)
 
 
 @dataclass(frozen=True)
