@@ -93,11 +93,18 @@ _EVENTS: Mapping[str, Mapping[str, _Check]] = MappingProxyType(
 )
 
 
+# What an event of any kind may have besides.
+_OPTIONAL: Mapping[str, _Check] = MappingProxyType(
+    {"versions": _is_object, "resident_memory_bytes": _is_count}
+)
+
+
 def _is_event(event: Mapping[str, Any]) -> bool:
     kind = event.get("event")
-    if not isinstance(kind, str) or not _is_object(event.get("versions", {})):
+    if not isinstance(kind, str):
         return False
-    return _has(event, _EVENTS.get(kind, {}))
+    given = {name: check for name, check in _OPTIONAL.items() if name in event}
+    return _has(event, {**_EVENTS.get(kind, {}), **given})
 
 
 def _has(values: Mapping[str, Any], checks: Mapping[str, _Check]) -> bool:

@@ -7,7 +7,6 @@ rule, needs it.
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import platform
 import signal
@@ -71,9 +70,10 @@ def main() -> None:
     _announce(stream)
     # Both are bound to the reader that was chosen.
     from stage_extract.export import run_job
+    from stage_extract.job_lines import read_lines
     from stage_extract.worker import serve
 
-    serve(io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8"), stream, run_job)
+    serve(read_lines(sys.stdin.buffer), stream, run_job)
 
 
 if __name__ == "__main__":

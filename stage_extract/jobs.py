@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from stage_extract.errors import JobInvalid
+from stage_extract.job_lines import MOST_LINE_BYTES, is_too_long
 
 INSPECT = "inspect"
 COMMANDS = ("extract", INSPECT)
@@ -169,11 +170,16 @@ def decode_job_line(line: str) -> Dict[str, Any]:
     """Decode one line to a JSON object.
 
     Raises:
-        JobInvalid: the line is no JSON object.
+        JobInvalid: the line is no JSON object, or too long for a job.
     """
+    if is_too_long(line):
+        raise _invalid(
+            f"The job line {line[:80]!r} is longer than {MOST_LINE_BYTES:,} bytes.",
+            "Expected one object.",
+        )
     try:
         values = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _invalid(
             f"The job line {line[:80]!r} is no JSON: {error}.", "Expected one object."
         ) from error

@@ -68,21 +68,36 @@ class JobEvents:
         self._stream.write("warning", job=self._job, message=message)
 
     def done(
-        self, result: Mapping[str, Any], timings_s: Mapping[str, float], peak_memory_bytes: int
+        self,
+        result: Mapping[str, Any],
+        timings_s: Mapping[str, float],
+        peak_memory_bytes: int,
+        resident_memory_bytes: int,
     ) -> None:
-        """Say that the job is complete, with its result."""
+        """Say that the job is complete, with its result.
+
+        Args:
+            result: of the job.
+            timings_s: seconds by phase.
+            peak_memory_bytes: the most that the process held during the job.
+            resident_memory_bytes: what it holds now that the job's own memory is free.
+        """
         self._stream.write(
             "done",
             job=self._job,
             result=dict(result),
             timings_s={phase: round(seconds, 4) for phase, seconds in timings_s.items()},
             peak_memory_bytes=peak_memory_bytes,
+            resident_memory_bytes=resident_memory_bytes,
         )
 
-    def failed(self, error: Mapping[str, Any]) -> None:
+    def failed(self, error: Mapping[str, Any], resident_memory_bytes: int) -> None:
         """Say that the job failed.
 
         Args:
             error: class, exit_code, happened, expected, remedy, traceback.
+            resident_memory_bytes: as of `done`.
         """
-        self._stream.write("failed", job=self._job, error=dict(error))
+        self._stream.write(
+            "failed", job=self._job, error=dict(error), resident_memory_bytes=resident_memory_bytes
+        )

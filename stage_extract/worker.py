@@ -7,7 +7,13 @@ from typing import Any, Callable, Dict, Iterable, Mapping, Tuple
 
 from stage_extract.errors import INTERNAL_ERROR_EXIT_CODE, ExtractError
 from stage_extract.jobs import Job, decode_job_line, parse_job
-from stage_extract.memory import peak_memory_bytes, reset_peak_memory
+from stage_extract.memory import (
+    CycleCollector,
+    give_back_free_memory,
+    peak_memory_bytes,
+    reset_peak_memory,
+    resident_memory_bytes,
+)
 from stage_extract.protocol import EventStream, JobEvents
 
 # Does a job; returns its result and its timings in seconds by phase.
@@ -39,9 +45,22 @@ def describe_error(error: Exception) -> Dict[str, Any]:
     }
 
 
-def run_job_line(line: str, stream: EventStream, run: JobRunner) -> None:
-    """Do what one line asks for and write its events; never raises for a job that fails."""
+def run_job_line(
+    line: str,
+    stream: EventStream,
+    run: JobRunner,
+    clean_up: Callable[[], None] = give_back_free_memory,
+) -> None:
+    """Do what one line asks for and write its events; never raises for a job that fails.
+
+    Args:
+        line: the job.
+        stream: takes the events.
+        run: does it.
+        clean_up: frees what it leaves, before its last event tells how much memory is held.
+    """
     events = JobEvents(stream, None)
+    failure = None
     try:
         values = decode_job_line(line)
         if isinstance(values.get("job"), str):
@@ -51,13 +70,19 @@ def run_job_line(line: str, stream: EventStream, run: JobRunner) -> None:
         reset_peak_memory()
         result, timings_s = run(job, events)
     except Exception as error:  # noqa: BLE001 - the one place where a job ends and the worker goes on
-        events.failed(describe_error(error))
+        failure = describe_error(error)
+    # The exception is gone by now, and with it all that its traceback held.
+    peak_bytes = peak_memory_bytes()
+    clean_up()
+    if failure is not None:
+        events.failed(failure, resident_memory_bytes())
         return
-    events.done(result, timings_s, peak_memory_bytes())
+    events.done(result, timings_s, peak_bytes, resident_memory_bytes())
 
 
 def serve(lines: Iterable[str], stream: EventStream, run: JobRunner) -> None:
     """Do all jobs, in order; a job that fails does not end the loop."""
+    collector = CycleCollector()
     for line in lines:
         if line.strip():
-            run_job_line(line, stream, run)
+            run_job_line(line, stream, run, collector.collect)

@@ -7,18 +7,22 @@ import time
 
 
 def main() -> int:
-    """Claim the standard output, import torch, then work until the input ends."""
-    from stage_load.protocol import claim_standard_output
+    """Claim the standard streams, import torch, then work until the input ends."""
+    from stage_load.job_lines import read_lines
+    from stage_load.protocol import claim_standard_input, claim_standard_output
+    from stage_load.threads import settle_libraries, settle_torch
 
     # Before torch is imported: what it prints must not get between the events.
-    stream = claim_standard_output()
+    stream, jobs = claim_standard_output(), claim_standard_input()
     begin_s = time.perf_counter()
+    settle_libraries()
     from stage_load.memory import collect_seldom
     from stage_load.worker import announce, serve
 
+    settle_torch()
     collect_seldom()
     announce(stream, time.perf_counter() - begin_s)
-    serve(sys.stdin, stream)
+    serve(read_lines(jobs), stream)
     return 0
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from stage_load.comparison import DEFAULT_TOLERANCE
 from stage_load.errors import JobInvalid
+from stage_load.job_lines import MOST_LINE_BYTES, is_too_long
 
 LOAD = "load"
 CHECK = "check"
@@ -109,8 +110,12 @@ def decode_job_line(line: str) -> dict[str, Any]:
     """Decode one line.
 
     Raises:
-        JobInvalid: it is no JSON object.
+        JobInvalid: it is no JSON object, or too long for a job.
     """
+    if is_too_long(line):
+        raise _invalid(
+            f"A job line is longer than {MOST_LINE_BYTES:,} bytes.", "one JSON object a line"
+        )
     try:
         values = json.loads(line)
     except (ValueError, RecursionError) as error:

@@ -26,9 +26,21 @@ def collect_seldom() -> None:
     gc.set_threshold(_OBJECTS_BEFORE_A_COLLECTION)
 
 
-def free_cycles() -> None:
-    """Free what the last job left: modules that know each other, and their tensors."""
-    gc.collect()
+class CycleCollector:
+    """Frees what a job leaves: modules that know each other, and their tensors.
+
+    What a job has imported for the first time stays, and is not looked at again.
+    """
+
+    def __init__(self) -> None:
+        self._known_modules = len(sys.modules)
+
+    def collect(self) -> None:
+        """Free the cycles of the job that has just ended."""
+        gc.collect()
+        if len(sys.modules) > self._known_modules:
+            gc.freeze()
+        self._known_modules = len(sys.modules)
 
 
 def reset_peak() -> None:
@@ -41,14 +53,24 @@ def reset_peak() -> None:
 
 
 def peak_bytes() -> int:
-    """Return the peak of the resident memory.
+    """Return the peak of the resident memory."""
+    return _status_bytes("VmHWM:")
 
-    Linux tells it of this program alone (VmHWM); ``getrusage`` counts what the process held before
-    it became this program, and is the fallback elsewhere.
+
+def resident_bytes() -> int:
+    """Return the resident memory of now."""
+    return _status_bytes("VmRSS:")
+
+
+def _status_bytes(field: str) -> int:
+    """Return a size that Linux tells of this program alone.
+
+    Elsewhere the peak stands for it: ``getrusage`` counts what the process held before it became
+    this program, too.
     """
     if _STATUS.exists():
         for line in _STATUS.read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(field):
                 return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 STAGE = "load"
 PROGRESS_INTERVAL_S = 0.1
@@ -35,6 +35,17 @@ def claim_standard_output() -> EventStream:
     private = os.dup(1)
     os.dup2(2, 1)
     return EventStream(os.fdopen(private, "w", encoding="utf-8"))
+
+
+def claim_standard_input() -> BinaryIO:
+    """Keep the original stdin for job lines, and let file descriptor 0 be empty.
+
+    A user's own model that asks for input must not take the next job for its answer.
+    """
+    private = os.dup(0)
+    with open(os.devnull, "rb") as empty:
+        os.dup2(empty.fileno(), 0)
+    return os.fdopen(private, "rb")
 
 
 class JobEvents:
@@ -68,17 +79,31 @@ class JobEvents:
         self._stream.write("warning", job=self._job, message=message)
 
     def done(
-        self, result: Mapping[str, Any], timings_s: Mapping[str, float], peak_memory_bytes: int
+        self,
+        result: Mapping[str, Any],
+        timings_s: Mapping[str, float],
+        peak_memory_bytes: int,
+        resident_memory_bytes: int,
     ) -> None:
-        """Say that the job is complete, with its result."""
+        """Say that the job is complete, with its result.
+
+        Args:
+            result: of the job.
+            timings_s: seconds by phase.
+            peak_memory_bytes: the most that the process held during the job.
+            resident_memory_bytes: what it holds now that the job's own memory is free.
+        """
         self._stream.write(
             "done",
             job=self._job,
             result=result,
             timings_s={phase: round(seconds, 4) for phase, seconds in timings_s.items()},
             peak_memory_bytes=peak_memory_bytes,
+            resident_memory_bytes=resident_memory_bytes,
         )
 
-    def failed(self, error: Mapping[str, Any]) -> None:
+    def failed(self, error: Mapping[str, Any], resident_memory_bytes: int) -> None:
         """Say that the job cannot be done: class, exit_code, the three texts, traceback."""
-        self._stream.write("failed", job=self._job, error=error)
+        self._stream.write(
+            "failed", job=self._job, error=error, resident_memory_bytes=resident_memory_bytes
+        )

@@ -40,33 +40,43 @@ def announce(stream: EventStream, import_s: float) -> None:
 
 def serve(lines: Iterable[str], stream: EventStream) -> None:
     """Do one job a line; a job that fails does not end the worker."""
+    collector = memory.CycleCollector()
     for line in lines:
         if line.strip():
-            _serve_line(line, stream)
-            memory.free_cycles()
+            _serve_line(line, stream, collector)
 
 
-def _serve_line(line: str, stream: EventStream) -> None:
+def _serve_line(line: str, stream: EventStream, collector: memory.CycleCollector) -> None:
     identifier: str | None = None
+    stopwatch = Stopwatch()
+    result, failure = None, None
     try:
         values = decode_job_line(line)
         identifier = values.get("job") if isinstance(values.get("job"), str) else None
-        _do_job(values, JobEvents(stream, identifier))
+        result = _do_job(values, JobEvents(stream, identifier), stopwatch)
     except LoadError as error:
-        JobEvents(stream, identifier).failed(_describe(error))
+        failure = _describe(error)
     except torch.OutOfMemoryError as error:
-        JobEvents(stream, identifier).failed(_describe(_out_of_memory(error)))
+        failure = _describe(_out_of_memory(error))
     except Exception as error:  # noqa: BLE001 - the worker outlives a bug; the event carries it
-        JobEvents(stream, identifier).failed(_describe_bug(error))
+        failure = _describe_bug(error)
+    # The exception is gone by now, and with it all that its traceback held.
+    peak_bytes = memory.peak_bytes()
+    collector.collect()
+    events = JobEvents(stream, identifier)
+    if failure is not None:
+        events.failed(failure, memory.resident_bytes())
+    else:
+        events.done(result or {}, stopwatch.timings_s, peak_bytes, memory.resident_bytes())
 
 
-def _do_job(values: Mapping[str, Any], events: JobEvents) -> None:
+def _do_job(
+    values: Mapping[str, Any], events: JobEvents, stopwatch: Stopwatch
+) -> Mapping[str, Any]:
     memory.reset_peak()
     job = parse_job(values)
     events.started()
-    stopwatch = Stopwatch()
-    result = run_check(job) if job.command == CHECK else run_load(job, events, stopwatch)
-    events.done(result, stopwatch.timings_s, memory.peak_bytes())
+    return run_check(job) if job.command == CHECK else run_load(job, events, stopwatch)
 
 
 def _out_of_memory(error: Exception) -> DeviceOutOfMemory:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Dict
+from functools import lru_cache
+from typing import Any, Dict, FrozenSet
 
 from tensorflow.python.framework import c_api_util
 
@@ -17,8 +18,8 @@ _GPU_OPS_PREFIX = "CudnnRNN"
 
 def unregistered_ops(graph_def: Any) -> Dict[str, str]:
     """Give the first node of each op type that is neither registered nor a function."""
-    known = set(c_api_util.ApiDefMap().op_names())
-    known.update(function.signature.name for function in graph_def.library.function)
+    functions = {function.signature.name for function in graph_def.library.function}
+    known = _registered_ops() | functions
     unknown: Dict[str, str] = {}
     for node in graph_def.node:
         if node.op not in known:
@@ -28,6 +29,12 @@ def unregistered_ops(graph_def: Any) -> Dict[str, str]:
             if node.op not in known:
                 unknown.setdefault(node.op, f"{function.signature.name}/{node.name}")
     return unknown
+
+
+@lru_cache(maxsize=1)
+def _registered_ops() -> FrozenSet[str]:
+    # TensorFlow writes out the definitions of all its ops to answer that, a tenth of a second.
+    return frozenset(c_api_util.ApiDefMap().op_names())
 
 
 def register_ops(graph_def: Any) -> None:
@@ -55,6 +62,7 @@ def register_ops(graph_def: Any) -> None:
         return
     # The name alone stands for a lazy module; asking for its contents loads it.
     dir(importlib.import_module("tensorflow.contrib"))
+    _registered_ops.cache_clear()
     unknown = unregistered_ops(graph_def)
     if unknown:
         named = ", ".join(f"op {op} (node '{name}')" for op, name in sorted(unknown.items()))

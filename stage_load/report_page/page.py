@@ -7,11 +7,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from stage_load.mapping import Row
@@ -60,26 +61,24 @@ def report_page(
         outputs: of the proof, with their samples.
     """
     script = (_FOLDER / "filter.js").read_text(encoding="utf-8").strip()
-    return (
-        _environment()
-        .get_template("template.html")
-        .render(
-            report=document,
-            sentence=_SENTENCES[document["verdict"]],
-            bars=coverage_bars(document["coverage"], rows),
-            rows=rows,
-            most_rows=MOST_ROWS,
-            layers_chart=_layers_chart(document["parity"]),
-            drawings=[_drawing(i, output) for i, output in enumerate(_sampled(outputs))],
-            not_drawn=max(0, len(outputs) - MOST_DRAWN),
-            style=Markup((_FOLDER / "style.css").read_text(encoding="utf-8").strip()),
-            script=Markup(script),
-            script_hash=_hash(script),
-        )
+    return _template().render(
+        report=document,
+        sentence=_SENTENCES[document["verdict"]],
+        bars=coverage_bars(document["coverage"], rows),
+        rows=rows,
+        most_rows=MOST_ROWS,
+        layers_chart=_layers_chart(document["parity"]),
+        drawings=[_drawing(i, output) for i, output in enumerate(_sampled(outputs))],
+        not_drawn=max(0, len(outputs) - MOST_DRAWN),
+        style=Markup((_FOLDER / "style.css").read_text(encoding="utf-8").strip()),
+        script=Markup(script),
+        script_hash=_hash(script),
     )
 
 
-def _environment() -> Environment:
+@cache
+def _template() -> Template:
+    """Compile the template, once in a process: that takes longer than to fill it."""
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -91,7 +90,7 @@ def _environment() -> Environment:
     environment.filters.update(
         number=_number, cosine=_cosine, shape=_shape, as_json=_as_json, text=_text
     )
-    return environment
+    return environment.get_template("template.html")
 
 
 def _layers_chart(parity: Mapping[str, Any]) -> Markup | None:

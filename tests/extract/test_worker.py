@@ -11,6 +11,7 @@ import pytest
 
 from stage_extract import memory
 from stage_extract.errors import CorruptTensor
+from stage_extract.job_lines import MOST_LINE_BYTES, read_lines
 from stage_extract.protocol import EventStream, JobEvents
 from stage_extract.worker import serve
 
@@ -41,6 +42,7 @@ def test_events_of_a_job():
     }
     assert warning == {"event": "warning", "job": "1", "message": "odd"}
     assert done.pop("peak_memory_bytes") > 1_000_000
+    assert done.pop("resident_memory_bytes") > 1_000_000
     assert done == {
         "event": "done",
         "job": "1",
@@ -89,6 +91,8 @@ def test_a_fault_of_the_program_carries_its_traceback():
         pytest.param("nonsense", None, id="no-json"),
         pytest.param('{"job": "5"}', "5", id="field-missing"),
         pytest.param('{"job": 5, "command": "inspect"}', None, id="identifier-no-text"),
+        pytest.param("[" * 100_000, None, id="nested"),
+        pytest.param(" " * MOST_LINE_BYTES + "{}", None, id="longer-than-any-job"),
     ],
 )
 def test_an_invalid_line_fails_and_the_worker_goes_on(line, job):
@@ -96,6 +100,18 @@ def test_an_invalid_line_fails_and_the_worker_goes_on(line, job):
     assert (failed["event"], failed["job"]) == ("failed", job)
     assert failed["error"]["class"] == "JobInvalid"
     assert started["event"] == "started"
+
+
+def test_lines_are_read_in_bounded_memory_and_whatever_they_hold():
+    long = b"x" * (2 * MOST_LINE_BYTES + 5)
+    whole = b"y" * MOST_LINE_BYTES
+    lines = [long, whole, b'{"job": "\xff"}', LINE.encode()]
+    assert list(read_lines(io.BytesIO(b"\n".join(lines)))) == [
+        "x" * (MOST_LINE_BYTES + 1),
+        "y" * MOST_LINE_BYTES + "\n",
+        '{"job": "\\xff"}\n',
+        LINE,
+    ]
 
 
 def test_progress_is_thinned_out_but_never_loses_its_end(monkeypatch):

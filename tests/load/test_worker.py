@@ -12,6 +12,7 @@ import pytest
 
 from stage_load import worker
 from stage_load.errors import LoadError
+from stage_load.job_lines import MOST_LINE_BYTES, read_lines
 from stage_load.protocol import EventStream, JobEvents
 from tests.load.networks import classifier_export, write_model
 
@@ -113,6 +114,7 @@ CHECK = {"job": "9", "command": "check", "options": {"model": "unet"}}
         pytest.param("{", "no JSON", id="no-json"),
         pytest.param("[" * 100_000, "no JSON", id="nested"),
         pytest.param("[1]", "a list", id="list"),
+        pytest.param(" " * MOST_LINE_BYTES + "{}", "longer than", id="longer-than-any-job"),
         pytest.param(json.dumps({**CHECK, "job": 7}), "'job' is 7", id="job-number"),
         pytest.param(json.dumps({**CHECK, "command": None}), "command is None", id="no-command"),
         pytest.param(json.dumps({**CHECK, "command": "load"}), "'export' is None", id="no-export"),
@@ -143,6 +145,17 @@ def test_a_job_line_that_is_wrong(line, message):
     assert event["event"] == "failed"
     assert (event["error"]["class"], event["error"]["exit_code"]) == ("JobInvalid", 61)
     assert message in event["error"]["happened"] + event["error"]["expected"]
+
+
+def test_lines_are_read_in_bounded_memory_and_whatever_they_hold():
+    line = json.dumps(CHECK)
+    lines = [b"x" * (2 * MOST_LINE_BYTES + 5), b"y" * MOST_LINE_BYTES, b"\xff", line.encode()]
+    assert list(read_lines(io.BytesIO(b"\n".join(lines)))) == [
+        "x" * (MOST_LINE_BYTES + 1),
+        "y" * MOST_LINE_BYTES + "\n",
+        "\\xff\n",
+        line,
+    ]
 
 
 def test_blank_lines_are_no_jobs():
