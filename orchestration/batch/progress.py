@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 from orchestration.batch.ending import Ending
+from orchestration.batch.figures import parity_failure
 from orchestration.batch.sorting import Sorted
 from orchestration.display import TerminalDisplay
 from orchestration.run_context import Display
@@ -109,6 +110,12 @@ class BatchProgress:
 
 def describe(ending: Ending) -> str:
     """The end of an item in one line."""
+    differs = parity_failure(ending.manifest) if ending.manifest else None
+    if differs is not None:
+        return (
+            f"{ending.name}: failed, {differs.class_name}: {differs.happened}"
+            f" Report: {ending.name}/report.html"
+        )
     if ending.error is None:
         what = ending.verdict or "given back, to be done by the next run"
         return f"{ending.name}: {what} ({_duration(ending.seconds)})"

@@ -22,6 +22,8 @@ from orchestration.batch.stopping import GRACE_S, StopRequest
 from orchestration.batch.work_folders import WorkFolders
 from orchestration.runtimes.base import Runtime
 
+_LOOK_UP_S = 0.2
+
 
 @dataclass
 class Leftovers:
@@ -126,8 +128,10 @@ class Rounds:
         try:
             for thread in threads:
                 thread.start()
-            for thread in threads:
-                thread.join()
+            # A signal that arrives just before a wait without end is not seen until its end.
+            while any(thread.is_alive() for thread in threads):
+                for thread in threads:
+                    thread.join(_LOOK_UP_S / len(threads))
         finally:
             self.stop.forget(stop_all)
         if failures:

@@ -70,6 +70,14 @@ def misbehave(word):
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         tell(f"child {child.pid} of {os.getpid()}")
         time.sleep(600)
+    elif word.startswith("slow "):
+        time.sleep(float(word[len("slow ") :]))
+    elif word.startswith("hold "):
+        held = b"x" * int(word[len("hold ") :])
+        time.sleep(600 if held else 0)
+    elif word == "close":
+        os.close(1)
+        time.sleep(600)
 
 
 def fail(job, class_name, exit_code):
@@ -135,9 +143,9 @@ def extract(job):
 
 def load(job):
     word = job["options"]["model"]
+    if word == "unknown":
+        return fail(job, "UnknownModel", 50)
     if job["command"] == "check":
-        if word == "unknown":
-            return fail(job, "UnknownModel", 50)
         return say(event="done", job=job["job"], result={"device": "cpu"})
     misbehave(word)
     if word == "proposes":
