@@ -21,6 +21,7 @@ from orchestration.errors import (
 )
 
 Standing = Literal["done", "failed", "skipped", "running", "lost", "queued"]
+REPORT_FILE = "report.html"
 STANDINGS: tuple[Standing, ...] = get_args(Standing)
 LEFT: tuple[Standing, ...] = ("running", "lost", "queued")
 """Of items that are not at their end."""
@@ -56,6 +57,12 @@ class ItemState:
     def size_bytes(self) -> int | None:
         """Of its checkpoint, when somebody began with it."""
         return None if self.record is None else self.record.size_bytes
+
+    @property
+    def report(self) -> str | None:
+        """Path of its report below the batch's folder, if it has a result."""
+        has_result = self.record is not None and self.record.result.get("verdict") is not None
+        return f"{self.name}/{REPORT_FILE}" if has_result else None
 
     @property
     def failure(self) -> Failure | None:

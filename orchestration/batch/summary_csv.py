@@ -92,6 +92,7 @@ COLUMNS: Mapping[str, Callable[[ItemState], Cell]] = MappingProxyType(
         "started": _told("record.started"),
         "ended": _told("record.ended"),
         "log": _told("record.log"),
+        "report": lambda item: item.report,
     }
 )
 """Column -> what it tells of an item. New ones come last, so that numbers of columns stay."""

@@ -182,8 +182,7 @@ def _cut(items: Sequence[ItemState]) -> str:
 
 def _name(item: ItemState) -> Html:
     """A name that leads to the item's report, if there is one."""
-    has_report = figure(item, "verdict") is not None
-    return cell(link(f"{item.name}/report.html", item.name) if has_report else item.name, "name")
+    return cell(item.name if item.report is None else link(item.report, item.name), "name")
 
 
 def _duration(value: Cell) -> Html:

@@ -105,6 +105,7 @@ def test_one_row_an_item_in_the_order_of_the_list(batch: MadeBatch) -> None:
         "slurm_job": "15_2",
         "started": at(0),
         "ended": at(2.5),
+        "report": "b/report.html",
     }
     assert (second["state"], second["error"], second["exit_code"]) == (
         "failed",
