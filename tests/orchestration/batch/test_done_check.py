@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,9 @@ def test_a_change_after_the_first_look_is_seen(
 ) -> None:
     seen = place.check().seen
     change(place)
-    assert place.check(seen).problem == problem
+    found = place.check(seen)
+    assert found.problem == problem
+    assert found.is_touched == str(problem).startswith("files of the result")
 
 
 @pytest.mark.parametrize(
@@ -154,3 +157,13 @@ def test_only_verifying_sees_a_change_that_hides(place: Place) -> None:
     os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert place.check(seen).problem is None
     assert "model.safetensors" in str(place.check(seen, verify=True).problem)
+
+
+def test_a_thousand_looks_take_less_than_two_seconds(place: Place) -> None:
+    first = place.check()
+    begin_s = time.process_time()
+    again = [place.check(first.seen) for _ in range(1000)]
+    took_s = time.process_time() - begin_s
+    assert first.problem is None
+    assert all(check == first for check in again)
+    assert took_s < 2
