@@ -100,9 +100,10 @@ def build(settings: BuildSettings, notify: Notify) -> None:
     from orchestration.image_transfer import take_over_images
     from orchestration.images import build_images
 
-    for image in (take_over_images if settings.from_docker else build_images)(settings, notify):
+    verb, make = ("Have", take_over_images) if settings.from_docker else ("Built", build_images)
+    for image in make(settings, notify):
         size_mb = image.size_bytes / 1e6
-        notify(f"Built {image.name} ({image.digest}, {size_mb:,.0f} MB)")
+        notify(f"{verb} {image.name} ({image.digest}, {size_mb:,.0f} MB)")
 
 
 def _wants_build(error: ImageMissing) -> bool:

@@ -10,6 +10,7 @@ from orchestration.runtimes.base import Notify, Runtime
 from orchestration.settings import RuntimeOptions
 
 SIF_SUFFIX = ".sif"
+IMAGES_BY_NAME = ("docker", "podman")
 Factory = Callable[[RuntimeOptions, Mapping[str, str]], Runtime]
 
 
@@ -59,7 +60,7 @@ def choose_runtime(
         return RUNTIMES[options.name](options, environment)
     images = _image_options(options)
     if images:
-        name = "apptainer" if _is_sif_file(images) else "docker"
+        name = "apptainer" if _is_sif_file(images) else _keeper_of_names(options, environment)
         notify(f"Runtime: {name} ({' and '.join(images)} was given)")
         return RUNTIMES[name](options, environment)
     if local_options:
@@ -90,6 +91,16 @@ def _image_options(options: RuntimeOptions) -> dict[str, str]:
     """Images that the user names, by option."""
     given = {"--image-extract": options.extract_image, "--image-load": options.load_image}
     return {option: image for option, image in given.items() if image is not None}
+
+
+def _keeper_of_names(options: RuntimeOptions, environment: Mapping[str, str]) -> str:
+    """The runtime whose images have names: Podman where it works and no Docker engine does."""
+    works = (
+        name
+        for name in IMAGES_BY_NAME
+        if name in RUNTIMES and RUNTIMES[name](options, environment).availability().ok
+    )
+    return next(works, IMAGES_BY_NAME[0])
 
 
 def _is_sif_file(images: Mapping[str, str]) -> bool:

@@ -114,6 +114,23 @@ def test_two_sources_of_packages_are_refused(choose, options, happened):
         choose(options)
 
 
+@pytest.mark.parametrize(
+    ("docker_works", "podman_works", "name"),
+    [(True, True, "docker"), (False, True, "podman"), (False, False, "docker")],
+)
+def test_an_image_s_name_is_for_the_engine_that_works(
+    monkeypatch, docker_works, podman_works, name
+):
+    def make(name: str, works: bool):
+        runtime = SimpleNamespace(name=name, availability=lambda: Availability(works, ""))
+        return lambda options, environment: runtime
+
+    engines = {"docker": make("docker", docker_works), "podman": make("podman", podman_works)}
+    monkeypatch.setattr(registry, "RUNTIMES", engines)
+    chosen = registry.choose_runtime(RuntimeOptions(load_image="mine"), {}, lambda _: None)
+    assert chosen.name == name
+
+
 def test_every_runtime_of_the_registry_has_its_name():
     for name, factory in registry.RUNTIMES.items():
         assert factory(RuntimeOptions(), {}).name == name
