@@ -183,6 +183,8 @@ def build(**given: Any) -> int:
         requirements=given["requirements"],
         runtime=given["runtime"],
         from_docker=given["from_docker"],
+        from_archives=given["from_archives"],
+        sif_folder=given["sif_folder"],
     )
     with session.ending_on_signals():
         session.build(settings, display.notify)

@@ -186,6 +186,11 @@ runtime_options = with_options(
         metavar="IMAGE",
         help="The same for stage 2; one of your own is made FROM the load image.",
     ),
+    click.option(
+        "--unsquash",
+        is_flag=True,
+        help="Apptainer: unpack images at each start, where /dev/fuse cannot be used.",
+    ),
 )
 package_options = with_options(
     click.option(
@@ -203,7 +208,7 @@ speech_options = with_options(
 build_options = with_options(
     click.option(
         "--runtime",
-        type=click.Choice(["docker", "podman"]),
+        type=click.Choice(["docker", "podman", "apptainer"]),
         default="docker",
         show_default=True,
         help="Whose images.",
@@ -212,6 +217,19 @@ build_options = with_options(
         "--from-docker",
         is_flag=True,
         help="Build nothing: take the images over that this machine's Docker engine has.",
+    ),
+    click.option(
+        "--from-archive",
+        "from_archives",
+        type=EXISTING_FILE,
+        multiple=True,
+        help="Apptainer: make files of what `docker save` wrote, or an OCI archive; repeatable.",
+    ),
+    click.option(
+        "--sif-folder",
+        type=option_types.path,
+        metavar="FOLDER",
+        help="Apptainer: put the files there, for others too; default: your cache folder.",
     ),
     click.option(
         "--stage",
@@ -282,4 +300,5 @@ def runtime_settings(given: Mapping[str, Any]) -> s.RuntimeOptions:
         requirements=given.get("requirements"),
         extract_image=given["extract_image"],
         load_image=given["load_image"],
+        unsquash=given["unsquash"],
     )

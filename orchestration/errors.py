@@ -163,6 +163,24 @@ class SlurmRefused(OrchestrationError):
     exit_code = 70
 
 
+class FuseUnusable(OrchestrationError):
+    """Apptainer needs /dev/fuse to open an image, and may not use it."""
+
+    exit_code = 71
+
+
+class ScratchTooSmall(OrchestrationError):
+    """There is no room for Apptainer's temporary files."""
+
+    exit_code = 72
+
+
+class NamespacesMissing(OrchestrationError):
+    """Apptainer may not make the user namespace that it needs."""
+
+    exit_code = 73
+
+
 class ItemTimedOut(OrchestrationError):
     """An item of a batch took longer than --item-timeout allows."""
 

@@ -112,7 +112,7 @@ def build_images(settings: BuildSettings, notify: Callable[[str], None]) -> list
     """
     engine = open_store(settings.runtime)
     try:
-        stages = _stages_that_run(engine, settings.stages, notify)
+        stages = stages_that_run(engine, settings.stages, notify)
         built = [_build_one(engine, stage, settings, notify) for stage in stages]
         if settings.requirements is not None:
             built.append(_build_extended(engine, settings.requirements, settings, notify))
@@ -159,7 +159,7 @@ def recorded_images(environment: Mapping[str, str] = os.environ) -> dict[str, di
     return dict(json.loads(text))
 
 
-def _stages_that_run(
+def stages_that_run(
     engine: ImageStore, stages: Sequence[Stage], notify: Callable[[str], None]
 ) -> Sequence[Stage]:
     """The stages without the first one where TensorFlow was not built for the engine's machine."""
@@ -184,7 +184,7 @@ def _build_one(
     base = _base_image(engine, base_image, settings, notify)
     details = engine.find_image(sources.reference)
     if details is None or settings.no_cache or not _is_built(details, sources, base):
-        packages = _packages(sources, settings.wheelhouse)
+        packages = find_packages(sources, settings.wheelhouse)
         details = _run_build(engine, sources, base_image, base, packages, settings, notify)
     else:
         notify(f"{sources.reference} is there already, made from the same sources")
@@ -239,7 +239,12 @@ def _run_build(
     return details
 
 
-def _packages(sources: ImageSources, wheelhouse: Path | None) -> PackageSources:
+def find_packages(sources: ImageSources, wheelhouse: Path | None) -> PackageSources:
+    """Where the packages of a stage's image come from.
+
+    Raises:
+        ImageBuildFailed: the wheelhouse is missing or lacks packages.
+    """
     lock = sources.files[sources.lock].decode()
     if wheelhouse is not None:
         return from_wheelhouse(lock, wheelhouse)

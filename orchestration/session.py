@@ -8,16 +8,19 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from orchestration.display import LineDisplay, QuietDisplay, TerminalDisplay
-from orchestration.errors import ImageMissing, Terminated
+from orchestration.errors import FeatureUnavailable, ImageMissing, Terminated
 from orchestration.run_context import RunContext
 from orchestration.runtimes.base import Notify
 from orchestration.runtimes.registry import choose_runtime
-from orchestration.settings import BuildSettings, RuntimeOptions
+from orchestration.settings import BuildSettings, ImageRuntimeName, RuntimeOptions
+
+if TYPE_CHECKING:
+    from orchestration.images import BuiltImage
 
 Display = QuietDisplay | LineDisplay | TerminalDisplay
 Result = TypeVar("Result")
@@ -81,7 +84,7 @@ def run_command(
                     BuildSettings(
                         torch_variant=options.torch_variant,
                         requirements=options.requirements,
-                        runtime="podman" if context.runtime.name == "podman" else "docker",
+                        runtime=_image_runtime(context.runtime.name),
                     ),
                     display.notify,
                 )
@@ -97,13 +100,39 @@ def build(settings: BuildSettings, notify: Notify) -> None:
         EngineNotInstalled, EngineNotRunning, EngineForbidden, ImageBuildFailed: it did not work.
         ImageMissing, FeatureUnavailable: there is nothing to take over, or nobody to give it to.
     """
-    from orchestration.image_transfer import take_over_images
-    from orchestration.images import build_images
-
-    verb, make = ("Have", take_over_images) if settings.from_docker else ("Built", build_images)
-    for image in make(settings, notify):
+    verb = "Have" if settings.from_docker else "Built"
+    for image in _builder(settings)(settings, notify):
         size_mb = image.size_bytes / 1e6
         notify(f"{verb} {image.name} ({image.digest}, {size_mb:,.0f} MB)")
+
+
+def _builder(settings: BuildSettings) -> Callable[[BuildSettings, Notify], list[BuiltImage]]:
+    """Who makes the images; imported only now, most commands do not need it."""
+    given = {"--from-archive": settings.from_archives, "--sif-folder": settings.sif_folder}
+    options = [name for name, value in given.items() if value]
+    if options and settings.runtime != "apptainer":
+        raise FeatureUnavailable(
+            f"{' and '.join(options)} was given, and the images are for {settings.runtime}.",
+            "That option is about Apptainer's files.",
+            "Add `--runtime apptainer`, or leave the option out.",
+        )
+    if settings.runtime == "apptainer":
+        from orchestration.sif.build import build_sifs
+
+        return build_sifs
+    if settings.from_docker:
+        from orchestration.image_transfer import take_over_images
+
+        return take_over_images
+    from orchestration.images import build_images
+
+    return build_images
+
+
+def _image_runtime(name: str) -> ImageRuntimeName:
+    """Whose images a runtime needs."""
+    names: tuple[ImageRuntimeName, ...] = ("podman", "apptainer")
+    return next((one for one in names if one == name), "docker")
 
 
 def _wants_build(error: ImageMissing) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from orchestration.runtimes.base import Stage
 
 RuntimeName = Literal["auto", "docker", "podman", "apptainer", "local"]
-ImageRuntimeName = Literal["docker", "podman"]
+ImageRuntimeName = Literal["docker", "podman", "apptainer"]
 TorchVariant = Literal["cpu", "cuda"]
 Reader = Literal["auto", "tf", "pure", "both"]
 
@@ -42,6 +42,7 @@ class RuntimeOptions:
         extract_image: image that runs the extract stage in place of the one built here, or None:
             a name, or the path of a SIF file.
         load_image: the same for the load stage.
+        unsquash: Apptainer unpacks images at each start, for machines without /dev/fuse.
     """
 
     name: RuntimeName = "auto"
@@ -54,6 +55,7 @@ class RuntimeOptions:
     requirements: Path | None = None
     extract_image: str | None = None
     load_image: str | None = None
+    unsquash: bool = False
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,8 @@ class BuildSettings:
         requirements: packages of the user's own; a further load image gets them.
         runtime: whose images; the name of a runtime.
         from_docker: take the images over that a Docker engine of this machine has.
+        from_archives: for Apptainer: files with images that were saved elsewhere.
+        sif_folder: for Apptainer: where its files are put; None = the user's cache folder.
     """
 
     stages: tuple[Stage, ...] = ("extract", "load")
@@ -233,3 +237,5 @@ class BuildSettings:
     requirements: Path | None = None
     runtime: ImageRuntimeName = "docker"
     from_docker: bool = False
+    from_archives: tuple[Path, ...] = ()
+    sif_folder: Path | None = None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestration.errors import FeatureUnavailable
 from orchestration.runtimes.base import Mount, StageSpec
-from orchestration.runtimes.containers import HOME_ENVIRONMENT, INTERPRETER, SCRATCH
+from orchestration.runtimes.containers import HOME_ENVIRONMENT, INTERPRETER, SOURCES
 
 # All that Apptainer itself needs. Its own variables overrule its options, `--cleanenv` lets those
 # of proxies and terminals through, and APPTAINERENV_X becomes X in the container: so none of them
@@ -92,7 +92,7 @@ def exec_arguments(
         *(["--no-privs"] if apptainer.is_root else []),
         *("--containall", "--cleanenv", "--no-home"),
         *("--net", "--network", "none"),
-        *("--pwd", SCRATCH),
+        *("--pwd", SOURCES),
         *_kernel_options(apptainer),
         *(option for mount in spec.mounts for option in ("--mount", bind_mount(mount))),
         *("--workdir", os.fspath(scratch)),

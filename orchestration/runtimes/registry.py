@@ -27,6 +27,12 @@ def _podman(options: RuntimeOptions, environment: Mapping[str, str]) -> Runtime:
     return PodmanRuntime(options, environment)
 
 
+def _apptainer(options: RuntimeOptions, environment: Mapping[str, str]) -> Runtime:
+    from orchestration.runtimes.apptainer import ApptainerRuntime
+
+    return ApptainerRuntime(options, environment)
+
+
 def _local(options: RuntimeOptions, environment: Mapping[str, str]) -> Runtime:
     from orchestration.runtimes.local import LocalRuntime
 
@@ -34,7 +40,7 @@ def _local(options: RuntimeOptions, environment: Mapping[str, str]) -> Runtime:
 
 
 RUNTIMES: Mapping[str, Factory] = MappingProxyType(
-    {"docker": _docker, "podman": _podman, "local": _local}
+    {"docker": _docker, "podman": _podman, "apptainer": _apptainer, "local": _local}
 )
 """Name -> factory, in the order in which `auto` tries them."""
 

@@ -65,7 +65,7 @@ def arguments(apptainer: Apptainer, spec: StageSpec, cards: str | None = None) -
 def test_as_an_ordinary_user() -> None:
     assert arguments(USER, SPEC, cards="1,2") == [
         *(BEGIN + CONTAINED),
-        *("--pwd", "/tmp"),
+        *("--pwd", "/stage"),
         *(PROC_SYS + NO_SYS + MOUNTS + END),
         *(IMAGE, *STAGE),
     ]
@@ -74,7 +74,7 @@ def test_as_an_ordinary_user() -> None:
 def test_as_root() -> None:
     assert arguments(ROOT, SPEC) == [
         *(*BEGIN, "--no-privs", *CONTAINED),
-        *("--pwd", "/tmp"),
+        *("--pwd", "/stage"),
         *(*PROC_SYS, "--mount", "type=bind,src=/proc/irq,dst=/proc/irq,ro", *NO_SYS, *MOUNTS, *END),
         *(IMAGE, *STAGE),
     ]
@@ -84,7 +84,7 @@ def test_with_cards_memory_limit_and_unpacked_image() -> None:
     spec = replace(SPEC, stage="load", memory_limit_bytes=3_000_000_001, arguments=())
     assert arguments(replace(USER, gpu=True, unsquash=True), spec, cards="1,2") == [
         *(BEGIN + CONTAINED),
-        *("--pwd", "/tmp"),
+        *("--pwd", "/stage"),
         *(PROC_SYS + MOUNTS + END),
         *("--memory", "3000000001", "--memory-swap", "3000000001", "--nv", "--unsquash"),
         *(IMAGE, "env", "CUDA_VISIBLE_DEVICES=1,2", *STAGE[1:8]),

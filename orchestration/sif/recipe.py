@@ -1,0 +1,91 @@
+"""A build without a container engine: its files in a folder, and the definition beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestration.image_sources import ImageSources
+from orchestration.images import find_packages
+from orchestration.settings import BuildSettings
+from orchestration.sif.archives import archived_images
+from orchestration.sif.definition import ARGUMENTS_FILE, arguments_script, definition
+from orchestration.sif.dockerfile import read_dockerfile
+from orchestration.sif.store import SUFFIX
+
+DEFINITION_FILE = "image.def"
+_BASE_FILE = "base"
+
+
+def prepare_recipe(
+    sources: ImageSources,
+    settings: BuildSettings,
+    folder: Path,
+    environment: Mapping[str, str],
+) -> str:
+    """Put the context and the definition file of an image into a folder.
+
+    Args:
+        sources: of the image.
+        settings: base images and the wheelhouse. A base image may be a SIF file or an archive, too.
+        folder: an empty one.
+        environment: the caller's.
+
+    Returns:
+        Name of the definition file.
+
+    Raises:
+        ImageBuildFailed: the wheelhouse is missing or lacks packages.
+        ImageUnusable: the base image is no archive of one.
+    """
+    is_first = sources.stage == "extract"
+    named = settings.extract_base_image if is_first else settings.load_base_image
+    bootstrap, base, digest = _base_image(named, folder)
+    packages = find_packages(sources, settings.wheelhouse)
+    for name, content in sources.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    for name, source in packages.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(os.path.realpath(source))
+    given = {
+        **packages.arguments,
+        "BASE_IMAGE": named,
+        "BASE_DIGEST": digest,
+        "CONTENT": sources.content_hash(),
+    }
+    if sources.torch_variant:
+        given["TORCH"] = sources.torch_variant
+    stages = read_dockerfile(sources.files[sources.dockerfile].decode(), given)
+    context = [*sources.files, *packages.files]
+    # Its keeper alone may read it: an index's address may hold a password.
+    script = os.open(folder / ARGUMENTS_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(script, "w", encoding="utf-8") as file:
+        file.write(arguments_script(stages[0]))
+    text = definition(stages, context, bootstrap, base)
+    (folder / DEFINITION_FILE).write_text(text, encoding="utf-8")
+    return DEFINITION_FILE
+
+
+def _base_image(named: str, folder: Path) -> tuple[str, str, str]:
+    """How Apptainer gets the base image, what it is called for that, and its digest if known."""
+    path = Path(named)
+    if not path.is_file():
+        return "docker", named, "unknown"
+    if named.endswith(SUFFIX):
+        bootstrap, name = "localimage", f"{_BASE_FILE}{SUFFIX}"
+    elif tarfile.is_tarfile(path):
+        bootstrap, name = archived_images(path)[0].transport, f"{_BASE_FILE}.tar"
+    else:
+        bootstrap, name = "localimage", f"{_BASE_FILE}{SUFFIX}"
+    (folder / name).symlink_to(path.resolve())
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return bootstrap, name, f"sha256:{digest.hexdigest()}"
