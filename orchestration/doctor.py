@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestration.apptainer_doctor import check_apptainer
 from orchestration.doctor_checks import (
     GB,
     IMAGES_NEED_BYTES,
@@ -49,6 +50,7 @@ def diagnose(options: RuntimeOptions, environment: Mapping[str, str] = os.enviro
         check_processor(platform.machine(), read_cpu_flags()),
         *_check_docker(gpus),
         *check_podman(environment, gpus),
+        *check_apptainer(environment),
         *_check_local(options, environment),
     ]
 

@@ -39,6 +39,7 @@ def _runtime_values(options: RuntimeOptions) -> Iterator[tuple[str, str | int | 
     yield "--wheelhouse", options.wheelhouse
     yield "--torch", None if options.torch_variant == "cpu" else options.torch_variant
     yield "--requirements", options.requirements
+    yield "--unsquash", options.unsquash
 
 
 def _batch_values(settings: BatchSettings) -> Iterator[tuple[str, str | float | bool | None]]:

@@ -20,6 +20,7 @@ from orchestration.reading_options import extract_options
 OF_THE_BATCH = {
     *("device", "out", "force", "quiet", "verbose", "runtime", "memory_limit", "legacy_python"),
     *("load_python", "wheelhouse", "torch", "image_extract", "image_load", "requirements"),
+    "unsquash",
 }
 # Column -> what it may hold as a cell of CSV, as JSON, and as words of the command line.
 CELLS = {

@@ -61,6 +61,7 @@ def test_every_option_reaches_the_tasks(tmp_path: Path, monkeypatch: pytest.Monk
         "requirements": requirements,
         "extract_image": "lab/extract:2",
         "load_image": "lab/load:2",
+        "unsquash": True,
     }
     runtime = RuntimeOptions(**runtime_changes)
     settings = BatchSettings(tmp_path, runtime=runtime, **changes)
