@@ -68,9 +68,11 @@ class Slurm:
 
     Attributes:
         environment: the caller's.
+        timeout_s: longest time for one call.
     """
 
     environment: Mapping[str, str]
+    timeout_s: float = CALL_TIMEOUT_S
 
     def submit(self, script: Path) -> str:
         """Submit a script; returns the job's id.
@@ -167,7 +169,7 @@ class Slurm:
                 capture_output=True,
                 text=True,
                 errors="backslashreplace",
-                timeout=CALL_TIMEOUT_S,
+                timeout=self.timeout_s,
                 check=False,
             )
         except FileNotFoundError as error:
@@ -178,7 +180,7 @@ class Slurm:
             ) from error
         except subprocess.TimeoutExpired as error:
             raise SlurmUnusable(
-                f"{command[0]} did not answer within {CALL_TIMEOUT_S:.0f} s.",
+                f"{command[0]} did not answer within {self.timeout_s:.0f} s.",
                 "Slurm's controller answers within seconds.",
                 "Try again later; see with `squeue --me` what has reached it.",
             ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import click
@@ -14,6 +14,7 @@ from orchestration.batch.overview import ItemState, Overview, failures_by_class,
 from orchestration.batch.pace import pace_of, seconds_left
 from orchestration.batch.record import Failure
 from orchestration.batch.settings import BatchFolder
+from orchestration.batch.slurm_status import slurm_lines
 from orchestration.batch.stored_items import Listed
 from orchestration.errors import EXIT_OK
 from orchestration.printing import duration_text, printable, size_text
@@ -47,7 +48,10 @@ def show_status(
         document = status_document(folder.out, overview, shown)
         click.echo(json.dumps(document, indent=1, sort_keys=True))
         return EXIT_OK
-    lines = _failed_blocks(folder, failed) if only_failed else status_lines(folder, overview)
+    if only_failed:
+        lines = _failed_blocks(folder, failed)
+    else:
+        lines = chain(status_lines(folder, overview), slurm_lines(folder, os.environ))
     click.echo("\n".join(map(printable, lines)))
     return EXIT_OK
 

@@ -141,6 +141,10 @@ def test_what_is_in_the_queue_is_not_submitted_again(cluster: Cluster) -> None:
     cluster.checkpoints(c=HANG)
     third = cluster.submit("--shards=3", *waiting)
     assert list(cluster.states(third).values()) == ["PENDING"]
+    status = cluster.machine.run("batch", "--out", cluster.out, "--status").stdout
+    # Of the latest list: none is done, whatever Slurm says of tasks.
+    assert "  queued          3\n" in status
+    assert f"Slurm's jobs (shards)\n  {first}: 1-2 PENDING (BeginTime)\n  {third}: " in status
     cancelled = cluster.machine.run("batch", "--out", cluster.out, "--cancel")
     assert cancelled.returncode == 0, cancelled.stderr
     assert cancelled.stdout.startswith(f"Cancelled: job {first}, job {third}.")

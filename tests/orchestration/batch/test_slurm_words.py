@@ -14,6 +14,7 @@ from orchestration.batch.settings import BatchFolder, BatchSettings
 from orchestration.batch.slurm_arguments import task_arguments
 from orchestration.batch.slurm_jobs import Task
 from orchestration.batch.slurm_records import SubmittedJob, keep_job, kept_jobs
+from orchestration.batch.slurm_status import slurm_lines
 from orchestration.batch.slurm_wait import lines_of_ended, words_of
 from orchestration.errors import BadItems
 from orchestration.settings import RuntimeOptions
@@ -159,3 +160,15 @@ def test_a_damaged_file_of_a_job_is_told(tmp_path: Path, text: str) -> None:
     (folder.slurm / "5.json").write_text(text)
     with pytest.raises(BadItems, match=r"5\.json cannot be read"):
         kept_jobs(folder)
+
+
+def test_status_where_no_slurm_answers(tmp_path: Path) -> None:
+    folder = BatchFolder(tmp_path)
+    # Nothing was submitted: Slurm is not even asked.
+    assert list(slurm_lines(folder, {"PATH": "/nowhere"})) == []
+    folder.slurm.mkdir(parents=True)
+    keep_job(SubmittedJob("5", "cafe", 2, (1, 2)), folder)
+    assert list(slurm_lines(folder, {"PATH": "/nowhere"})) == [
+        "",
+        "Of jobs nothing is known: There is no program 'squeue' here.",
+    ]
