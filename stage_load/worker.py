@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from stage_load import memory
+from stage_load.between_jobs import leaving_no_trace
 from stage_load.conversion import run_check, run_load
 from stage_load.devices import describe_device
 from stage_load.errors import DeviceOutOfMemory, FactoryFailed, LoadError
@@ -53,7 +54,8 @@ def _serve_line(line: str, stream: EventStream, collector: memory.CycleCollector
     try:
         values = decode_job_line(line)
         identifier = values.get("job") if isinstance(values.get("job"), str) else None
-        result = _do_job(values, JobEvents(stream, identifier), stopwatch)
+        with leaving_no_trace():
+            result = _do_job(values, JobEvents(stream, identifier), stopwatch)
     except LoadError as error:
         failure = _describe(error)
     except torch.OutOfMemoryError as error:

@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -38,7 +38,9 @@ def neighbours_of(folder: Path, found: set[Path], package: str = OWN_MODULE) -> 
         sys.dont_write_bytecode = write_bytecode
         # Before the path is restored: a package without a file would forget where it lies.
         new = {name: _places_of(sys.modules[name]) for name in set(sys.modules) - before}
-        sys.path.remove(str(folder))
+        # The code may have put another list in its place.
+        with suppress(ValueError):
+            sys.path.remove(str(folder))
         for name, places in new.items():
             if name == OWN_MODULE:
                 del sys.modules[name]
