@@ -36,7 +36,7 @@ def archived_images(archive: Path) -> list[ArchivedImage]:
     """The images of an archive.
 
     Raises:
-        ImageUnusable: it is no archive of images, or damaged.
+        ImageUnusable: it is no archive of images, damaged, or one that Apptainer cannot read.
     """
     try:
         with tarfile.open(archive) as tar:
@@ -45,16 +45,23 @@ def archived_images(archive: Path) -> list[ArchivedImage]:
         raise ImageUnusable(
             f"The archive {archive} cannot be read: {error}.",
             "What `docker save` or `podman save` writes was expected, plain or as an OCI archive.",
-            "Save the images again: `docker save --output images.tar NAME:TAG NAME:TAG`.",
+            "Save the images again: `docker save --output extract.tar NAME:TAG`.",
         ) from error
 
 
 def _images(archive: Path, tar: tarfile.TarFile) -> Iterator[ArchivedImage]:
     # Later engines write both lists; the older one says more of names.
     if _DOCKER_LIST in tar.getnames():
-        for number, entry in enumerate(_json(tar, _DOCKER_LIST)):
-            selector = f"@{number}"
-            yield ArchivedImage(archive, "docker-archive", selector, _labels(tar, entry["Config"]))
+        entries = _json(tar, _DOCKER_LIST)
+        # Apptainer takes what follows a colon for a part of the path, and asks for a single image.
+        if len(entries) != 1:
+            raise ImageUnusable(
+                f"The archive {archive} holds {len(entries)} images.",
+                "Apptainer reads archives of one image.",
+                "Save each image by itself, `docker save --output extract.tar NAME:TAG`, and pass"
+                " --from-archive once for each.",
+            )
+        yield ArchivedImage(archive, "docker-archive", "", _labels(tar, entries[0]["Config"]))
         return
     manifests = _json(tar, _OCI_LIST)["manifests"]
     for entry in manifests:

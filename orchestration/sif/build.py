@@ -66,7 +66,8 @@ def build_sifs(
     for stage in stages:
         sources = ImageSources.read(stage, settings.torch_variant)
         reference = sources.reference
-        folder = settings.sif_folder or store.folder
+        # Apptainer is run in another folder.
+        folder = (settings.sif_folder or store.folder).absolute()
         target = folder / file_name(reference)
         if not settings.no_cache and _is_made(store, target, sources):
             notify(f"{target} is there already, made from the same sources")
