@@ -57,7 +57,8 @@ def plan_lanes(
     """
     cores = available_cores(environment)
     budget_bytes = memory_bytes or int(available_memory_bytes(environment) * _USABLE)
-    wanted = jobs or cores
+    # A lane's two stages work at the same time.
+    wanted = jobs or -(-cores // 2)
     fitting = _fitting(budget_bytes, sizes_bytes)
     count = max(1, min(wanted, fitting, len(sizes_bytes)))
     memory = f"{budget_bytes / _GIBIBYTE:.1f} GB of memory"

@@ -15,6 +15,7 @@ from orchestration.batch.lane_folder import ItemFolder, LaneFolder
 from orchestration.batch.ledger import Attempt
 from orchestration.batch.planned import PlannedItem
 from orchestration.batch.settings import BatchFolder
+from orchestration.batch.stage_answers import check_answer
 from orchestration.batch.work import Work
 from orchestration.conversation import Worker
 from orchestration.errors import CheckpointMissing, OrchestrationError, ResultExists, StageFailed
@@ -96,6 +97,7 @@ class Steps:
             ExportInvalid, StageCrashed: it is no export.
         """
         folder = work.folder
+        check_answer("extract", done)
         files = check_export(folder.reading)
         with writing_to(self._folder.out):
             take_over_from_stage(folder.reading)
@@ -110,6 +112,7 @@ class Steps:
         Raises:
             StageCrashed: there are links or pipes in it.
         """
+        check_answer("load", done)
         with writing_to(self._folder.out):
             take_over_from_stage(work.folder.result)
         work.load_record = process_record(worker, done)

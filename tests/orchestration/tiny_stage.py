@@ -138,6 +138,8 @@ def extract(job):
         "inputs": [],
         "outputs": [],
     }
+    if word == "half an answer":
+        del result["checkpoint"]["files"]
     return say(event="done", job=job["job"], result=result, timings_s={"variables": 0.1})
 
 

@@ -118,6 +118,7 @@ FAILURES: dict[str, tuple[dict[str, str], str, int]] = {
     "killed-from-outside": ({"reads": "killed"}, "StageCrashed", 17),
     "illegal-instruction": ({"reads": "illegal"}, "StageCrashed", 17),
     "no-event": ({"reads": "nonsense"}, "StageCrashed", 17),
+    "half-an-answer": ({"reads": "half an answer"}, "StageCrashed", 17),
     "stage-1-says-so": ({"reads": "fail"}, "TruncatedData", 32),
     "a-bug-of-stage-1": ({"reads": "bug"}, "InternalError", 1),
     "no-export": ({"reads": "short export"}, "ExportInvalid", 18),
