@@ -16,13 +16,14 @@ HOST := $(VENV)/bin/python
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz bench bench-quick lint format lock build wheelhouse clean
+.PHONY: help demo test fuzz bench bench-quick bench-batch bench-batch-quick lint format lock build wheelhouse clean
 
 help:
 	@echo "make demo         train a small UNet in TensorFlow 1.15, convert it, prove it, and show a picture"
 	@echo "make test         every check that can run here; TEST='load -- -k vgg' picks a part"
 	@echo "make fuzz         ten minutes of damaged files; FUZZ='--seconds 60' for fewer"
 	@echo "make bench        the figures of the README; make bench-quick: a few of them"
+	@echo "make bench-batch  200 checkpoints as a batch, beside the single command; make bench-batch-quick: a tenth"
 	@echo "make lint         ruff and mypy; make format: rewrite the layout"
 	@echo "make build        both container images; BUILD='--wheelhouse wheelhouse' without network"
 	@echo "make wheelhouse   fetch every package of the images into a folder"
@@ -57,6 +58,12 @@ bench: $(READY)
 
 bench-quick: $(READY)
 	$(HOST) -m benchmarks --quick $(BENCH)
+
+bench-batch: $(READY)
+	$(HOST) -m benchmarks.batch $(BENCH)
+
+bench-batch-quick: $(READY)
+	$(HOST) -m benchmarks.batch --quick $(BENCH)
 
 lint: $(READY)
 	$(HOST) tests/run.py lint legacy_syntax

@@ -48,21 +48,26 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def insert_tables(document: Path, results: Mapping[str, Any]) -> None:
-    """Replace what stands between the two marks in `document` by the tables.
+    """Put the tables between the two marks in `document` (see `insert_between`)."""
+    insert_between(document, (BEGIN_MARK, END_MARK), render(results))
+
+
+def insert_between(document: Path, marks: tuple[str, str], text: str) -> None:
+    """Replace what stands between two marks in `document` by `text`.
 
     Raises:
         ValueError: the marks are not there, once each.
     """
-    text = document.read_text(encoding="utf-8")
-    if text.count(BEGIN_MARK) != 1 or text.count(END_MARK) != 1:
+    begin, end = marks
+    before = document.read_text(encoding="utf-8")
+    if before.count(begin) != 1 or before.count(end) != 1:
         raise ValueError(
-            f"{document} does not hold {BEGIN_MARK} and {END_MARK} once each. "
+            f"{document} does not hold {begin} and {end} once each. "
             "The tables go between these two lines: add them."
         )
-    before, rest = text.split(BEGIN_MARK)
-    after = rest.split(END_MARK)[1]
-    body = f"{BEGIN_MARK}\n\n{render(results)}\n\n{END_MARK}"
-    document.write_text(before + body + after, encoding="utf-8")
+    head, rest = before.split(begin)
+    tail = rest.split(end)[1]
+    document.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}", encoding="utf-8")
 
 
 def _machine_line(results: Mapping[str, Any]) -> str:

@@ -94,7 +94,7 @@ BAD: Mapping[str, Bad] = {
     "wrong-class": Bad(_SHARDED, "nets.py:Perceptron", "TensorsDoNotFit"),
     "other-function": Bad(_PERCEPTRON, "nets.py:OtherFunction", "ParityFailed"),
     "crash": Bad(_PERCEPTRON, "nets.py:Crash", "StageCrashed"),
-    "endless": Bad(_save_endless, "nets.py:Perceptron", "ItemTimeout"),
+    "endless": Bad(_save_endless, "nets.py:Perceptron", "ItemTimedOut"),
 }
 
 
