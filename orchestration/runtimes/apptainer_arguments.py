@@ -84,6 +84,8 @@ def exec_arguments(
     Raises:
         FeatureUnavailable: a path cannot be said on Apptainer's command line.
     """
+    if apptainer.unsquash:
+        _check_unpacking(scratch)
     variables = {**HOME_ENVIRONMENT, **spec.environment}
     if apptainer.gpu and cards is not None:
         variables = {CARDS: cards, **variables}
@@ -137,6 +139,16 @@ def build_environment(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if name in FOLDER_VARIABLES or not name.startswith(OWN_VARIABLE_PREFIXES)
     }
+
+
+def _check_unpacking(scratch: Path) -> None:
+    """Apptainer itself says its temporary folder by `--bind`, where these signs part fields."""
+    if any(sign in os.fspath(scratch) for sign in ",:"):
+        raise FeatureUnavailable(
+            f"Images cannot be unpacked in {scratch.parent}.",
+            "A folder for temporary files without a comma or a colon in its path was expected.",
+            "Let the environment variable APPTAINER_TMPDIR name another folder.",
+        )
 
 
 def _kernel_options(apptainer: Apptainer) -> list[str]:

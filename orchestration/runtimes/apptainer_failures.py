@@ -19,7 +19,8 @@ from orchestration.sif.store import unusable
 
 # What Apptainer ends with when it fails itself, and `env` without the program it is to run.
 OWN_CODES = frozenset({1, 126, 127, 255})
-_OWN_WORDS = re.compile(r"^(?:FATAL|ERROR)\s*:\s+|^env: ")
+# Its part that starts containers knows no `--nocolor`.
+_OWN_WORDS = re.compile(r"^(?:\x1b\[\d*m)?(?:FATAL|ERROR)\s*:\s+|^\S*env: ")
 _TELLS_LITTLE = "It was expected to start the stage."
 
 

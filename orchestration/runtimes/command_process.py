@@ -75,6 +75,8 @@ class CommandProcess:
     def send(self, job: Mapping[str, object]) -> None:
         """Write one job line; a process that is gone is no error here."""
         assert self._process.stdin is not None
+        if self._ended:
+            return
         with suppress(BrokenPipeError):
             self._process.stdin.write(encode_job(job))
             self._process.stdin.flush()

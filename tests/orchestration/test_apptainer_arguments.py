@@ -143,6 +143,14 @@ def test_the_one_path_that_cannot_be_said(mount: Mount) -> None:
         bind_mount(mount)
 
 
+@pytest.mark.parametrize("folder", ["/scratch/a,b", "/scratch/a:b"])
+def test_where_no_image_can_be_unpacked(folder: str) -> None:
+    given = {"image": Path(IMAGE), "scratch": Path(folder) / "work", "command": ["true"]}
+    assert folder + "/work" in exec_arguments(USER, SPEC, **given)
+    with pytest.raises(FeatureUnavailable, match=f"cannot be unpacked in {folder}"):
+        exec_arguments(replace(USER, unsquash=True), SPEC, **given)
+
+
 CALLER: dict[str, Any] = {
     "PATH": "/bin",
     "HOME": "/home/me",
