@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from string import Template
 
-_CONTINUED = re.compile(r"\\\n\s*")
+_CONTINUED = re.compile(r"\s*\\\n\s*")
 _FROM_STAGE = "--from="
 
 
