@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 
 from orchestration.errors import EngineNotInstalled
-from orchestration.image_sources import REPOSITORIES
+from orchestration.image_sources import REPOSITORIES, ImageSources
 from orchestration.runtimes.apptainer_arguments import SETTINGS, Apptainer
 from orchestration.runtimes.apptainer_process import ApptainerProcess
 from orchestration.runtimes.base import ExitStatus, Mount, StageSpec
 from orchestration.runtimes.containers import INTERPRETER
 from orchestration.sif.program import Program, find_program
 from orchestration.sif.store import SifStore
+from tests.ordinary_user import DEFAULT_NAME, NAME_VARIABLE
 
 PROBE = Path(__file__).with_name("container_probe.py").read_text(encoding="utf-8")
 BUILD_COMMAND = "python orchestrate.py build --runtime apptainer"
@@ -43,8 +44,11 @@ def need_program() -> Program:
 
 
 def need_image(program: Program) -> Path:
-    """The newest image of stage 2; any with a Python serves."""
+    """An image of stage 2: of the present sources, or the newest; any with a Python serves."""
     store = SifStore(program, os.environ)
+    reference = ImageSources.read("load", "cpu").reference
+    if store.find_image(reference) is not None:
+        return store.path(reference)
     found = store.list_images(REPOSITORIES["load"])
     return store.path(found[0].tags[0]) if found else absent(f"no image: run `{BUILD_COMMAND}`")
 
@@ -68,11 +72,12 @@ def lend(image: Path, folder: Path) -> Path:
 
 
 def ordinary_user() -> pwd.struct_passwd:
-    """A user without rights who has a home folder, as those of a cluster do."""
-    for entry in pwd.getpwall():
-        if entry.pw_uid >= 1000 and entry.pw_name != "nobody" and os.path.isdir(entry.pw_dir):
-            return entry
-    return absent("no ordinary user on this machine")
+    """The user without rights that all tests become."""
+    name = os.environ.get(NAME_VARIABLE, DEFAULT_NAME)
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        return absent(f"there is no user {name}: make one, or set {NAME_VARIABLE}")
 
 
 def run_as(entry: pwd.struct_passwd) -> list[str]:

@@ -65,6 +65,8 @@ def user_bench() -> Iterator[Workbench]:
         pytest.param(f"write('/tmp/x', {100 * MB}) >= {100 * MB}", "True", id="scratch-is-on-disk"),
         pytest.param("os.listdir('/sys')", "['devices']", id="no-control-groups"),
         pytest.param("remount('/proc/sys')", "'EPERM'", id="settings-cannot-be-remounted"),
+        # The fourth is the folder that is being listed.
+        pytest.param("os.listdir('/proc/self/fd')", "['0', '1', '2', '3']", id="no-open-file"),
         pytest.param("os.getcwd()", "'/stage'", id="starts-in-the-sources"),
     ],
 )

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import stat
-import tarfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -150,84 +146,6 @@ def test_the_project_s_own_recipes(
     assert stat.S_IMODE(script.stat().st_mode) == 0o600
 
 
-def write_tar(path: Path, members: dict[str, Any]) -> Path:
-    with tarfile.open(path, "w") as tar:
-        for name, content in members.items():
-            data = json.dumps(content).encode()
-            header = tarfile.TarInfo(name)
-            header.size = len(data)
-            tar.addfile(header, io.BytesIO(data))
-    return path
-
-
-def config(**labels: str) -> dict[str, Any]:
-    return {"config": {"Labels": labels or None}}
-
-
-def oci(*names: str) -> dict[str, Any]:
-    """An OCI layout whose images are labelled by their names."""
-    members: dict[str, Any] = {"oci-layout": {"imageLayoutVersion": "1.0.0"}}
-    entries = []
-    for number, name in enumerate(names):
-        members[f"blobs/sha256/c{number}"] = config(name=name)
-        members[f"blobs/sha256/m{number}"] = {"config": {"digest": f"sha256:c{number}"}}
-        annotations = {"org.opencontainers.image.ref.name": name}
-        entries.append({"digest": f"sha256:m{number}", "annotations": annotations})
-    return {**members, "index.json": {"manifests": entries}}
-
-
-DOCKER = {
-    "manifest.json": [
-        {"Config": "one.json", "RepoTags": ["a:1"]},
-        {"Config": "two.json", "RepoTags": None},
-    ],
-    "one.json": config(name="one"),
-    "two.json": config(),
-}
-
-
-@pytest.mark.parametrize(
-    ("members", "expected"),
-    [
-        pytest.param(
-            DOCKER,
-            [("docker-archive", "@0", {"name": "one"}), ("docker-archive", "@1", {})],
-            id="docker",
-        ),
-        pytest.param(oci("x:1"), [("oci-archive", "", {"name": "x:1"})], id="oci"),
-        pytest.param(
-            oci("x:1", "y:2"),
-            [("oci-archive", "x:1", {"name": "x:1"}), ("oci-archive", "y:2", {"name": "y:2"})],
-            id="oci-with-two",
-        ),
-        pytest.param(
-            {**oci("x:1"), **DOCKER},
-            [("docker-archive", "@0", {"name": "one"}), ("docker-archive", "@1", {})],
-            id="both-forms",
-        ),
-    ],
-)
-def test_what_an_archive_holds(
-    tmp_path: Path, members: dict[str, Any], expected: list[tuple[str, str, dict[str, str]]]
-) -> None:
-    path = write_tar(tmp_path / "images.tar", members)
-    assert archived_images(path) == [ArchivedImage(path, *one) for one in expected]
-
-
-@pytest.mark.parametrize(
-    "members",
-    [
-        pytest.param({"a.json": {}}, id="other-tar"),
-        pytest.param({"manifest.json": [{"Config": "gone.json"}]}, id="without-its-config"),
-        pytest.param({"manifest.json": [{}]}, id="without-its-field"),
-        pytest.param({"index.json": []}, id="another-shape"),
-    ],
-)
-def test_archives_of_something_else(tmp_path: Path, members: dict[str, Any]) -> None:
-    with pytest.raises(ImageUnusable, match=r"The archive .*images\.tar cannot be read"):
-        archived_images(write_tar(tmp_path / "images.tar", members))
-
-
 def test_a_damaged_archive(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(b"\x1f\x8bnothing")
     with pytest.raises(ImageUnusable, match="cannot be read"):
@@ -238,10 +156,10 @@ def test_the_image_of_the_present_sources_is_taken(tmp_path: Path) -> None:
     sources = ImageSources.read("extract", "cpu")
     older = ArchivedImage(tmp_path / "o.tar", "oci-archive", "x", {"tf1-to-torch.content": "0"})
     labels = {"tf1-to-torch.content": sources.content_hash()}
-    present = ArchivedImage(tmp_path / "a:b c.tar", "docker-archive", "@1", labels)
+    present = ArchivedImage(tmp_path / "a:b c.tar", "docker-archive", "", labels)
     with pytest.raises(ImageMissing, match="only 1 others"):
         _from_archive([older], sources, tmp_path)
-    assert _from_archive([older, present], sources, tmp_path) == "docker-archive:images.tar:@1"
+    assert _from_archive([older, present], sources, tmp_path) == "docker-archive:images.tar"
     assert os.readlink(tmp_path / "images.tar") == os.fspath(tmp_path / "a:b c.tar")
 
 
