@@ -150,12 +150,16 @@ def _await_end(
 ) -> list[Task]:
     """Wait; returns the tasks as they ended. A controller that is away is waited for, too."""
     names = listed(items)
+    is_away = False
     while True:
         try:
             tasks = slurm.tasks([job.job for job in jobs])
         except SlurmUnusable as error:
-            view.say(f"{error.happened} The jobs go on; asking again.")
+            if not is_away:
+                view.say(f"{error.happened} The jobs go on; asking again.")
+            is_away = True
         else:
+            is_away = False
             view.show(read_overview(folder, names), tasks)
             if not any(task.is_in_queue for task in tasks):
                 return tasks
