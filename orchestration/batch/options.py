@@ -19,7 +19,7 @@ work_options = with_options(
         "--jobs",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Items at work at once; default: by cores and memory.",
+        help="Items at work at once; default: one for two cores, if memory allows.",
     ),
     click.option(
         "--memory-gb",
@@ -39,7 +39,7 @@ work_options = with_options(
         default=s.DEFAULT_RECYCLE_AFTER,
         show_default=True,
         metavar="N",
-        help="Items that a worker does before a new one takes its place.",
+        help="Items that a worker does before a new one takes its place; 1 for those of strangers.",
     ),
     click.option(
         "--shard",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from orchestration.batch.done_check import INPUT, RESULT, Fingerprint, fingerprint
@@ -13,7 +14,7 @@ from orchestration.batch.item_log import ItemLog
 from orchestration.batch.journal import Journal
 from orchestration.batch.lane_folder import ItemFolder, LaneFolder
 from orchestration.batch.ledger import Attempt
-from orchestration.batch.planned import PlannedItem
+from orchestration.batch.planned import Identity, PlannedItem
 from orchestration.batch.settings import BatchFolder
 from orchestration.batch.stage_answers import check_answer
 from orchestration.batch.work import Work
@@ -48,6 +49,8 @@ class Steps:
         self._journal = journal
         self._context = context
         self._exports = ExportIndex(context.environment)
+        # Of plain processes it is a hash over all of a stage's sources.
+        self._identity: Identity = cache(context.runtime.identity)
 
     def open_work(self, planned: PlannedItem, attempt: Attempt, lane: LaneFolder) -> Work:
         """What belongs to an attempt that was just claimed."""
@@ -197,14 +200,14 @@ class Steps:
 
     def _batch_record(self, work: Work) -> dict[str, Any]:
         """What tells a result of a batch from one of the single command."""
-        runtime, reader = self._context.runtime, work.planned.reader
+        home = home_of_stage_1(work.planned.reader)
         return {
             "item": work.name,
             "where": work.planned.item.where,
             "attempt": work.attempt.record.attempt,
             "stages": {
-                "extract": runtime.identity("extract", home_of_stage_1(reader)),
-                "load": runtime.identity("load"),
+                "extract": self._identity("extract", home),
+                "load": self._identity("load", None),
             },
         }
 
