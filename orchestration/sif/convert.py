@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from orchestration.errors import FuseUnusable, ImageBuildFailed, NamespacesMissing, ScratchTooSmall
@@ -17,6 +19,7 @@ from orchestration.sif.store import SUFFIX, labels
 _SQUASH_OPTION = "--mksquashfs-args"
 # Quick to make and to read; gzip, the default, takes six times as long.
 _SQUASH_ARGUMENTS = "-comp zstd -Xcompression-level 1"
+_TEMPORARY = "temporary"
 _KEPT_LINES = 20
 
 
@@ -37,7 +40,7 @@ def make_image(
         origin: what from: a definition file, or "docker-daemon:NAME:TAG" and its like.
         target: the file.
         content: which label for its contents it must have.
-        folder: what `origin` is seen from.
+        folder: what `origin` is seen from; gets Apptainer's temporary files.
         environment: the caller's.
         notify: takes what Apptainer says, line by line.
 
@@ -68,7 +71,10 @@ def _build(
     environment: Mapping[str, str],
     notify: Callable[[str], None],
 ) -> None:
-    variables = build_environment(environment)
+    temporary = folder / _TEMPORARY
+    temporary.mkdir(exist_ok=True)
+    # What a build that is killed leaves goes with the folder.
+    variables = {**build_environment(environment), "APPTAINER_TMPDIR": os.fspath(temporary)}
     options = []
     # Since 1.2; what does not know it compresses with gzip.
     if _SQUASH_OPTION in run(program.path, ["build", "--help"], variables):
@@ -83,6 +89,7 @@ def _build(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        start_new_session=True,
     ) as process:
         assert process.stdout is not None
         try:
@@ -90,7 +97,9 @@ def _build(
                 said = [*said[1 - _KEPT_LINES :], line.rstrip()]
                 notify(line.rstrip())
         except BaseException:
-            process.kill()
+            # It has started others, such as mksquashfs.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             raise
     if process.returncode == 0:
         return

@@ -16,6 +16,7 @@ import pytest
 from orchestration.image_sources import ImageSources
 from orchestration.run_paths import PROJECT
 from orchestration.runtimes.base import Stage
+from orchestration.settings import DEFAULT_EXTRACT_BASE_IMAGE
 from orchestration.sif.store import SifStore
 from tests.orchestration.apptainer_bench import BUILD_COMMAND, absent, lend, need_program
 from tests.ordinary_user import NoOrdinaryUser, OrdinaryUser, make_ordinary_user
@@ -133,3 +134,54 @@ def test_a_user_s_image_is_made_without_an_engine(user: OrdinaryUser) -> None:
     assert answer.returncode == 22, answer.stderr
     assert "ImageBuildFailed" in answer.stderr
     assert list(folder.iterdir()) == []
+
+
+RECIPE = """\
+FROM base AS packages
+ARG WORD
+COPY word.txt /build/
+RUN echo "$WORD $(cat /build/word.txt)" > /made
+
+FROM base
+COPY --from=packages /made /made
+COPY code /stage/code
+LABEL tf1-to-torch.content="here"
+"""
+MAKE = """
+import os, sys, tempfile
+from pathlib import Path
+from orchestration.sif.convert import make_image
+from orchestration.sif.definition import arguments_script, definition
+from orchestration.sif.dockerfile import read_dockerfile
+from orchestration.sif.program import find_program
+target, base, recipe = sys.argv[1:]
+with tempfile.TemporaryDirectory() as name:
+    folder = Path(name)
+    (folder / "code").mkdir()
+    (folder / "code" / "a.py").write_text("6 * 7")
+    (folder / "word.txt").write_text("there")
+    (folder / "base.tar").symlink_to(base)
+    stages = read_dockerfile(recipe, {"WORD": "it's"})
+    (folder / "build-arguments.sh").write_text(arguments_script(stages[0]))
+    text = definition(stages, ["code/a.py", "word.txt"], "docker-archive", "base.tar")
+    (folder / "image.def").write_text(text)
+    make_image(find_program(os.environ), "image.def", Path(target), "here",
+               folder=folder, environment=os.environ, notify=print)
+"""
+
+
+@pytest.mark.docker
+def test_a_recipe_as_an_ordinary_user(user: OrdinaryUser) -> None:
+    need_program()
+    base, target = user.folder / "base.tar", user.folder / "made.sif"
+    with base.open("wb") as file:
+        subprocess.run(["docker", "save", DEFAULT_EXTRACT_BASE_IMAGE], stdout=file, check=True)
+    made = user.run(user.python, "-c", MAKE, target, base, RECIPE)
+    assert made.returncode == 0, made.stdout + made.stderr
+    look = ("cat", "/made", "/stage/code/a.py")
+    seen = user.run("apptainer", "--silent", "exec", "--containall", target, *look)
+    assert seen.stdout == "it's there\n6 * 7"
+    # Neither what pip would be told, nor a part of another image.
+    kept = user.run("apptainer", "--silent", "exec", "--containall", target, "ls", "/").stdout
+    assert not {"build-arguments.sh", "build"} & set(kept.split())
+    assert "it's" not in user.run("apptainer", "inspect", "--deffile", target).stdout
