@@ -24,9 +24,9 @@ import click
 from orchestration import option_types
 from orchestration import settings as s
 from orchestration.batch.command import batch
+from orchestration.build_options import build_options
 from orchestration.command_options import (
     DefaultCommandGroup,
-    build_options,
     load_options,
     model_options,
     output_options,

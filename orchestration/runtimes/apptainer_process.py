@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from orchestration.runtimes.apptainer_arguments import (
@@ -21,6 +23,7 @@ from orchestration.runtimes.containers import container_path, host_text
 _SIGNAL_BASE = 128
 _HIGHEST_SIGNAL = 64
 _KEPT_LINES = 20
+_END_PATIENCE_S = 5.0
 
 
 class ApptainerProcess(CommandProcess):
@@ -103,6 +106,14 @@ class ApptainerProcess(CommandProcess):
         if status.signal is None and 0 < number <= _HIGHEST_SIGNAL:
             return ExitStatus(status.code, number, self._was_out_of_memory(number))
         return status
+
+    def _before_kill(self) -> None:
+        """Let Apptainer end by itself: killed, an ordinary user's leaves its squashfuse behind."""
+        if self._process.poll() is None:
+            # Handed on to the stage, which is not the container's first process and dies of it.
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_PATIENCE_S)
 
     def _clean_up(self) -> None:
         self._scratch.remove()

@@ -246,12 +246,33 @@ def test_no_user_namespaces(user_bench: Workbench) -> None:
     assert isinstance(error, NamespacesMissing), error
 
 
+def all_below(pid: int) -> list[int]:
+    """Numbers of a process and of its descendants."""
+    found = [pid]
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            found += all_below(int(child))
+    return found
+
+
+def is_helper(pid: int) -> bool:
+    """Whether a process serves an image to a container."""
+    try:
+        return b"squashfuse" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return False
+
+
 def test_kill_ends_it_and_leaves_nothing(bench: Workbench) -> None:
     process = bench.start()
     assert next(process.events()) == {"event": "ready"}
     assert len(os.listdir(bench.scratch)) == 1
+    helpers = {pid for pid in all_below(process._process.pid) if is_helper(pid)}
+    # Root mounts the image itself.
+    assert bool(helpers) is not bench.apptainer.is_root
     process.kill()
     assert os.listdir(bench.scratch) == []
+    assert [pid for pid in helpers if is_helper(pid)] == []
     process.send({"code": "1"})
     process.kill()
 

@@ -1,0 +1,77 @@
+"""The options of `build`."""
+
+from __future__ import annotations
+
+import click
+
+from orchestration import option_types
+from orchestration import settings as s
+from orchestration.command_options import EXISTING_FILE, EXISTING_FOLDER, with_options
+from orchestration.own_packages import requirements_file
+
+build_options = with_options(
+    click.option(
+        "--runtime",
+        type=click.Choice(["docker", "podman", "apptainer"]),
+        default="docker",
+        show_default=True,
+        help="Whose images.",
+    ),
+    click.option(
+        "--from-docker",
+        is_flag=True,
+        help="Build nothing: take the images over that this machine's Docker engine has.",
+    ),
+    click.option(
+        "--from-archive",
+        "from_archives",
+        type=EXISTING_FILE,
+        multiple=True,
+        help="Apptainer: make files of what `docker save` wrote, or an OCI archive; repeatable.",
+    ),
+    click.option(
+        "--sif-folder",
+        type=option_types.path,
+        metavar="FOLDER",
+        help="Apptainer: put the files there, for others too; default: your cache folder.",
+    ),
+    click.option(
+        "--stage",
+        "stages",
+        type=click.Choice(["extract", "load"]),
+        multiple=True,
+        help="Only this stage's image; default: both.",
+    ),
+    click.option(
+        "--extract-base-image",
+        default=s.DEFAULT_EXTRACT_BASE_IMAGE,
+        show_default=True,
+        help="Image with CPython 3.7.",
+    ),
+    click.option(
+        "--load-base-image",
+        default=s.DEFAULT_LOAD_BASE_IMAGE,
+        show_default=True,
+        help="Image with CPython 3.11.",
+    ),
+    click.option(
+        "--wheelhouse",
+        type=EXISTING_FOLDER,
+        help="Build from this folder of wheels, without network.",
+    ),
+    click.option(
+        "--torch",
+        "torch_variant",
+        type=click.Choice(["cpu", "cuda"]),
+        default="cpu",
+        show_default=True,
+        help="Which build of torch the load image gets.",
+    ),
+    click.option("--no-cache", is_flag=True, help="Build every layer anew."),
+    click.option(
+        "--requirements",
+        type=requirements_file,
+        metavar="FILE",
+        help="Build a load image with these packages of yours, too.",
+    ),
+)
