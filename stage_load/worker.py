@@ -16,6 +16,7 @@ from stage_load.conversion import run_check, run_load
 from stage_load.devices import describe_device
 from stage_load.errors import DeviceOutOfMemory, FactoryFailed, LoadError
 from stage_load.jobs import CHECK, decode_job_line, parse_job
+from stage_load.models.neighbours import note_imports_at_start
 from stage_load.own_traceback import own_lines
 from stage_load.protocol import STAGE, EventStream, JobEvents
 from stage_load.stopwatch import Stopwatch
@@ -42,6 +43,7 @@ def announce(stream: EventStream, import_s: float) -> None:
 def serve(lines: Iterable[str], stream: EventStream) -> None:
     """Do one job a line; a job that fails does not end the worker."""
     collector = memory.CycleCollector()
+    note_imports_at_start()
     for line in lines:
         if line.strip():
             _serve_line(line, stream, collector)

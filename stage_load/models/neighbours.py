@@ -12,6 +12,12 @@ from pathlib import Path
 from types import ModuleType
 
 OWN_MODULE = "stage_load_user_model"
+_imported_at_start: set[str] = set()
+
+
+def note_imports_at_start() -> None:
+    """Note what a worker has imported before its first job; later imports are the jobs' own."""
+    _imported_at_start.update(sys.modules)
 
 
 @contextmanager
@@ -28,7 +34,9 @@ def neighbours_of(folder: Path, found: set[Path], package: str = OWN_MODULE) -> 
     """
     folder = folder.resolve()
     importlib.invalidate_caches()
-    hidden = _set_aside(folder, package)
+    hidden: dict[str, ModuleType] = {}
+    for name in (package, *_imported_by_others(folder)):
+        hidden |= _set_aside(folder, name)
     before = set(sys.modules)
     sys.path.insert(0, str(folder))
     write_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
@@ -48,6 +56,18 @@ def neighbours_of(folder: Path, found: set[Path], package: str = OWN_MODULE) -> 
                 found.update(place for place in places if place.is_file())
                 del sys.modules[name]
         sys.modules.update(hidden)
+
+
+def _imported_by_others(folder: Path) -> list[str]:
+    """Return names in the folder that an earlier job has imported from the environment.
+
+    In a process of its own, this job would find its own module.
+    """
+    if not _imported_at_start:
+        return []
+    with os.scandir(folder) as entries:
+        names = {entry.name.partition(".")[0] for entry in entries}
+    return sorted(name for name in names - _imported_at_start if name in sys.modules)
 
 
 def _set_aside(folder: Path, package: str) -> dict[str, ModuleType]:

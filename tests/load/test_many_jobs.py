@@ -150,6 +150,22 @@ def test_what_a_model_does_to_its_process_does_not_reach_the_next(mischief, clea
         assert "OSError: in the middle" in events[1]["error"]["happened"]
 
 
+def test_a_module_of_the_environment_that_one_job_imports_hides_no_file_of_another(tmp_path):
+    """Alone, the second would find its own file: its folder comes first."""
+    sys.modules.pop("colorsys", None)
+    theirs = write_model(tmp_path, "import colorsys\nNet = colorsys and dict\n", "theirs.py")
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "colorsys.py").write_text("WHOSE = 'own'\n")
+    source = "import colorsys\nassert colorsys.WHOSE == 'own'\nNet = dict\n"
+    models = [f"{theirs}:Net", f"{write_model(own, source, 'net.py')}:Net", f"{theirs}:Net"]
+    stream = io.StringIO()
+    worker.serve([check_line(str(i), model) for i, model in enumerate(models)], EventStream(stream))
+    events = [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+    assert events == ["started", "done"] * 3, stream.getvalue()
+    assert hasattr(sys.modules["colorsys"], "rgb_to_hsv")
+
+
 def kinds_of_jobs(folder):
     """Exports and options of six kinds of jobs, of which two fail."""
     export = classifier_export()[0].write(folder / "export")
