@@ -17,6 +17,7 @@ _imported_at_start: set[str] = set()
 
 def note_imports_at_start() -> None:
     """Note what a worker has imported before its first job; later imports are the jobs' own."""
+    _imported_at_start.clear()
     _imported_at_start.update(sys.modules)
 
 
