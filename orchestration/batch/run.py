@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from orchestration.batch.items import Item
 from orchestration.batch.journal import Journal
@@ -100,17 +101,22 @@ class Batch:
     def run(self) -> BatchOutcome:
         """Do what is to be done; what others do is waited for."""
         progress = self._rounds.progress
-        found = self._sorter.sort(self._items)
+        found = self._sort(self._items)
         progress.begin(len(self._items), found)
         waiting = self._do(found)
         while waiting and not self._rounds.stop.is_made:
             self._wait(waiting)
-            found = self._sorter.sort(waiting)
+            found = self._sort(waiting)
             progress.found(found)
             waiting = self._do(found)
         tally = progress.tally
         left, stopped_by = tally.total - tally.ended, self._rounds.stop.signal_number
         return BatchOutcome(tally.done, tally.failed, left, tally.own, stopped_by)
+
+    def _sort(self, items: Iterable[Item]) -> Sorted:
+        """Look at items, as long as nothing asks for the end: results may have to be hashed."""
+        stop = self._rounds.stop
+        return self._sorter.sort(takewhile(lambda _: not stop.is_made, items))
 
     def _do(self, found: Sorted) -> list[Item]:
         """Do items on all lanes, and what lacked memory beside others alone.
