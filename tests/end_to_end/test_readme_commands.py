@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,14 @@ def commands_of_the_readme() -> list[list[str]]:
     return [command for command in commands if command[0] not in LEFT_TO_OTHERS]
 
 
+def place_items_of_the_readme(folder: Path) -> None:
+    """The README's items file, and the checkpoints that it names."""
+    [items] = [body for language, body in BLOCK.findall(README) if language == "csv"]
+    (folder / "models.csv").write_text(items, encoding="utf-8")
+    for row in items.splitlines()[1:]:
+        shutil.copytree(folder / "ckpt", folder / row.partition(",")[0])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "runtime", ["local", pytest.param("docker", marks=pytest.mark.docker, id="docker")]
@@ -55,12 +64,18 @@ def commands_of_the_readme() -> list[list[str]]:
 def test_commands_and_python_sample_of_the_readme(tmp_path: Path, runtime: str) -> None:
     maker = [stage_python("extract"), "-W", "ignore", "-m", "benchmarks.fixtures", "demo-unet"]
     run([*maker, tmp_path / "ckpt"], REPOSITORY)
+    place_items_of_the_readme(tmp_path)
     program: list[str | Path] = [sys.executable, REPOSITORY / "orchestrate.py"]
     for command in commands_of_the_readme():
         output = run([*program, *command, "--runtime", runtime], tmp_path)
+        if command[0] == "batch":
+            continue
         if "--model" in command:
             assert "PROVEN" in output
             assert "UNPROVEN" not in output
+    results = {path.parent for path in (tmp_path / "converted").glob("*/manifest.json")}
+    # Twice each: by the file and by the glob, which give it other options.
+    assert len(results) == 4
     [sample] = [body for language, body in BLOCK.findall(README) if language == "python"]
     sample += "\nprint(sum(parameter.numel() for parameter in model.parameters()), model.training)"
     parameters, training = run([stage_python("load"), "-c", sample], tmp_path).split()

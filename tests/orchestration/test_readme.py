@@ -23,7 +23,15 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Codes that no error class carries.
-PLAIN_CODES = {0, 2, host_errors.EXIT_INTERRUPTED, 129, 143}
+PLAIN_CODES = {
+    0,
+    2,
+    host_errors.EXIT_SOME_FAILED,
+    host_errors.EXIT_ITEMS_LEFT,
+    host_errors.EXIT_INTERRUPTED,
+    129,
+    143,
+}
 
 
 def blocks(language: str) -> list[str]:
