@@ -15,6 +15,7 @@ import time
 import warnings
 from typing import Sequence
 
+from stage_extract.memory import share_free_memory
 from stage_extract.protocol import STAGE, EventStream, claim_standard_output
 from stage_extract.reader_choice import READERS, choose_reader, is_pure, tensorflow_version
 
@@ -65,6 +66,7 @@ def main() -> None:
     """Serve jobs until the input ends."""
     # The host ends its workers itself; a traceback for each Ctrl-C would only hide its message.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    share_free_memory()
     _choose_reader(sys.argv[1:])
     stream = claim_standard_output()
     _announce(stream)
