@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from benchmarks.figures import MIB, Target
@@ -20,21 +20,16 @@ Results = Mapping[str, Any]
 
 
 def render(results: Results) -> str:
-    """All tables, with a line about the machine."""
+    """The tables of what was measured, with a line about the machine."""
     machine = results["machine"]
     parts = [
         f"{machine['processor']}, {machine['cores']} cores; "
-        f"{machine['memory_bytes'] / MIB:,.0f} MiB of memory.",
-        "**Throughput**",
-        _throughput(results),
-        "**Memory of all workers and the host's side**, MiB, the peak of each tenth of the run",
-        _memory(results),
-        "**Start of a stage**, seconds: `inspect` of one layer from command to answer, median",
-        _starts(results),
-        "**Targets**",
-        _targets(results),
+        f"{machine['memory_bytes'] / MIB:,.0f} MiB of memory."
     ]
-    return "\n\n".join(parts)
+    for part, title, make in _SECTIONS:
+        if part in results:
+            parts += [title, make(results)]
+    return "\n\n".join((*parts, "**Targets**", _targets(results)))
 
 
 def single_s(results: Results, proof: str) -> float:
@@ -118,20 +113,39 @@ def at_least(measured: float, limit: float) -> str:
 def _targets(results: Results) -> str:
     rows: list[tuple[str, ...]] = []
     limits = (("with proof", TIMES_WITH_PROOF), ("without proof", TIMES_WITHOUT_PROOF))
-    for proof, limit in limits:
+    for proof, limit in limits if "batch" in results else ():
         measured = times_faster(results, proof)
         what = f"{proof}: at least so many times the single command's throughput"
         rows.append((what, f"{measured:.1f}", f"{limit}", at_least(measured, limit)))
-    for many in results["many"]:
+    for many in results.get("many", ()):
         grown = growth(many)
         what = f"memory over {many['items']:,} items, a new worker after {many['recycle_after']:,}"
         met = "met" if grown <= MEMORY_GROWTH else "**missed**"
         rows.append((what, f"{grown:.2f}", f"{MEMORY_GROWTH}", met))
-    last = results["many"][-1]
-    for target in (
-        Target("", f"restart with all {last['items']:,} done", last["restart_s"], RESTART_S, "s"),
-        Target("", f"`--status` of {last['items']:,}", last["status_s"], STATUS_S, "s"),
-    ):
+    for target in _times(results):
         met = "met" if target.is_met else "**missed**"
         rows.append((target.what, f"{target.measured:.2f} s", f"{target.limit:.0f} s", met))
     return table(("target", "measured", "limit", ""), rows)
+
+
+def _times(results: Results) -> Iterator[Target]:
+    for many in results.get("many", ())[-1:]:
+        what = f"restart with all {many['items']:,} done"
+        yield Target("", what, many["restart_s"], RESTART_S, "s")
+        yield Target("", f"`--status` of {many['items']:,}", many["status_s"], STATUS_S, "s")
+
+
+# Part of the results, title, table.
+_SECTIONS: tuple[tuple[str, str, Callable[[Results], str]], ...] = (
+    ("batch", "**Throughput**", _throughput),
+    (
+        "many",
+        "**Memory of all workers and the host's side**, MiB, the peak of each tenth of the run",
+        _memory,
+    ),
+    (
+        "starts",
+        "**Start of a stage**, seconds: `inspect` of one layer from command to answer, median",
+        _starts,
+    ),
+)

@@ -147,7 +147,8 @@ def _python(uid: int, gid: int) -> Path:
     """A Python of this one's version (packages are compiled for it) that the user may run."""
     ours = f"{sys.version_info.major}.{sys.version_info.minor}"
     for path in (sys.executable, f"/usr/bin/python{ours}", f"/usr/local/bin/python{ours}"):
-        become = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups"]
+        # What setpriv starts is still found with root's rights; what `env` starts, as the user.
+        become = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "env"]
         answer = subprocess.run(
             [*become, path, "-c", VERSION], capture_output=True, text=True, check=False, cwd="/"
         )

@@ -7,6 +7,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.slurm_cluster import wait_until
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 SLURM = REPOSITORY / ".ci" / "slurm"
 
@@ -62,6 +64,10 @@ class Cluster:
         """The tasks that run."""
         return [task for task in self.tasks() if task.state == "RUNNING"]
 
+    def copies(self, shard: int) -> int:
+        """How many tasks do a shard at this moment."""
+        return sum(task.shard == shard for task in self.running())
+
     def is_empty(self) -> bool:
         """Nothing runs or waits."""
         return not self.tasks()
@@ -90,3 +96,34 @@ class Cluster:
     def cancel(self) -> None:
         """End all tasks."""
         tell("scancel", f"--name={self.job_name}")
+
+
+@dataclass(frozen=True)
+class Hit:
+    """Whom a storm has hit: numbers of shards.
+
+    Attributes:
+        crashed: all of them ran on the node that was killed.
+        crowded: one of them had to make room.
+    """
+
+    crashed: frozenset[int]
+    crowded: frozenset[int]
+
+
+def make_a_storm(cluster: Cluster, script: Path, run_as: list[str]) -> Hit:
+    """On three nodes with two tasks each: a crash, a preemption, a time limit, a task twice."""
+    nodes: dict[str, list[Task]] = {}
+    for task in cluster.running():
+        nodes.setdefault(task.node, []).append(task)
+    crashing, crowded, calm = sorted(nodes, key=lambda node: len(nodes[node]))
+    twice, limited = nodes[calm]
+    # It does not find room there before another task has gone.
+    cluster.run_twice(script, twice, crowded, run_as)
+    wait_until(lambda: cluster.copies(twice.shard) == 2, f"two copies of shard {twice.shard}")
+    cluster.end_soon(limited)
+    cluster.kill(crashing)
+    wait_until(lambda: cluster.is_down(crashing), f"{crashing} is down", 120)
+    cluster.start(crashing)
+    shards = {node: frozenset(task.shard for task in tasks) for node, tasks in nodes.items()}
+    return Hit(shards[crashing], shards[crowded])

@@ -68,6 +68,12 @@ def test_tables(line: str) -> None:
     assert line in render(results()).splitlines()
 
 
+@pytest.mark.parametrize("part", ["batch", "many", "starts"])
+def test_what_was_not_measured_has_no_table(part: str) -> None:
+    some = {name: value for name, value in results().items() if name != part}
+    assert 0 < len(render(some)) < len(render(results()))
+
+
 def test_results_are_plain_json() -> None:
     assert render(json.loads(json.dumps(results()))) == render(results())
 
