@@ -18,6 +18,7 @@ from orchestration.batch.slurm_status import slurm_lines
 from orchestration.batch.slurm_wait import lines_of_ended, words_of
 from orchestration.errors import BadItems
 from orchestration.settings import RuntimeOptions
+from tests.orchestration.batch.conftest import HELP
 from tests.orchestration.batch.made_batch import CORRUPT, MadeBatch, figures
 
 # Of the submitting command alone.
@@ -27,7 +28,7 @@ NOT_PASSED_ON = {"out", "shard", "requeue"}
 def given_back(settings: BatchSettings) -> BatchSettings:
     """The settings that a task reads from its options."""
     words = task_arguments(settings, settings.runtime.name)
-    context = batch.make_context("batch", ["items", "--out", "converted", *words])
+    context = batch.make_context("batch", ["items", "--out", "converted", *words], **HELP)
     return replace(batch_settings(context.params), out=settings.out)
 
 
