@@ -17,6 +17,8 @@ from stage_extract.hdf5.file import import_h5py
 from stage_extract.hdf5.layout import KerasLayout, Weight
 
 _SERVER = "stage_extract.hdf5.serve"
+# Orders to go, as a scheduler gives them to every process of a job at once.
+_ORDERS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1)
 _PACKAGE_FOLDER = Path(__file__).resolve().parents[2]
 
 
@@ -90,6 +92,10 @@ class HdfProcess:
 
     def _ended(self) -> CorruptIndex:
         code = self._process.wait()
+        if -code in _ORDERS:
+            # No file is the cause. Whoever gave the order means this process as well, which has not
+            # heard it yet; PID 1 of a container never would.
+            os._exit(128 - code)
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return CorruptIndex(
             f"HDF5 does not survive reading {self._path!r} ({how}).",

@@ -99,7 +99,7 @@ def check_ends(out: Path, fleet: Fleet) -> None:
     """190 proven, and ten failed for the right reason."""
     ends = outcome.ends(out)
     failed = {name: end for name, end in ends.items() if end != "proven"}
-    assert failed == fleet.failures
+    assert failed == fleet.failures, outcome.reasons(out, failed.keys() - fleet.failures.keys())
     assert (len(ends), len(failed)) == (ITEMS, BAD_ITEMS)
     # A failed proof leaves its result, for people to look into.
     proven = ends.keys() - failed.keys()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,12 @@ def _end(record: Record) -> str:
     if record["state"] == "failed":
         return str(record["failure"]["class_name"])
     return str(record["state"])
+
+
+def reasons(out: Path, names: Iterable[str]) -> dict[str, Any]:
+    """The last record of some items, in which what happened is told."""
+    records = attempts(out)
+    return {name: records[name][-1] for name in names}
 
 
 def results(out: Path) -> dict[str, Path]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import h5py
 import numpy
 import pytest
 
 from stage_extract.reader_choice import PURE, READER_VARIABLE
+
+REPOSITORY = Path(__file__).parents[3]
 
 
 def make(path, fill):
@@ -195,3 +200,34 @@ def test_without_h5py(tmp_path, out, run_extraction, monkeypatch, pure):
     found = run_extraction(make(tmp_path / "model.h5", weights), out).error
     assert found["class"] == "UnsupportedFormat"
     assert "--reader tf" in found["remedy"]
+
+
+END_THE_READER = """
+import os, sys
+from stage_extract.errors import CorruptIndex
+from stage_extract.hdf5.process import HdfProcess
+
+reader = HdfProcess(sys.argv[1])
+os.kill(reader._process.pid, int(sys.argv[2]))
+try:
+    list(reader.pieces("/layer/w"))
+except CorruptIndex:
+    sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGSEGV, 7, id="a-crash-is-the-files-fault"),
+        pytest.param(signal.SIGTERM, 143, id="an-order-to-go-is-followed"),
+        pytest.param(signal.SIGUSR1, 138, id="so-is-that-of-a-time-limit"),
+    ],
+)
+def test_how_the_process_that_reads_ends(tmp_path, number, code):
+    def fill(group):
+        group["w"] = numpy.arange(3.0)
+
+    path = make(tmp_path / "weights.h5", fill)
+    command = [sys.executable, "-W", "ignore", "-c", END_THE_READER, str(path), str(int(number))]
+    assert subprocess.run(command, cwd=str(REPOSITORY), check=False).returncode == code
