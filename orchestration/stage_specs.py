@@ -23,16 +23,6 @@ from orchestration.settings import ExtractOptions, LoadOptions, Reader, RuntimeO
 # Hash order must not reach the files that are written; TensorFlow's notices help nobody.
 _COMMON_ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
 _EXTRACT_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""}
-# How a sum is cut into pieces decides its last digits, so results know neither the number of cores
-# nor what runs beside them; with it go the libraries' own ideas of how many threads are good.
-_LOAD_THREADS = "1"
-_LOAD_ENVIRONMENT = {
-    "OMP_NUM_THREADS": _LOAD_THREADS,
-    "MKL_NUM_THREADS": _LOAD_THREADS,
-    "OPENBLAS_NUM_THREADS": _LOAD_THREADS,
-    "OMP_DYNAMIC": "FALSE",
-    "MKL_DYNAMIC": "FALSE",
-}
 _HIDE_CARDS = {"CUDA_VISIBLE_DEVICES": ""}
 
 
@@ -112,7 +102,7 @@ def load_stage(
         mounts=_deepest_last((*folders, *mounts)),
         device=options.device,
         memory_limit_bytes=options.memory_limit_bytes,
-        environment={**_COMMON_ENVIRONMENT, **_LOAD_ENVIRONMENT, **hidden},
+        environment={**_COMMON_ENVIRONMENT, **hidden},
         keep_open=keep_open,
         imports="torch",
     )

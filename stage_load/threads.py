@@ -10,8 +10,14 @@ import os
 
 THREADS = 8
 # Read when the libraries are loaded. Waiting threads sleep: as they are as many on a machine of few
-# cores, spinning would cost several times the work itself. numpy's dot products are small.
-_LIBRARY_SETTINGS = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
+# cores, spinning would cost several times the work itself. numpy's dot products are small. No
+# library may take fewer threads because others are at work.
+_LIBRARY_SETTINGS = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "OMP_DYNAMIC": "FALSE",
+    "MKL_DYNAMIC": "FALSE",
+    "OPENBLAS_NUM_THREADS": "1",
+}
 
 
 def settle_libraries() -> None:

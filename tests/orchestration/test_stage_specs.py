@@ -10,7 +10,6 @@ import pytest
 from orchestration.own_code import code_sha256, model_file, package_folder
 from orchestration.run_paths import find_checkpoint
 from orchestration.runtimes.base import Mount
-from orchestration.runtimes.local_process import stage_environment
 from orchestration.settings import ExtractOptions, LoadOptions, RuntimeOptions, TransferOptions
 from orchestration.stage_specs import (
     check_job,
@@ -235,13 +234,3 @@ def test_a_change_anywhere_in_a_package_is_another_model(project):
     assert code_sha256("mypkg.nets:Net") == before
     (project / "mypkg" / "deep" / "layers.py").write_text("changed")
     assert code_sha256("mypkg.nets:Net") != before
-
-
-def test_stage_2_has_the_same_threads_everywhere():
-    """Sums that are cut into other pieces have other last digits, and they are in the report."""
-    folder = Path("/folder")
-    spec = load_spec(folder, folder, LoadOptions("unet"), RuntimeOptions(), ())
-    callers = {"OMP_NUM_THREADS": "7", "MKL_NUM_THREADS": "5"}
-    seen = stage_environment(spec, callers, "/home")
-    assert {seen[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")} == {"1"}
-    assert seen["OPENBLAS_NUM_THREADS"] == "1"
