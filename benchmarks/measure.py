@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import tempfile
 import threading
@@ -33,8 +34,8 @@ class Measurement:
         wall_s: from start to exit.
         cpu_s: user and system time of the process and of every child that it waited for.
         peak_memory_bytes: largest resident memory. For a single process it is the kernel's own
-            record; for a tree the largest sum seen by sampling, in which a page shared by two
-            processes counts twice.
+            record where that is above this process's own, which a child begins with; for a tree
+            the largest sum seen by sampling, in which a page shared by two processes counts twice.
         peak_anonymous_bytes: the same by sampling and without pages of mapped files, which the
             kernel can drop at any time.
         events: the last JSON event of each kind on standard output, with "at_s" since the start.
@@ -122,6 +123,7 @@ def measure(
     with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as source:
         source.write(stdin.encode())
         source.seek(0)
+        inherited_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         started = time.monotonic()
         process = subprocess.Popen(
             [os.fspath(part) for part in command],
@@ -142,10 +144,11 @@ def measure(
         if process.returncode != 0:
             errors.seek(0)
             raise _failure(command, process.returncode, output + errors.read())
+    own_record_kib = usage.ru_maxrss if usage.ru_maxrss > inherited_kib else 0
     return Measurement(
         wall_s=wall_s,
         cpu_s=usage.ru_utime + usage.ru_stime,
-        peak_memory_bytes=max(sampler.peak_bytes, usage.ru_maxrss * KIB),
+        peak_memory_bytes=max(sampler.peak_bytes, own_record_kib * KIB),
         peak_anonymous_bytes=sampler.peak_anonymous_bytes,
         events=events,
     )

@@ -66,6 +66,11 @@ def test_peak_memory_is_that_of_the_whole_tree(
     assert measurement.peak_memory_bytes > idle.peak_memory_bytes + BIG // 2
 
 
+def test_the_memory_of_who_measures_is_not_the_commands(measure_python: Measure) -> None:
+    held = bytearray(BIG)
+    assert measure_python(NAP).peak_memory_bytes < len(held)
+
+
 def test_mapped_files_count_as_memory_but_not_as_anonymous(
     measure_python: Measure, tmp_path: Path
 ) -> None:
