@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ _HUB = "docker.io/"
 _ID_PREFIX = "sha256:"
 # podman-image-exists(1): 1 = there is none; everything above is an error.
 _IS_ABSENT = 1
+_REMOVALS = 5
+_BETWEEN_REMOVALS_S = 0.3
 
 
 class PodmanEngine:
@@ -100,8 +103,18 @@ class PodmanEngine:
         ]
 
     def remove_container(self, name_or_id: str) -> None:
-        """Kill and remove a container; one that is gone is no error."""
-        self._command.answer("rm", "--force", "--ignore", "--time=0", "--volumes", name_or_id)
+        """Kill and remove a container; one that is gone is no error.
+
+        Raises:
+            EngineRefused: Podman does not, though it was asked several times.
+        """
+        arguments = ("rm", "--force", "--ignore", "--time=0", "--volumes", name_or_id)
+        for _ in range(_REMOVALS - 1):
+            if self._command.run(*arguments).returncode == 0:
+                return
+            # Podman 4.3 fails over a container that comes to its own end in this very moment.
+            time.sleep(_BETWEEN_REMOVALS_S)
+        self._command.answer(*arguments)
 
     def container_state(self, name_or_id: str) -> dict[str, Any] | None:
         """Podman's record of a container's process: Status, OOMKilled …; None without container."""

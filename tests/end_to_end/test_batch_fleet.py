@@ -33,7 +33,7 @@ TASK = "--time=0:20:00 --cpus-per-task=1 --mem=1900"
 # At their end before the storm begins.
 SOME_ITEMS = 12
 # Several workers share two cores, and the slowest good item takes a few seconds alone.
-ITEM_TIMEOUT_S = 60
+ITEM_TIMEOUT_S = 40
 # Either framework takes more, once it is imported; the host's side takes less than half.
 WORKER_BYTES = 150 << 20
 

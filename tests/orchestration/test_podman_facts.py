@@ -10,7 +10,7 @@ import pytest
 
 from orchestration.errors import EngineNotInstalled, EngineRefused, FeatureUnavailable
 from orchestration.podman_command import PodmanCommand
-from orchestration.podman_engine import build_command_line, full_names
+from orchestration.podman_engine import PodmanEngine, build_command_line, full_names
 from orchestration.podman_facts import PodmanFacts
 from orchestration.runtimes.podman import PodmanRuntime, check_limits, wants_gpu, why_unusable
 from orchestration.settings import RuntimeOptions
@@ -257,3 +257,32 @@ def test_gpu_only_when_asked_for_or_there(
     for name in files:
         (tmp_path / name).touch()
     assert wants_gpu(device, [tmp_path, tmp_path / "missing"]) is expected
+
+
+# Podman 4.3 says so when a container ends by itself while it is being killed.
+RELUCTANT = """#!/bin/sh
+echo "$@" >>"{folder}/calls"
+[ "$(wc -l <"{folder}/calls")" -ge {refusals} ] && exit 0
+echo "Error: cannot remove container: container state improper: stopped" >&2
+exit 125
+"""
+
+
+@pytest.mark.parametrize(
+    ("refusals", "calls"),
+    [pytest.param(3, 3, id="ends-in-this-moment"), pytest.param(99, 5, id="never-goes")],
+)
+def test_a_container_that_is_just_ending_is_removed(
+    tmp_path: Path, refusals: int, calls: int
+) -> None:
+    program = tmp_path / "podman"
+    program.write_text(RELUCTANT.format(folder=tmp_path, refusals=refusals))
+    program.chmod(0o755)
+    engine = PodmanEngine(PodmanCommand({"PATH": f"{tmp_path}:/usr/bin:/bin"}))
+    if refusals > calls:
+        with pytest.raises(EngineRefused, match="state improper"):
+            engine.remove_container("some")
+    else:
+        engine.remove_container("some")
+    made = (tmp_path / "calls").read_text().splitlines()
+    assert made == ["rm --force --ignore --time=0 --volumes some"] * calls
