@@ -36,7 +36,7 @@ from orchestration.errors import OrchestrationError
 
 # Single commands of each kind.
 EACH, QUICK_EACH = 2, 1
-TINY, QUICK_TINY = 1000, 100
+TINY, QUICK_TINY = 1000, 40
 QUICK_ITEMS = 40
 PROOFS = (("with proof", True), ("without proof", False))
 # Longer than any run: the workers at the end are those of the beginning.

@@ -12,7 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.runs import REPOSITORY, stage_environment
+from orchestration.errors import EngineNotInstalled
+from orchestration.image_sources import ImageSources
 from orchestration.runtimes.registry import RUNTIMES
+from orchestration.sif.program import find_program
+from orchestration.sif.store import SifStore
 from tests.ordinary_user import NoOrdinaryUser, make_ordinary_user
 
 REPEATS = 3
@@ -60,14 +64,30 @@ def _measure_another(found: Starts, checkpoint: Path, say: Say) -> None:
             say(f"Nothing is measured as another user: {reason}.")
             return
         copy = user.own(Path(shutil.copytree(checkpoint, user.folder / "checkpoint")))
+        images = {"apptainer": _lent_image(user.folder)}
 
         def there(runtime: str) -> subprocess.CompletedProcess[str]:
             answer: subprocess.CompletedProcess[str]
-            answer = user.orchestrate("inspect", copy, "--runtime", runtime)
+            more = images.get(runtime, ())
+            answer = user.orchestrate("inspect", copy, "--runtime", runtime, *more)
             return answer
 
         for runtime in OF_USERS:
             _measure(found, runtime, "user", there, say)
+
+
+def _lent_image(folder: Path) -> tuple[str | Path, ...]:
+    """Options that name a copy of root's own image, which another user cannot see."""
+    try:
+        store = SifStore(find_program(os.environ), os.environ)
+    except EngineNotInstalled:
+        return ()
+    image = store.path(ImageSources.read("extract", "cpu").reference)
+    if not image.is_file():
+        return ()
+    copy = Path(shutil.copy(image, folder))
+    copy.chmod(0o644)
+    return ("--image-extract", copy)
 
 
 def _measure(found: Starts, runtime: str, caller: str, inspect: Inspect, say: Say) -> None:

@@ -66,6 +66,17 @@ def test_benchmarks(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("extract_python", "load_python")
+def test_benchmarks_of_a_batch(tmp_path: Path) -> None:
+    scratch = shlex.quote(str(tmp_path))
+    output = run(["make", "bench-batch-quick", f"BENCH=--work {scratch} memory"])
+    (many,) = json.loads((tmp_path / "batch.json").read_bytes())["many"]
+    assert min(many["peaks_bytes"]) > 0
+    for words in ("**Memory of all workers", "| restart with all 40 done |", "**Targets**"):
+        assert words in output
+
+
+@pytest.mark.slow
 def test_installation_of_the_host_side(tmp_path: Path) -> None:
     """The locked requirements are all that the command line needs."""
     pytest.importorskip("ensurepip", reason="this Python has no ensurepip to put pip into a venv")
