@@ -96,6 +96,9 @@ class StageWorker:
 
     def ask(self, job: Job, line: Mapping[str, Any]) -> None:
         """Send a job."""
+        if self.is_ready:
+            # What it said of earlier items explains nothing of this one.
+            self._text.clear()
         self.job, self.started_s = job, None
         self.worker.send({**line, "job": job.name})
 
@@ -122,7 +125,7 @@ class StageWorker:
         self.worker.process.kill()
 
     def last_words(self) -> list[str]:
-        """Its last lines of text for people, of any job."""
+        """Its last lines of text for people, of its start or its present job."""
         return list(self._text)
 
     def keep_text(self, line: str) -> None:

@@ -103,6 +103,9 @@ def extract(job):
         content = stream.read()
     word = content.decode()
     misbehave(word)
+    if word == "talk of memory":
+        tell("words of one item, which met a std::bad_alloc and went on")
+        time.sleep(0.2)
     if word == "fail":
         return fail(job, "TruncatedData", 32)
     if word == "bug":

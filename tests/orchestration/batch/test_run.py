@@ -158,6 +158,16 @@ def test_failures_are_those_items_alone(batch, jobs):
     assert batch.leftovers() == []
 
 
+def test_what_was_said_of_one_item_explains_no_other(batch):
+    batch.add("a", reads="talk of memory")
+    batch.add("b", reads="exit 3")
+    assert batch.run("--jobs", "1").returncode == SOME_FAILED
+    assert batch.states("a") == ["done"]
+    [record] = batch.records("b")
+    assert record["failure"]["class_name"] == "StageCrashed"
+    assert "Its last words: first words / last words" in record["failure"]["happened"]
+
+
 def test_what_lacks_memory_is_tried_once_more_alone(batch):
     batch.add("large", reads="no memory")
     for number in range(4):
