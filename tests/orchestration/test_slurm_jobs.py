@@ -114,16 +114,21 @@ def test_tasks_of_an_array_end_each_in_its_own_way(slurm: Slurm, submit: Submit)
     assert states(slurm, job) == {1: "COMPLETED", 2: "FAILED", 5: "FAILED"}
 
 
-def test_accounting_adds_the_exit_code(slurm: Slurm, submit: Submit) -> None:
+def test_accounting_adds_the_exit_code(slurm: Slurm, submit: Submit, tmp_path: Path) -> None:
     if slurm.accounted(["1"]) is None:
         pytest.skip("this Slurm has no accounting")
-    job = submit("exit 7")
+    end = tmp_path / "end"
+    # The controller files new jobs every few seconds: of one that ends meanwhile, the accounting
+    # may keep what it was before.
+    job = submit(f"until [ -e {end} ]; do sleep 0.2; done; exit 7")
+
+    def accounted_is(*tasks: Task) -> bool:
+        return slurm.accounted([job]) == [*tasks]
+
+    wait_until(lambda: accounted_is(Task(job, 1, "RUNNING")), "accounting of a running job")
+    end.touch()
     await_end(slurm, job)
-
-    def accounted() -> list[Task] | None:
-        return slurm.accounted([job])
-
-    wait_until(lambda: accounted() == [Task(job, 1, "FAILED", "exit code 7:0")], "accounting")
+    wait_until(lambda: accounted_is(Task(job, 1, "FAILED", "exit code 7:0")), "its exit code")
 
 
 def test_a_job_is_cancelled_while_it_runs_and_while_it_waits(slurm: Slurm, submit: Submit) -> None:
