@@ -187,6 +187,60 @@ class ItemTimedOut(OrchestrationError):
     exit_code = 74
 
 
+class BagDamaged(OrchestrationError):
+    """Files of a bag are missing, added or not as they were put away."""
+
+    exit_code = 76
+
+
+class SignatureInvalid(OrchestrationError):
+    """A bag's signature is not of this content, or not by the key asked for."""
+
+    exit_code = 77
+
+
+class ProofBroken(OrchestrationError):
+    """A link between original, export, model and proof does not hold any more."""
+
+    exit_code = 78
+
+
+class NotReproduced(OrchestrationError):
+    """A run was repeated, and gave other bytes."""
+
+    exit_code = 79
+
+
+class NotArchivable(OrchestrationError):
+    """A result lacks what an archive must hold, or its inputs have changed since."""
+
+    exit_code = 80
+
+
+class BagUnreadable(OrchestrationError):
+    """What was given as a bag is none, or of a kind that this program does not read."""
+
+    exit_code = 81
+
+
+class KeyUnusable(OrchestrationError):
+    """A key cannot sign, or check a signature."""
+
+    exit_code = 82
+
+
+class ManifestUnusable(OrchestrationError):
+    """A manifest.json is not valid, or not of a version that can be run again."""
+
+    exit_code = 83
+
+
+class WheelhouseIncomplete(OrchestrationError):
+    """Packages could not be collected, or a folder of packages lacks some."""
+
+    exit_code = 84
+
+
 class StageFailed(OrchestrationError):
     """A stage reported a failure of its own; class name and exit code are the stage's.
 

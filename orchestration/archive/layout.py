@@ -1,0 +1,31 @@
+"""Where each thing lies in an archive.
+
+An archive is a bag (BagIt, RFC 8493) whose payload, `data/`, is an RO-Crate.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+README: Final = "README.md"
+SIGNATURE: Final = "tagmanifest-sha512.txt.sig"
+HASHES: Final = ("sha256", "sha512")
+
+PAYLOAD: Final = "data"
+CRATE_METADATA: Final = f"{PAYLOAD}/ro-crate-metadata.json"
+# The checkpoint's own files, under the names that they had.
+ORIGINAL: Final = f"{PAYLOAD}/original"
+# Further files that the run read, a folder a role: data shards elsewhere, --map, --requirements.
+GIVEN: Final = f"{PAYLOAD}/given"
+# The result folder as it is, manifest.json and export/ included.
+RESULT: Final = f"{PAYLOAD}/result"
+# The old training code.
+CODE: Final = f"{PAYLOAD}/code"
+# This program's own source, as its checkout has it.
+PROGRAM: Final = f"{PAYLOAD}/program"
+# extract.oci.tar and load.oci.tar; extract.sif and load.sif.
+IMAGES: Final = f"{PAYLOAD}/images"
+# Packages of both images and of the host side.
+WHEELHOUSE: Final = f"{PAYLOAD}/wheelhouse"
+# Texts of the licence and the citation, if given.
+LEGAL: Final = f"{PAYLOAD}/legal"
