@@ -17,7 +17,7 @@ README = Path(__file__).parents[2] / "README.md"
 # 0 success, 1 an error of the program itself, 2 wrong usage, 130 and 143 stopped by a signal.
 RESERVED = {0, 1, 2, 130, 143}
 PARTS = [
-    pytest.param(orchestration.errors, {*range(10, 30), *range(70, 80)}, id="host"),
+    pytest.param(orchestration.errors, {*range(10, 30), *range(70, 90)}, id="host"),
     pytest.param(stage_extract.errors, range(30, 50), id="extract"),
     pytest.param(stage_load.errors, range(50, 70), id="load"),
 ]
