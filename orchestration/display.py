@@ -16,10 +16,21 @@ _DESCRIPTION_WIDTH = 28
 
 
 class QuietDisplay:
-    """Shows nothing."""
+    """Shows what went wrong and nothing else.
+
+    Args:
+        stream: where that goes.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
 
     def notify(self, line: str) -> None:
         """Drop the line."""
+
+    def problem(self, line: str) -> None:
+        """Print the line."""
+        print(printable(line), file=self._stream, flush=True)
 
     def event(self, stage: Stage, event: Event) -> None:
         """Drop the event."""
@@ -47,6 +58,10 @@ class LineDisplay:
     def notify(self, line: str) -> None:
         """Print a line."""
         print(printable(line), file=self._stream, flush=True)
+
+    def problem(self, line: str) -> None:
+        """Print a line."""
+        self.notify(line)
 
     def event(self, stage: Stage, event: Event) -> None:
         """Print the event, unless its like was printed a moment ago."""
@@ -98,6 +113,10 @@ class TerminalDisplay:
             print(line, file=self._stream, flush=True)
         else:
             self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def problem(self, line: str) -> None:
+        """Print a line, above the bars if there are any."""
+        self.notify(line)
 
     def event(self, stage: Stage, event: Event) -> None:
         """Move the stage's bar."""

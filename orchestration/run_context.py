@@ -22,6 +22,9 @@ class Display(Protocol):
     def notify(self, line: str) -> None:
         """Show one line about what the host does."""
 
+    def problem(self, line: str) -> None:
+        """Show one line about something that went wrong; always, `--quiet` or not."""
+
     def event(self, stage: Stage, event: Event) -> None:
         """Show an event of a stage."""
 

@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 def make_display(quiet: bool, verbose: bool) -> Display:
     """Bars on a terminal, plain lines elsewhere; all on stderr, so that stdout holds results."""
     if quiet:
-        return QuietDisplay()
+        return QuietDisplay(sys.stderr)
     if verbose or not sys.stderr.isatty():
         return LineDisplay(sys.stderr, verbose)
     return TerminalDisplay(sys.stderr)

@@ -81,8 +81,10 @@ class Journal:
         elif ending.manifest:
             failure = parity_failure(ending.manifest)
             result = figures_of(ending.manifest, ending.seconds)
+        # A result that was made or found is a failure where its proof failed.
+        has_failed = failure is not None and ending.state != "released"
         record = attempt.record.ended_as(
-            "failed" if ending.state == "done" and failure is not None else ending.state,
+            "failed" if has_failed else ending.state,
             failure=failure,
             log=ending.log,
             result=result,

@@ -107,13 +107,6 @@ class Ledger:
         with writing_to(self._folder.ledger):
             return read_entries(self._folder)
 
-    def entry(self, name: str) -> Entry | None:
-        """An item's latest attempt; None if nobody has begun it."""
-        attempt = _latest_attempts(self._folder.ledger).get(name)
-        if attempt is None:
-            return None
-        return read_entry(self._folder, name, attempt)
-
     def claim(self, name: str, size_bytes: int, latest: Entry | None) -> Attempt | None:
         """Take an item, so that no other process does.
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestration.batch.settings import BYTES_OF_A_GB
+
 _KIBIBYTE = 1024
 _MEBIBYTE = 1 << 20
-_GIBIBYTE = 1 << 30
 # Both stages with their frameworks, before they hold a tensor.
 LANE_BYTES = 1_500_000_000
 # A checkpoint's values are held by stage 1, by stage 2 as they come and as they go, and by the
@@ -61,7 +62,7 @@ def plan_lanes(
     wanted = jobs or -(-cores // 2)
     fitting = _fitting(budget_bytes, sizes_bytes)
     count = max(1, min(wanted, fitting, len(sizes_bytes)))
-    memory = f"{budget_bytes / _GIBIBYTE:.1f} GB of memory"
+    memory = f"{budget_bytes / BYTES_OF_A_GB:.1f} GB of memory"
     if count < min(wanted, len(sizes_bytes)):
         reason = f"more do not fit {memory}"
     elif jobs is not None:

@@ -12,8 +12,6 @@ from orchestration import option_types
 from orchestration.batch import settings as s
 from orchestration.command_options import runtime_settings, with_options
 
-_BYTES_OF_A_GB = 1 << 30
-
 work_options = with_options(
     click.option(
         "--jobs",
@@ -120,7 +118,7 @@ def batch_settings(given: Mapping[str, Any]) -> s.BatchSettings:
         runtime=runtime_settings(given),
         force=given["force"],
         jobs=given["jobs"],
-        memory_bytes=None if memory_gb is None else int(memory_gb * _BYTES_OF_A_GB),
+        memory_bytes=None if memory_gb is None else int(memory_gb * s.BYTES_OF_A_GB),
         item_timeout_s=given["item_timeout"],
         recycle_after=given["recycle_after"],
         shard=None if shard is None else s.Shard(*shard),

@@ -24,6 +24,7 @@ class Tally:
         done: with a result that nothing speaks against.
         failed: without one.
         own: brought to an end by this run itself.
+        started_s: `time.monotonic()` at its start.
     """
 
     total: int = 0
@@ -47,15 +48,13 @@ class Tally:
 
     def words(self) -> str:
         """For a bar: counts, speed, time left."""
-        minutes = (time.monotonic() - self.started_s) / _SECONDS_A_MINUTE
-        speed = self.ended / minutes if minutes > 0 else 0.0
-        parts = [f"{self.done} done", f"{self.failed} failed"]
-        parts.append(f"{self.total - self.ended} left")
-        if self.ended:
-            parts.append(f"{speed:.1f} a minute")
-            parts.append(
-                f"{_duration((self.total - self.ended) / speed * _SECONDS_A_MINUTE)} to go"
-            )
+        left = self.total - self.ended
+        parts = [f"{self.done} done", f"{self.failed} failed", f"{left} left"]
+        seconds = time.monotonic() - self.started_s
+        # What earlier runs have done tells nothing of this one's speed.
+        if self.own and seconds > 0:
+            parts.append(f"{self.own / seconds * _SECONDS_A_MINUTE:.1f} a minute")
+            parts.append(f"{_duration(left * seconds / self.own)} to go")
         return ", ".join(parts)
 
 
@@ -99,7 +98,9 @@ class BatchProgress:
             self.tally.count(ending)
             if not (ending.is_well and isinstance(self._display, TerminalDisplay)):
                 position = f"[{self.tally.ended}/{self.tally.total}]"
-                self._display.notify(f"{position} {describe(ending)}")
+                is_failure = ending.state != "released" and not ending.is_well
+                say = self._display.problem if is_failure else self._display.notify
+                say(f"{position} {describe(ending)}")
             self._show()
 
     def _show(self) -> None:

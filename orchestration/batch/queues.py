@@ -43,16 +43,6 @@ class Queues:
         with self._lock:
             return tuple(self._queues[lane])
 
-    def __len__(self) -> int:
-        with self._lock:
-            return sum(map(len, self._queues))
-
-    def clear(self) -> None:
-        """Let nothing more be begun."""
-        with self._lock:
-            for queue in self._queues:
-                queue.clear()
-
 
 def _largest_first(planned: PlannedItem) -> tuple[int, str]:
     return -planned.item.size_bytes, planned.item.name

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from orchestration.batch.ending import Ending
+from orchestration.batch.items import Item
 from orchestration.batch.journal import Journal
 from orchestration.batch.lane import Lane
 from orchestration.batch.lane_services import LaneServices
@@ -27,17 +28,15 @@ _LOOK_UP_S = 0.2
 
 @dataclass
 class Leftovers:
-    """What a round did not bring to an end.
+    """What a round leaves for later; told from all its lanes.
 
     Attributes:
         alone: items that lacked memory beside others.
-        given_back: items that were begun, and ended with the round.
         others: items that other processes have.
     """
 
     alone: list[PlannedItem] = field(default_factory=list)
-    given_back: list[PlannedItem] = field(default_factory=list)
-    others: list[PlannedItem] = field(default_factory=list)
+    others: list[Item] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -76,17 +75,14 @@ class Rounds:
             OrchestrationError: the batch cannot go on; every lane has ended.
         """
         left = Leftovers()
-        lock = threading.Lock()
 
         def ended(planned: PlannedItem, ending: Ending) -> None:
-            with lock:
-                if ending.state == "released":
-                    (left.given_back if ending.error is None else left.alone).append(planned)
+            if ending.state == "released" and ending.error is not None:
+                left.alone.append(planned)
             self.progress.ended(ending)
 
         def taken(planned: PlannedItem) -> None:
-            with lock:
-                left.others.append(planned)
+            left.others.append(planned.item)
 
         with MemoryWatch(lanes.budget_bytes, lanes.worker_share_bytes) as memory:
             services = LaneServices(

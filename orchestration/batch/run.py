@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -21,7 +22,12 @@ from orchestration.batch.steps import Steps
 from orchestration.batch.stopping import stopping_on_signals
 from orchestration.batch.summary import write_summaries
 from orchestration.batch.work_folders import WorkFolders
-from orchestration.errors import EXIT_ITEMS_LEFT, EXIT_OK, EXIT_SOME_FAILED
+from orchestration.errors import (
+    EXIT_ITEMS_LEFT,
+    EXIT_OK,
+    EXIT_SOME_FAILED,
+    OrchestrationError,
+)
 from orchestration.result_folder import writing_to
 from orchestration.run_context import RunContext
 
@@ -66,7 +72,11 @@ def run_batch(settings: BatchSettings, items: Sequence[Item], context: RunContex
     owner = BatchOwner.current(context.environment)
     with writing_to(folder.out):
         folder.logs.mkdir(parents=True, exist_ok=True)
-    with stopping_on_signals() as stop, Heartbeat(folder.owners, owner):
+    with ExitStack() as entered:
+        stop = entered.enter_context(stopping_on_signals())
+        # Last, when this process is none of those at work any more.
+        entered.enter_context(_ending_with_summary(folder))
+        entered.enter_context(Heartbeat(folder.owners, owner))
         ledger = Ledger(folder, owner)
         journal = Journal(ledger, owner)
         with WorkFolders(folder, ledger, owner) as folders:
@@ -75,9 +85,20 @@ def run_batch(settings: BatchSettings, items: Sequence[Item], context: RunContex
             sorter = Sorter(settings, planner, journal, progress.ended, context.display.notify)
             runtime = context.runtime
             rounds = Rounds(settings, runtime, journal, steps, folders, progress, stop)
-            outcome = Batch(items, sorter, rounds, context).run()
-        write_summaries(folder)
-    return outcome
+            return Batch(items, sorter, rounds, context).run()
+
+
+@contextmanager
+def _ending_with_summary(folder: BatchFolder) -> Iterator[None]:
+    """Tell what became of all items, also where the batch cannot go on."""
+    try:
+        yield
+    except OrchestrationError:
+        # Why it cannot matters more than that this cannot be written, either.
+        with suppress(OrchestrationError):
+            write_summaries(folder)
+        raise
+    write_summaries(folder)
 
 
 class Batch:
@@ -127,8 +148,7 @@ class Batch:
         left = self._round(found.to_do)
         alone = [] if self._rounds.stop.is_made else left.alone
         last = self._round(alone, is_alone=True)
-        others = (*found.others, *left.others, *last.others)
-        return [planned.item for planned in others]
+        return [*found.others, *left.others, *last.others]
 
     def _round(self, items: Sequence[PlannedItem], *, is_alone: bool = False) -> Leftovers:
         if not items or self._rounds.stop.is_made:

@@ -9,6 +9,8 @@ from pathlib import Path
 from orchestration.settings import RuntimeOptions
 
 DEFAULT_RECYCLE_AFTER = 200
+# Of --memory-gb.
+BYTES_OF_A_GB = 1 << 30
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestration.batch.settings import DEFAULT_RECYCLE_AFTER, BatchSettings
+from orchestration.batch.settings import BYTES_OF_A_GB, DEFAULT_RECYCLE_AFTER, BatchSettings
 from orchestration.settings import RuntimeOptions
-
-_BYTES_OF_A_GB = 1 << 30
 
 
 def task_arguments(settings: BatchSettings, runtime: str) -> tuple[str, ...]:
@@ -45,7 +43,7 @@ def _runtime_values(options: RuntimeOptions) -> Iterator[tuple[str, str | int | 
 def _batch_values(settings: BatchSettings) -> Iterator[tuple[str, str | float | bool | None]]:
     memory_bytes, recycle_after = settings.memory_bytes, settings.recycle_after
     yield "--jobs", settings.jobs
-    yield "--memory-gb", None if memory_bytes is None else memory_bytes / _BYTES_OF_A_GB
+    yield "--memory-gb", None if memory_bytes is None else memory_bytes / BYTES_OF_A_GB
     yield "--item-timeout", settings.item_timeout_s
     yield "--recycle-after", None if recycle_after == DEFAULT_RECYCLE_AFTER else recycle_after
     yield "--force", settings.force

@@ -30,11 +30,11 @@ def names_left(settings: BatchSettings, items: Sequence[Item], context: RunConte
     folder, owner = BatchFolder(settings.out), BatchOwner.current(context.environment)
 
     def tell(ending: Ending) -> None:
-        notify(describe(ending))
+        context.display.problem(describe(ending))
 
     with Heartbeat(folder.owners, owner):
         journal = Journal(Ledger(folder, owner), owner)
         found = Sorter(settings, planner, journal, tell, notify).sort(items)
     if found.done or found.failed:
         notify(f"Earlier runs: {len(found.done)} done, {len(found.failed)} failed")
-    return {planned.item.name for planned in (*found.to_do, *found.others)}
+    return {planned.item.name for planned in found.to_do} | {item.name for item in found.others}

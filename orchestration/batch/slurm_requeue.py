@@ -35,7 +35,7 @@ def requeue_if_useful(outcome: BatchOutcome, environment: Mapping[str, str]) -> 
             err=True,
         )
         return False
-    name = f"{task.array_job}_{task.array_task}" if task.array_job else task.job
-    click.echo(f"{outcome.left} items are left: task {name} goes back into the queue.", err=True)
-    Slurm(environment).requeue(name)
+    left = "1 item is" if outcome.left == 1 else f"{outcome.left} items are"
+    click.echo(f"{left} left: task {task.name} goes back into the queue.", err=True)
+    Slurm(environment).requeue(task.name)
     return True

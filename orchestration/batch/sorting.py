@@ -17,8 +17,6 @@ from orchestration.errors import OrchestrationError
 from orchestration.previous_result import check_out
 from orchestration.runtimes.base import Notify
 
-_MOST_NAMED = 3
-
 
 @dataclass
 class Sorted:
@@ -32,7 +30,7 @@ class Sorted:
     """
 
     to_do: list[PlannedItem] = field(default_factory=list)
-    others: list[PlannedItem] = field(default_factory=list)
+    others: list[Item] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
@@ -84,7 +82,7 @@ class Sorter:
     def _sort_one(self, planned: PlannedItem, entry: Entry | None, found: Sorted) -> None:
         name = planned.item.name
         if self._journal.is_being_done(entry):
-            found.others.append(planned)
+            found.others.append(planned.item)
         elif self._is_redone(entry):
             found.to_do.append(planned)
         elif _has_failed(entry) and not self._is_retried(entry):
@@ -123,17 +121,22 @@ class Sorter:
         assert check.manifest is not None
         name = planned.item.name
         ending = Ending(name, "skipped", 0.0, check.manifest)
-        is_known = isinstance(entry, Record) and entry.state in ("done", "skipped", "failed")
+        if _has_failed(entry) and not ending.is_well:
+            # What is to be tried again is its proof.
+            self._redo(planned, entry, replace(check, problem="its proof failed"), found)
+            return
+        is_known = isinstance(entry, Record) and entry.state in ("done", "skipped")
         if is_known or self._record(planned.item, ending, check):
             (found.done if ending.is_well else found.failed).append(name)
         else:
-            found.others.append(planned)
+            found.others.append(planned.item)
 
     def _refuse(
         self, item: Item, entry: Entry | None, error: OrchestrationError, found: Sorted
     ) -> None:
         """An item fails before its work begins."""
         if self._journal.is_being_done(entry):
+            found.others.append(item)
             return
         if _has_failed(entry) and not (self._is_retried(entry) or self._is_redone(entry)):
             found.failed.append(item.name)
@@ -141,6 +144,8 @@ class Sorter:
         ending = Ending(item.name, "failed", 0.0, error=error)
         if self._record(item, ending, None):
             self._on_end(ending)
+        else:
+            found.others.append(item)
 
     def _record(self, item: Item, ending: Ending, check: Check | None) -> bool:
         attempt = self._journal.claim(item)

@@ -66,7 +66,6 @@ class StageWorker:
     Attributes:
         job: what it does at present, or None.
         jobs_done: how many items it has done.
-        reason: why this program has ended it, or None.
         started_s: when it took up its job, by `time.monotonic()`; None while it has not.
     """
 
@@ -81,7 +80,6 @@ class StageWorker:
         self.generation = generation
         self.job: Job | None = None
         self.jobs_done = 0
-        self.reason: OrchestrationError | None = None
         self.started_s: float | None = None
         self._text: deque[str] = deque(maxlen=_KEPT_LINES)
         spec = generation.specs[stage]
@@ -116,8 +114,6 @@ class StageWorker:
 
     def why_ended(self, status: ExitStatus) -> OrchestrationError:
         """Why the process is gone, though it had work."""
-        if self.reason is not None:
-            return self.reason
         return explain_exit(self.worker.spec, status, self.last_words())
 
     def kill(self) -> None:

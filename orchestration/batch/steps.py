@@ -161,7 +161,8 @@ class Steps:
         planned = work.planned
         if planned.outdated is None:
             return planned.item.settings.force
-        if planned.check({}).problem is None:
+        now = planned.check({})
+        if now.problem is None and now.manifest != planned.outdated.manifest:
             # Another process has been quicker.
             return False
         if planned.outdated.is_touched:

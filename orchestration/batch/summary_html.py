@@ -49,7 +49,7 @@ def html_page(overview: Overview) -> str:
 
 def _sentence(overview: Overview) -> str:
     counts = overview.counts()
-    done = f"{counts['done']:,} of {len(overview.items):,} are done"
+    done = f"{counts['done'] + counts['skipped']:,} of {len(overview.items):,} are done"
     rest = [f"{counts['failed']:,} failed" if counts["failed"] else "none failed"]
     if overview.left:
         rest.append(f"{overview.left:,} left")
@@ -62,7 +62,7 @@ def _cards(overview: Overview) -> Iterator[tuple[str, str]]:
             yield f"{count:,}", standing
     for verdict, count in overview.verdicts().items():
         yield f"{count:,}", verdict
-    sizes_bytes = (item.size_bytes or 0 for item in overview.of("done", "failed"))
+    sizes_bytes = (item.size_bytes or 0 for item in overview.of("done", "skipped", "failed"))
     yield size_text(sum(sizes_bytes)), "of checkpoints"
     pace = pace_of(overview)
     if pace is not None:
@@ -99,7 +99,7 @@ def _sections(overview: Overview) -> Iterator[tuple[str, str, Content]]:
 def _parity(overview: Overview) -> Html | None:
     """The picture of all differences; None where nothing was compared."""
     compared, tolerances = [], set()
-    for item in overview.of("done", "failed"):
+    for item in overview.of("done", "skipped", "failed"):
         verdict, max_rel = figure(item, "verdict"), figure(item, "max_rel")
         if verdict in ("proven", "failed"):
             number = None if max_rel is None or isinstance(max_rel, str) else float(max_rel)

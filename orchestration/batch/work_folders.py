@@ -31,9 +31,9 @@ class WorkFolders:
 
     def __enter__(self) -> WorkFolders:
         with writing_to(self._folder.out):
-            self._folder.work.mkdir(parents=True, exist_ok=True)
+            # Own first: another that leaves the common folder empty would take it away.
+            self._make_own()
             self._remove_abandoned()
-            self._own.mkdir()
         return self
 
     def __exit__(
@@ -50,6 +50,12 @@ class WorkFolders:
     def of_lane(self, number: int) -> LaneFolder:
         """Where a lane works."""
         return LaneFolder(self._own / f"lane-{number}")
+
+    def _make_own(self) -> None:
+        """Make it; once more where the last of others has just taken the common folder away."""
+        while not self._own.is_dir():
+            with suppress(FileNotFoundError):
+                self._own.mkdir(parents=True)
 
     def _remove_abandoned(self) -> None:
         for left in self._folder.work.iterdir():

@@ -68,7 +68,7 @@ class ApptainerRuntime:
         Raises:
             EngineNotInstalled: there is no Apptainer.
             FeatureUnavailable: a memory limit was asked for, which is not kept here.
-        ImageMissing: an image has not been built from the present sources.
+            ImageMissing: an image has not been built from the present sources.
             ImageUnusable: a file is no image, or a stage does not start in the user's own.
         """
         program = find_program(self._environment)

@@ -54,7 +54,7 @@ CLAIM_ALL = (
 CLAIM_AND_STAY = (
     OTHER
     + """
-    attempt = ledger.claim(sys.argv[2], 1, ledger.entry(sys.argv[2]))
+    attempt = ledger.claim(sys.argv[2], 1, ledger.entries().get(sys.argv[2]))
     print("claimed", flush=True)
     sys.stdin.readline()
     attempt.finish(attempt.record.ended_as("done"))
@@ -118,15 +118,15 @@ def tell(process: Other) -> None:
 
 
 def test_an_item_begins_as_running_and_ends_as_its_owner_says(ledger: Ledger) -> None:
-    assert ledger.entry("a") is None
+    assert ledger.entries().get("a") is None
     attempt = ledger.claim("a", 7, None)
     assert attempt is not None
-    assert ledger.entry("a") == attempt.record
+    assert ledger.entries().get("a") == attempt.record
     assert (attempt.record.state, attempt.record.attempt) == ("running", 1)
     failure = Failure("CorruptIndex", 33, "It is short.", "A whole one.", "Copy it again.")
     ended = attempt.record.ended_as("failed", failure=failure, log="batch/logs/a.1.log")
     attempt.finish(ended)
-    assert ledger.entry("a") == ended
+    assert ledger.entries().get("a") == ended
     again = ledger.claim("a", 7, ended)
     assert again is not None
     assert ledger.entries() == {"a": again.record}
@@ -147,7 +147,7 @@ def test_a_running_item_is_its_owners_until_that_dies(
 ) -> None:
     other = start(CLAIM_AND_STAY, "a")
     assert said(other) == "claimed"
-    entry = ledger.entry("a")
+    entry = ledger.entries().get("a")
     assert entry is not None
     assert ledger.is_being_done(entry)
     assert ledger.claim("a", 1, None) is None
@@ -166,7 +166,7 @@ def test_a_process_that_sleeps_loses_its_item_and_harms_nothing_when_it_wakes_up
     other = start(CLAIM_AND_STAY, "a")
     assert said(other) == "claimed"
     os.kill(other.pid, signal.SIGSTOP)
-    entry = ledger.entry("a")
+    entry = ledger.entries().get("a")
     assert entry is not None
     deadline_s = time.monotonic() + LONG_S
     while ledger.is_being_done(entry) and time.monotonic() < deadline_s:
@@ -178,7 +178,7 @@ def test_a_process_that_sleeps_loses_its_item_and_harms_nothing_when_it_wakes_up
     os.kill(other.pid, signal.SIGCONT)
     tell(other)
     assert said(other) == "finished"
-    assert ledger.entry("a") == failed
+    assert ledger.entries().get("a") == failed
 
 
 def test_an_item_that_ends_before_it_is_claimed_again_is_left_alone(
@@ -186,7 +186,7 @@ def test_an_item_that_ends_before_it_is_claimed_again_is_left_alone(
 ) -> None:
     other = start(CLAIM_AND_STAY, "a")
     assert said(other) == "claimed"
-    running = ledger.entry("a")
+    running = ledger.entries().get("a")
     assert running is not None
     tell(other)
     assert said(other) == "finished"
@@ -194,7 +194,7 @@ def test_an_item_that_ends_before_it_is_claimed_again_is_left_alone(
     # Its heartbeat went after its end: only the record tells that it was no accident.
     assert not ledger.is_being_done(running)
     assert ledger.claim("a", 1, running) is None
-    done = ledger.entry("a")
+    done = ledger.entries().get("a")
     assert isinstance(done, Record)
     assert done.state == "done"
 
@@ -323,7 +323,7 @@ def test_a_file_that_is_no_record_is_told_and_hinders_nobody(
     if isinstance(content, dict):
         content = json.dumps(changed(attempt.record.to_json(), content)).encode()
     attempt.path.write_bytes(content)
-    entry = ledger.entry("a")
+    entry = ledger.entries().get("a")
     assert isinstance(entry, Damaged)
     assert reason in entry.reason
     assert not ledger.is_being_done(entry)

@@ -162,6 +162,14 @@ def full(batch: MadeBatch) -> MadeBatch:
     return batch
 
 
+def test_results_that_were_there_count_as_done(batch: MadeBatch) -> None:
+    batch.add("made", "done", result=figures(2e-7))
+    batch.add("found", "skipped", result=figures(3e-5))
+    text = html_page(batch.overview())
+    assert "2 of 2 are done, none failed." in text
+    assert "of each of 2 results" in text
+
+
 def test_the_page(batch: MadeBatch) -> None:
     text = html_page(full(batch).overview())
     page = Page(text)
