@@ -49,6 +49,7 @@ BENCHMARKS_OF_THE_STAGES = (
 )
 # One process a core, each with whole files: their fixtures are made once.
 SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=8", "--dist=loadfile")
+SLOWEST = "--durations=15"
 # Compiles in memory: nothing is written beside the sources.
 COMPILE_PROGRAM = """
 import pathlib, sys
@@ -138,7 +139,7 @@ class Checks:
         self._pytest(Path(sys.executable), [*folders, *options])
 
     def _pytest(self, python: Path, arguments: Sequence[str]) -> None:
-        command = [os.fspath(python), "-m", "pytest", *SIDE_BY_SIDE, *arguments]
+        command = [os.fspath(python), "-m", "pytest", *SIDE_BY_SIDE, SLOWEST, *arguments]
         run([*command, *self._pytest_arguments])
 
     def _python(self, stage: Stage) -> Path:
