@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The command line: argv -> frozen settings -> a call. The one place that prints and exits."""
+"""The command line: argv -> frozen settings -> a call. The one place that exits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ import click
 from orchestration import option_types
 from orchestration import settings as s
 from orchestration.batch.command import batch
-from orchestration.build_options import build_options
+from orchestration.build_options import build_options, build_settings
 from orchestration.command_options import (
     DefaultCommandGroup,
     load_options,
@@ -173,21 +173,8 @@ def build(**given: Any) -> int:
     from orchestration import session
 
     display = session.make_display(given["quiet"], given["verbose"])
-    settings = s.BuildSettings(
-        stages=given["stages"] or s.BuildSettings.stages,
-        extract_base_image=given["extract_base_image"],
-        load_base_image=given["load_base_image"],
-        wheelhouse=given["wheelhouse"],
-        torch_variant=given["torch_variant"],
-        no_cache=given["no_cache"],
-        requirements=given["requirements"],
-        runtime=given["runtime"],
-        from_docker=given["from_docker"],
-        from_archives=given["from_archives"],
-        sif_folder=given["sif_folder"],
-    )
     with session.ending_on_signals():
-        session.build(settings, display.notify)
+        session.build(build_settings(given), display.notify)
     return EXIT_OK
 
 

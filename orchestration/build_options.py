@@ -1,6 +1,9 @@
-"""The options of `build`."""
+"""The options of `build`, and what they come to."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -75,3 +78,20 @@ build_options = with_options(
         help="Build a load image with these packages of yours, too.",
     ),
 )
+
+
+def build_settings(given: Mapping[str, Any]) -> s.BuildSettings:
+    """Settings of a build from parsed options."""
+    return s.BuildSettings(
+        stages=given["stages"] or s.BuildSettings.stages,
+        extract_base_image=given["extract_base_image"],
+        load_base_image=given["load_base_image"],
+        wheelhouse=given["wheelhouse"],
+        torch_variant=given["torch_variant"],
+        no_cache=given["no_cache"],
+        requirements=given["requirements"],
+        runtime=given["runtime"],
+        from_docker=given["from_docker"],
+        from_archives=given["from_archives"],
+        sif_folder=given["sif_folder"],
+    )

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.errors import ImageMissing
+from orchestration.image_records import recorded_images
 from orchestration.image_store import ImageStore
-from orchestration.images import build_command, find_image, recorded_images
+from orchestration.images import build_command, find_image
 from orchestration.runtimes.base import Availability, Stage
 from orchestration.settings import TorchVariant
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestration.engine_access import open_engine
 from orchestration.errors import FeatureUnavailable, ImageBuildFailed
+from orchestration.image_records import record_image
 from orchestration.image_store import ImageDetails
 from orchestration.images import (
     BASE_DIGEST_LABEL,
@@ -15,7 +16,6 @@ from orchestration.images import (
     DOCKER,
     BuiltImage,
     find_image,
-    record_image,
 )
 from orchestration.own_images import find_extended_image
 from orchestration.podman_command import PodmanCommand
@@ -56,13 +56,7 @@ def take_over_images(
     try:
         taken = []
         for stage, reference, details in _found(engine, settings):
-            if _digest(podman, reference) == details.image_id:
-                notify(f"{reference} is there already, the same image as the Docker engine's")
-            else:
-                notify(f"Taking {reference} over from the Docker engine")
-                for line in podman.load_images(engine.save_image(reference)):
-                    notify(line)
-                _check(podman, reference, details)
+            _take_over(engine, podman, reference, details, notify)
             labels = details.labels
             base_name, base_digest = labels[BASE_NAME_LABEL], labels[BASE_DIGEST_LABEL]
             record_image(reference, details, base_name, base_digest, podman)
@@ -70,6 +64,22 @@ def take_over_images(
         return taken
     finally:
         engine.close()
+
+
+def _take_over(
+    engine: Engine,
+    podman: PodmanEngine,
+    reference: str,
+    details: ImageDetails,
+    notify: Callable[[str], None],
+) -> None:
+    if _digest(podman, reference) == details.image_id:
+        notify(f"{reference} is there already, the same image as the Docker engine's")
+        return
+    notify(f"Taking {reference} over from the Docker engine")
+    for line in podman.load_images(engine.save_image(reference)):
+        notify(line)
+    _check(podman, reference, details)
 
 
 def _found(engine: Engine, settings: BuildSettings) -> list[tuple[Stage, str, ImageDetails]]:

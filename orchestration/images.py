@@ -1,8 +1,7 @@
-"""Both stages' images: find them, build them, remember their digests."""
+"""Both stages' images: find them, build them."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration.engine_access import open_engine
 from orchestration.errors import FeatureUnavailable, ImageBuildFailed, ImageMissing
+from orchestration.image_records import record_image
 from orchestration.image_sources import REPOSITORIES, ImageSources
 from orchestration.own_images import ExtendedSources
 from orchestration.package_sources import (
@@ -23,7 +23,6 @@ from orchestration.pip_settings import PipSettings
 from orchestration.podman_command import PodmanCommand
 from orchestration.podman_engine import PodmanEngine
 from orchestration.processor import why_no_tensorflow
-from orchestration.run_paths import cache_folder
 from orchestration.runtimes.base import Stage
 from orchestration.settings import BuildSettings, ImageRuntimeName, TorchVariant
 
@@ -35,7 +34,6 @@ DOCKER = "docker"
 CONTENT_LABEL = "tf1-to-torch.content"
 BASE_DIGEST_LABEL = "org.opencontainers.image.base.digest"
 BASE_NAME_LABEL = "org.opencontainers.image.base.name"
-RECORD_FILE = "images.json"
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class BuiltImage:
         stage: which stage's.
         name: name and tag.
         digest: of the image's configuration, "sha256:…".
-        size_bytes: unpacked, base image included.
+        size_bytes: of an engine's image unpacked, base image included; of a SIF file its own.
     """
 
     stage: Stage
@@ -148,15 +146,6 @@ def build_arguments(
         "rm": True,
         "forcerm": True,
     }
-
-
-def recorded_images(environment: Mapping[str, str] = os.environ) -> dict[str, dict[str, Any]]:
-    """What this user built on this machine: name -> digest, base image and its digest, engine."""
-    try:
-        text = _record_path(environment).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    return dict(json.loads(text))
 
 
 def stages_that_run(
@@ -277,26 +266,3 @@ def _base_image(
             f" `{engine.program} load` it here), or name another base image.",
         )
     return details
-
-
-def record_image(
-    reference: str, details: ImageDetails, base_image: str, base_digest: str, engine: ImageStore
-) -> None:
-    """Remember what an image was when it was made here."""
-    records = recorded_images() | {
-        engine.own_name(reference): {
-            "digest": details.image_id,
-            "base_image": base_image,
-            "base_image_digest": base_digest,
-            "engine": engine.info()["ServerVersion"],
-        }
-    }
-    path = _record_path(os.environ)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
-def _record_path(environment: Mapping[str, str]) -> Path:
-    return cache_folder(environment) / RECORD_FILE

@@ -79,11 +79,32 @@ def _build(
     # Since 1.2; what does not know it compresses with gzip.
     if _SQUASH_OPTION in run(program.path, ["build", "--help"], variables):
         options = [_SQUASH_OPTION, _SQUASH_ARGUMENTS]
+    command = [program.path, "--nocolor", "build", "--force", *options, *operands]
+    code, said = _run(command, folder, variables, notify)
+    if code == 0:
+        return
+    failure = explain_failure(said, Path(operands[0]))
+    if isinstance(failure, FuseUnusable | NamespacesMissing | ScratchTooSmall):
+        raise failure
+    raise ImageBuildFailed(
+        f"`apptainer build` failed for {operands[1]}: {' / '.join(said[-3:])}.",
+        "Every step was expected to end well.",
+        "Read what it wrote above; `python orchestrate.py doctor` says what works here.",
+    )
+
+
+def _run(
+    command: list[str],
+    folder: Path,
+    variables: Mapping[str, str],
+    notify: Callable[[str], None],
+) -> tuple[int, list[str]]:
+    """Exit code and last lines of a command, which goes with all that it has started."""
     said: list[str] = []
     with subprocess.Popen(
-        [program.path, "--nocolor", "build", "--force", *options, *operands],
+        command,
         cwd=folder,
-        env=variables,
+        env=dict(variables),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -101,13 +122,4 @@ def _build(
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             raise
-    if process.returncode == 0:
-        return
-    failure = explain_failure(said, Path(operands[0]))
-    if isinstance(failure, FuseUnusable | NamespacesMissing | ScratchTooSmall):
-        raise failure
-    raise ImageBuildFailed(
-        f"`apptainer build` failed for {operands[1]}: {' / '.join(said[-3:])}.",
-        "Every step was expected to end well.",
-        "Read what it wrote above; `python orchestrate.py doctor` says what works here.",
-    )
+    return process.returncode, said

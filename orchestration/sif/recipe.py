@@ -10,6 +10,7 @@ from pathlib import Path
 
 from orchestration.image_sources import ImageSources
 from orchestration.images import find_packages
+from orchestration.package_sources import PackageSources
 from orchestration.settings import BuildSettings
 from orchestration.sif.archives import archived_images
 from orchestration.sif.definition import ARGUMENTS_FILE, arguments_script, definition
@@ -43,8 +44,27 @@ def prepare_recipe(
     """
     is_first = sources.stage == "extract"
     named = settings.extract_base_image if is_first else settings.load_base_image
-    bootstrap, base, digest = _base_image(named, folder)
+    bootstrap, base, title, digest = _base_image(named, folder)
     packages = find_packages(sources, settings.wheelhouse)
+    _write_context(sources, packages, folder)
+    given = {
+        **packages.arguments,
+        "BASE_IMAGE": title,
+        "BASE_DIGEST": digest,
+        "CONTENT": sources.content_hash(),
+    }
+    if sources.torch_variant:
+        given["TORCH"] = sources.torch_variant
+    stages = read_dockerfile(sources.files[sources.dockerfile].decode(), given)
+    context = [*sources.files, *packages.files]
+    _write_secret(folder / ARGUMENTS_FILE, arguments_script(stages[0]))
+    text = definition(stages, context, bootstrap, base)
+    (folder / DEFINITION_FILE).write_text(text, encoding="utf-8")
+    return DEFINITION_FILE
+
+
+def _write_context(sources: ImageSources, packages: PackageSources, folder: Path) -> None:
+    """The files that the recipe copies; packages are large, so they are linked."""
     for name, content in sources.files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,33 +73,24 @@ def prepare_recipe(
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(os.path.realpath(source))
-    given = {
-        **packages.arguments,
-        "BASE_IMAGE": named,
-        "BASE_DIGEST": digest,
-        "CONTENT": sources.content_hash(),
-    }
-    if sources.torch_variant:
-        given["TORCH"] = sources.torch_variant
-    stages = read_dockerfile(sources.files[sources.dockerfile].decode(), given)
-    context = [*sources.files, *packages.files]
-    # Its keeper alone may read it: an index's address may hold a password.
-    script = os.open(folder / ARGUMENTS_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(script, "w", encoding="utf-8") as file:
-        file.write(arguments_script(stages[0]))
-    text = definition(stages, context, bootstrap, base)
-    (folder / DEFINITION_FILE).write_text(text, encoding="utf-8")
-    return DEFINITION_FILE
 
 
-def _base_image(named: str, folder: Path) -> tuple[str, str, str]:
-    """How Apptainer gets the base image, what it is called for that, and its digest if known."""
+def _write_secret(path: Path, text: str) -> None:
+    """Its keeper alone may read it: an index's address may hold a password."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _base_image(named: str, folder: Path) -> tuple[str, str, str, str]:
+    """How Apptainer gets the base image, what it is called for that, its title, and its digest.
+
+    An image keeps its title, so of a file it is the name without the folders of whoever builds.
+    """
     path = Path(named)
     if not path.is_file():
-        return "docker", named, "unknown"
-    if named.endswith(SUFFIX):
-        bootstrap, name = "localimage", f"{_BASE_FILE}{SUFFIX}"
-    elif tarfile.is_tarfile(path):
+        return "docker", named, named, "unknown"
+    if not named.endswith(SUFFIX) and tarfile.is_tarfile(path):
         bootstrap, name = archived_images(path)[0].transport, f"{_BASE_FILE}.tar"
     else:
         bootstrap, name = "localimage", f"{_BASE_FILE}{SUFFIX}"
@@ -88,4 +99,4 @@ def _base_image(named: str, folder: Path) -> tuple[str, str, str]:
         digest = hashlib.sha256()
         while piece := file.read(1 << 20):
             digest.update(piece)
-    return bootstrap, name, f"sha256:{digest.hexdigest()}"
+    return bootstrap, name, path.name, f"sha256:{digest.hexdigest()}"

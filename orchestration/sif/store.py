@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -128,12 +129,14 @@ class SifStore:
     def _records(self) -> dict[str, dict[str, Any]]:
         try:
             return dict(json.loads(self._record.read_text(encoding="utf-8")))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError, TypeError):
+            # It tells nothing that the files themselves do not: they are read again.
             return {}
 
     def _remember(self, records: Mapping[str, Mapping[str, Any]]) -> None:
         kept = {path: record for path, record in records.items() if os.path.exists(path)}
-        partial = self._record.with_name(f".{self._record.name}.{os.getpid()}")
+        # On a folder that machines share, two processes may have the same number.
+        partial = self._record.with_name(f".{self._record.name}.{secrets.token_hex(8)}")
         # A compute node may not write to the home folder: then it reads the file again next time.
         with suppress(OSError):
             self._record.parent.mkdir(parents=True, exist_ok=True)

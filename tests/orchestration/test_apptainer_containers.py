@@ -4,6 +4,7 @@ end, and that nothing of them stays.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -24,10 +25,18 @@ from orchestration.errors import (
     OrchestrationError,
     ScratchTooSmall,
 )
+from orchestration.run_paths import cache_folder
 from orchestration.runtimes.apptainer_process import ApptainerProcess
 from orchestration.runtimes.apptainer_scratch import Scratch, remove_leftovers
 from orchestration.runtimes.base import ExitStatus, Mount
-from tests.orchestration.apptainer_bench import Workbench, make_bench, open_folder
+from orchestration.sif.store import RECORD_FILE, SifStore
+from tests.orchestration.apptainer_bench import (
+    Workbench,
+    make_bench,
+    need_image,
+    need_program,
+    open_folder,
+)
 from tests.orchestration.isolation_cases import HOSTILE_ENVIRONMENT, ISOLATION_CASES, MB
 from tests.orchestration.test_apptainer_arguments import NASTY_NAMES
 
@@ -52,6 +61,20 @@ def user_bench() -> Iterator[Workbench]:
     if os.geteuid() != 0:
         pytest.skip("changes what a machine has, out of sight of others: needs root")
     yield from make_bench("user")
+
+
+@pytest.mark.parametrize("content", ["{", "[1, 2]", ""], ids=["torn", "another", "empty"])
+def test_a_record_of_images_that_tells_nothing_is_made_anew(content: str, tmp_path: Path) -> None:
+    program = need_program()
+    image = need_image(program)
+    environment = {**os.environ, "XDG_CACHE_HOME": os.fspath(tmp_path)}
+    record = cache_folder(environment) / RECORD_FILE
+    record.parent.mkdir(parents=True)
+    record.write_text(content)
+    found = SifStore(program, environment).find_image(os.fspath(image))
+    assert found is not None
+    assert json.loads(record.read_text())[os.fspath(image)]["digest"] == found.image_id
+    assert [path.name for path in record.parent.iterdir()] == [RECORD_FILE]
 
 
 @pytest.mark.parametrize(

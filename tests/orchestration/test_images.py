@@ -14,9 +14,10 @@ import pytest
 from orchestration import images
 from orchestration.engine_access import open_engine
 from orchestration.errors import FeatureUnavailable, ImageBuildFailed, ImageMissing
+from orchestration.image_records import recorded_images
 from orchestration.image_sources import CONTRACT, ImageSources
 from orchestration.image_store import ImageDetails
-from orchestration.images import build_arguments, build_images, find_image, recorded_images
+from orchestration.images import build_arguments, build_images, find_image
 from orchestration.package_sources import PackageSources
 from orchestration.run_paths import repository_folder
 from orchestration.settings import BuildSettings

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import stat
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -144,6 +147,41 @@ def test_the_project_s_own_recipes(
     script = tmp_path / "build-arguments.sh"
     assert "https://me:secret@index.example" in script.read_text(encoding="utf-8")
     assert stat.S_IMODE(script.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("name", "bootstrap", "base"),
+    [
+        pytest.param("own base.sif", "localimage", "base.sif", id="sif"),
+        pytest.param("sandbox.img", "localimage", "base.sif", id="another-file"),
+        pytest.param("saved.tar", "docker-archive", "base.tar", id="archive"),
+    ],
+)
+def test_a_base_image_that_is_a_file(
+    name: str, bootstrap: str, base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image keeps its recipe, and the folders of whoever builds it are nobody's business."""
+    own, folder = tmp_path / "of my own", tmp_path / "build"
+    own.mkdir()
+    folder.mkdir()
+    if name.endswith(".tar"):
+        entries = {"manifest.json": b'[{"Config": "c.json"}]', "c.json": b"{}"}
+        with tarfile.open(own / name, "w") as tar:
+            for member, content in entries.items():
+                info = tarfile.TarInfo(member)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    else:
+        (own / name).write_bytes(b"layers")
+    settings = BuildSettings(load_base_image=os.fspath(own / name))
+    prepared = prepare_recipe(ImageSources.read("load", "cpu"), settings, folder, os.environ)
+    text = (folder / prepared).read_text(encoding="utf-8")
+    assert text.startswith(f"Bootstrap: {bootstrap}\nFrom: {base}\n")
+    assert f"    org.opencontainers.image.base.name {name}\n" in text
+    digest = hashlib.sha256((own / name).read_bytes()).hexdigest()
+    assert f"    org.opencontainers.image.base.digest sha256:{digest}\n" in text
+    assert os.fspath(tmp_path) not in text
+    assert (folder / base).resolve() == own / name
 
 
 def test_a_damaged_archive(tmp_path: Path) -> None:
