@@ -217,6 +217,7 @@ def load_options(given: Mapping[str, Any]) -> s.LoadOptions:
         transfer=s.TransferOptions(
             **{field.name: given[field.name] for field in fields(s.TransferOptions)}
         ),
+        model_folder=Path.cwd(),
     )
 
 

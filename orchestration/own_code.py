@@ -1,4 +1,4 @@
-"""Where a user's model lies on this machine: a file, or a package in the current folder."""
+"""Where a user's model lies on this machine: a file, or a package in a folder."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ def model_file(model: str) -> Path | None:
     return Path(os.path.realpath(path)) if factory and path.endswith(".py") else None
 
 
-def package_folder(model: str) -> Path | None:
-    """The current folder, if it holds the package of "package.module:Factory"; else None.
+def package_folder(model: str, beside: Path | None) -> Path | None:
+    """The real folder `beside`, if it holds the package of "package.module:Factory"; else None.
 
     Python finds a package beside the one who starts it before one that is installed.
     """
+    if beside is None:
+        return None
     module, _, factory = model.rpartition(":")
-    folder = Path(os.path.realpath(os.curdir))
+    folder = Path(os.path.realpath(beside))
     if not factory or module.endswith(".py") or not module.split(".")[0].isidentifier():
         return None
     return folder if _package_files(folder, module) else None
 
 
-def code_sha256(model: str) -> str | None:
+def code_sha256(model: str, beside: Path | None) -> str | None:
     """Hash of a user's file, or of the files of their package; None where neither is here."""
     file = model_file(model)
     if file is not None:
         return sha256_of(file)
-    folder = package_folder(model)
+    folder = package_folder(model, beside)
     if folder is None:
         return None
     digest = hashlib.sha256()

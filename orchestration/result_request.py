@@ -35,7 +35,7 @@ def load_request(load: LoadOptions, device: str, loader: Mapping[str, Any]) -> d
     return {
         "model": load.model,
         "model_args": dict(load.model_args),
-        "model_file_sha256": code_sha256(load.model),
+        "model_file_sha256": code_sha256(load.model, load.model_folder),
         "map_sha256": None if load.map is None else sha256_of(load.map),
         "tolerance": load.tolerance,
         "prove": load.prove,

@@ -157,6 +157,7 @@ class LoadOptions:
         tolerance: largest accepted difference, relative to the output's scale.
         prove: compare with TensorFlow's reference run.
         transfer: rules by hand, and what the result may lack or shall have besides.
+        model_folder: where the package of "package.module:Factory" may lie; None = it is installed.
     """
 
     model: str
@@ -165,6 +166,7 @@ class LoadOptions:
     tolerance: float = DEFAULT_TOLERANCE
     prove: bool = True
     transfer: TransferOptions = TransferOptions()
+    model_folder: Path | None = None
 
 
 @dataclass(frozen=True)

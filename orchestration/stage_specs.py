@@ -115,7 +115,7 @@ def load_mounts(load: LoadOptions, map_target: str, model_target: str) -> tuple[
         mounts += (Mount(load.map.parent, map_target, read_only=True),)
     if (source := model_file(load.model)) is not None:
         mounts += (Mount(source.parent, model_target, read_only=True),)
-    elif (folder := package_folder(load.model)) is not None:
+    elif (folder := package_folder(load.model, load.model_folder)) is not None:
         mounts += (Mount(folder, model_target, read_only=True),)
     return mounts
 
@@ -168,7 +168,7 @@ def _extract_job_options(process: StageProcess, options: ExtractOptions) -> Mapp
 
 
 def _load_job_options(process: StageProcess, load: LoadOptions, device: str) -> Mapping[str, Any]:
-    source, folder = model_file(load.model), package_folder(load.model)
+    source, folder = model_file(load.model), package_folder(load.model, load.model_folder)
     factory = load.model.rpartition(":")[2]
     return {
         "model": load.model if source is None else f"{process.path(source)}:{factory}",

@@ -197,7 +197,7 @@ def test_real_package_in_the_current_folder(
     runtime.prepare(["load"], lambda _: None)
 
     def look_at(model: str) -> None:
-        load = LoadOptions(model, {"width": 4})
+        load = LoadOptions(model, {"width": 4}, model_folder=project)
         with Conversation(runtime, lambda *_: None, lambda *_: None) as talk:
             worker = talk.start(load_spec(*folders, load, options, ()))
             talk.post("load", check_job(worker.process, load, "cpu"), is_last=True)

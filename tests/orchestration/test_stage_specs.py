@@ -210,13 +210,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.param("..mypkg:Net", False, id="relative"),
     ],
 )
-def test_a_package_in_the_current_folder(project, model, is_here):
-    assert package_folder(model) == (project if is_here else None)
-    assert (code_sha256(model) is not None) is is_here
+def test_a_package_in_a_folder(project, model, is_here):
+    assert package_folder(model, Path.cwd()) == (project if is_here else None)
+    assert package_folder(model, None) is None
+    assert (code_sha256(model, Path.cwd()) is not None) is is_here
 
 
 def test_stage_2_sees_the_folder_of_a_package(project):
-    load = LoadOptions("mypkg.nets:Net")
+    load = LoadOptions("mypkg.nets:Net", model_folder=Path.cwd())
     export, out = project / ".x" / "export", project / ".x" / "result"
     spec = load_spec(export, out, load, RuntimeOptions(), ())
     assert spec.mounts == (
@@ -229,8 +230,8 @@ def test_stage_2_sees_the_folder_of_a_package(project):
 
 
 def test_a_change_anywhere_in_a_package_is_another_model(project):
-    before = code_sha256("mypkg.nets:Net")
+    before = code_sha256("mypkg.nets:Net", Path.cwd())
     (project / "single.py").write_text("changed")
-    assert code_sha256("mypkg.nets:Net") == before
+    assert code_sha256("mypkg.nets:Net", Path.cwd()) == before
     (project / "mypkg" / "deep" / "layers.py").write_text("changed")
-    assert code_sha256("mypkg.nets:Net") != before
+    assert code_sha256("mypkg.nets:Net", Path.cwd()) != before
