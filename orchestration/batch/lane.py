@@ -46,7 +46,8 @@ class Lane:
         self._waiting: deque[Work] = deque()
         self._loading: Work | None = None
         self._stop_at_s: float | None = None
-        self._awaited: StageWorker | None = None
+        # Workers that were told to go, and whose end waits for the order to arrive here, too.
+        self._awaited: set[StageWorker] = set()
 
     def stop(self, at_s: float) -> None:
         """Begin nothing more, and give back at a time what is not done; from any thread."""
@@ -166,11 +167,12 @@ class Lane:
         A scheduler sends it to all processes of a job at once: no item is the cause of that end.
         """
         worker = message.worker
-        if status.code in _ORDERED_AWAY and self._stop_at_s is None and worker is not self._awaited:
-            self._awaited = worker
+        is_ordered, is_known = status.code in _ORDERED_AWAY, self._stop_at_s is not None
+        if is_ordered and not is_known and worker not in self._awaited:
+            self._awaited.add(worker)
             time.sleep(_ORDER_COMES_WITHIN_S)
             self._inbox.put(message)
-        elif status.code in _ORDERED_AWAY and self._stop_at_s is not None:
+        elif is_ordered and is_known:
             self._workers.dismiss(worker)
             self._stop_at_s = time.monotonic()
         else:

@@ -18,6 +18,8 @@ from orchestration.errors import SlurmRefused, SlurmUnusable
 # A busy controller may take half a minute; its programs give up by themselves later.
 CALL_TIMEOUT_S = 60.0
 _FIELD = "|"
+# "id", or "id;cluster"; a site's own program of that name may greet first.
+_SUBMITTED = re.compile(r"^(?P<job>\d+)(;\S*)?\s*$", re.MULTILINE)
 _TASK_ID = re.compile(r"(?P<job>\d+)_(?P<number>\d+)")
 _MAX_ARRAY_SIZE = re.compile(r"^MaxArraySize\s*=\s*(\d+)", re.MULTILINE)
 _NO_SUCH_JOB = "Invalid job id specified"
@@ -78,7 +80,7 @@ class Slurm:
         """Submit a script; returns the job's id.
 
         Raises:
-            SlurmUnusable: there is no sbatch, or no controller answers.
+            SlurmUnusable: there is no sbatch, no controller answers, or the answer names no job.
             SlurmRefused: sbatch said no.
         """
         answer = self._call(["sbatch", "--parsable", os.fspath(script)])
@@ -88,8 +90,14 @@ class Slurm:
                 "It takes what the cluster's partitions, accounts and limits allow.",
                 f"Change --sbatch or --shards; the script is kept as {script}.",
             )
-        # "id", or "id;cluster".
-        return answer.stdout.strip().partition(";")[0]
+        match = _SUBMITTED.search(answer.stdout)
+        if match is None:
+            raise SlurmUnusable(
+                f"sbatch answered {answer.stdout.strip()!r}.",
+                "The id of the job was expected.",
+                "See with `squeue --me` whether there is one, and cancel it: `scancel ID`.",
+            )
+        return match["job"]
 
     def tasks(self, jobs: Collection[str]) -> list[Task]:
         """Tasks that the controller still knows of; those that ended long ago are not among them.

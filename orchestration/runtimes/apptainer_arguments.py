@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestration.errors import FeatureUnavailable
 from orchestration.runtimes.base import Mount, StageSpec
-from orchestration.runtimes.containers import HOME_ENVIRONMENT, INTERPRETER, SOURCES
+from orchestration.runtimes.containers import HOME_ENVIRONMENT, SOURCES
 
 # All that Apptainer itself needs. Its own variables overrule its options, `--cleanenv` lets those
 # of proxies and terminals through, and APPTAINERENV_X becomes X in the container: so none of them
@@ -52,11 +52,6 @@ class Apptainer:
     gpu: bool = False
     unsquash: bool = False
     settings: tuple[str, ...] = SETTINGS
-
-
-def stage_command(spec: StageSpec) -> list[str]:
-    """The program of a stage."""
-    return [INTERPRETER, "-m", f"stage_{spec.stage}", *spec.arguments]
 
 
 def exec_arguments(

@@ -12,13 +12,12 @@ from orchestration.runtimes.apptainer_arguments import (
     Apptainer,
     caller_environment,
     exec_arguments,
-    stage_command,
 )
 from orchestration.runtimes.apptainer_failures import OWN_CODES, explain_failure
 from orchestration.runtimes.apptainer_scratch import Scratch
 from orchestration.runtimes.base import ExitStatus, Notify, StageSpec
 from orchestration.runtimes.command_process import CommandProcess
-from orchestration.runtimes.containers import container_path, host_text
+from orchestration.runtimes.containers import container_path, host_text, stage_command
 
 _SIGNAL_BASE = 128
 _HIGHEST_SIGNAL = 64

@@ -108,11 +108,16 @@ def container_arguments(
         arguments["memswap_limit"] = spec.memory_limit_bytes
     if spec.home is not None or spec.arguments:
         # By itself an image starts the stage that it is made for.
-        arguments["entrypoint"] = [INTERPRETER, "-m", f"stage_{spec.stage}", *spec.arguments]
+        arguments["entrypoint"] = stage_command(spec)
         arguments["working_dir"] = SOURCES
     if gpu:
         arguments["device_requests"] = [dict(GPU_REQUEST)]
     return arguments
+
+
+def stage_command(spec: StageSpec) -> list[str]:
+    """The program of a stage in any image of this project's."""
+    return [INTERPRETER, "-m", f"stage_{spec.stage}", *spec.arguments]
 
 
 def bind_mount(mount: Mount) -> dict[str, Any]:

@@ -14,12 +14,12 @@ from orchestration.podman_facts import PodmanFacts
 from orchestration.runtimes.base import Mount, StageSpec
 from orchestration.runtimes.containers import (
     HOME_ENVIRONMENT,
-    INTERPRETER,
     PIDS_LIMIT,
     SCRATCH,
     SCRATCH_OPTIONS,
     SOURCES,
     Caller,
+    stage_command,
 )
 
 ISOLATION = (
@@ -85,7 +85,7 @@ def podman_arguments(
         FeatureUnavailable: a mount's path cannot be written on Podman's command line.
     """
     environment = {**HOME_ENVIRONMENT, **spec.environment}
-    command = command or _stage_command(spec)
+    command = command or _own_command(spec)
     return [
         "run",
         f"--name={name}",
@@ -156,8 +156,8 @@ def _limits(spec: StageSpec, podman: PodmanFacts) -> list[str]:
     return limits
 
 
-def _stage_command(spec: StageSpec) -> list[str]:
+def _own_command(spec: StageSpec) -> list[str]:
     """What is run; nothing where the image starts the stage by itself."""
     if spec.home is None and not spec.arguments:
         return []
-    return [INTERPRETER, "-m", f"stage_{spec.stage}", *spec.arguments]
+    return stage_command(spec)

@@ -16,9 +16,9 @@ from orchestration.runtimes.apptainer_arguments import (
     build_environment,
     caller_environment,
     exec_arguments,
-    stage_command,
 )
 from orchestration.runtimes.base import Mount, StageSpec
+from orchestration.runtimes.containers import stage_command
 
 USER = Apptainer("/usr/bin/apptainer", is_root=False, settings=("/proc/sys",))
 ROOT = Apptainer("/usr/bin/apptainer", is_root=True, settings=("/proc/sys", "/proc/irq"))

@@ -47,6 +47,25 @@ def submit(slurm: Slurm, tmp_path: Path) -> Iterator[Submit]:
         slurm.cancel(jobs)
 
 
+@pytest.mark.parametrize("greeting", ["Welcome to cluster 7", "", "3 new messages"])
+def test_a_site_s_own_sbatch_may_greet(greeting: str, submit: Submit, tmp_path: Path) -> None:
+    own = tmp_path / "bin" / "sbatch"
+    own.parent.mkdir()
+    own.write_text(f'#!/bin/sh\necho "{greeting}"\nexec {shutil.which("sbatch")} "$@"\n')
+    own.chmod(0o755)
+    job = submit("true", by=Slurm({**os.environ, "PATH": f"{own.parent}:{os.environ['PATH']}"}))
+    assert job.isdecimal()
+    assert [task.job for task in Slurm(os.environ).tasks([job])] == [job]
+
+
+def test_an_sbatch_that_names_no_job_is_not_believed(tmp_path: Path) -> None:
+    own = tmp_path / "sbatch"
+    own.write_text("#!/bin/sh\necho Thanks\n")
+    own.chmod(0o755)
+    with pytest.raises(SlurmUnusable, match="sbatch answered 'Thanks'"):
+        Slurm({"PATH": f"{tmp_path}:{os.defpath}"}).submit(tmp_path / "job.sbatch")
+
+
 def states(slurm: Slurm, job: str) -> dict[int, str]:
     return {task.number: task.state for task in slurm.tasks([job])}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from orchestration.batch.work_folders import WorkFolders
 
 SOME_FAILED = 3
 NOT_WRITABLE = 19
+BOTH_RUNNING = (["running"], ["running"])
 DONE_AND_RUNNING = (["done"], ["running"])
 
 
@@ -103,6 +105,24 @@ def test_a_batch_that_cannot_go_on_has_a_summary(batch: Batch) -> None:
     rows = list(csv.DictReader((batch.out / "summary.csv").read_text().splitlines()))
     assert [(row["name"], row["state"]) for row in rows] == [("first", "done"), ("second", "lost")]
     assert (batch.out / "summary.html").is_file()
+
+
+def test_both_workers_of_a_lane_are_told_to_go_by_somebody_else(batch: Batch) -> None:
+    """No such order comes to the batch itself, so these are ends of workers like any other."""
+    batch.add("first", reads="slow 0.01", loads="slow 600")
+    batch.add("second", reads="slow 600")
+    with batch.machine.start(*batch.words()) as program:
+        wait_until(lambda: (batch.states("first"), batch.states("second")) == BOTH_RUNNING)
+        of_threads = Path(f"/proc/{program.pid}/task").glob("*/children")
+        workers = {int(pid) for path in of_threads for pid in path.read_text().split()}
+        assert len(workers) == 2
+        for pid in workers:
+            os.kill(pid, signal.SIGTERM)
+        text = program.communicate(timeout=30)[1]
+    assert program.returncode == SOME_FAILED, text
+    for name in ("first", "second"):
+        [record] = batch.records(name)
+        assert (record["state"], record["failure"]["class_name"]) == ("failed", "StageCrashed")
 
 
 def test_a_failed_proof_is_tried_again_when_asked_for(batch: Batch) -> None:
