@@ -163,8 +163,32 @@ class Engine:
 
     def save_image(self, reference: str) -> Iterator[bytes]:
         """An image with its name as an archive, in pieces."""
-        with _translated():
+        with _translated(), self._without_hurry():
             yield from self._client.api.get_image(reference)
+
+    def load_images(self, archive: Iterator[bytes]) -> Iterator[str]:
+        """Take the images of an archive; yields the log line by line."""
+        with _translated(), self._without_hurry():
+            # The SDK hands the archive on to requests, which takes any iterator of bytes.
+            api: Any = self._client.api
+            for event in api.load_image(archive, quiet=False):
+                if "error" in event:
+                    raise EngineRefused(
+                        f"The images could not be loaded: {event['error'].strip()}.",
+                        "A whole archive of images was expected, and room for what is in it.",
+                        "Run `docker system df`, or save the images again.",
+                    )
+                yield from event.get("stream", "").splitlines()
+
+    @contextmanager
+    def _without_hurry(self) -> Iterator[None]:
+        """The engine writes a whole image to its disk before it says the first word."""
+        api: Any = self._client.api
+        timeout_s, api.timeout = api.timeout, None
+        try:
+            yield
+        finally:
+            api.timeout = timeout_s
 
     def create_container(self, arguments: Mapping[str, Any]) -> str:
         """Create a container from arguments of the SDK's `containers.create`; returns its id."""

@@ -7,8 +7,7 @@ name than the one asked for: it can be noticed, never mistaken.
 from __future__ import annotations
 
 import hashlib
-import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +15,7 @@ from types import MappingProxyType
 from orchestration.run_paths import PROJECT, repository_folder
 from orchestration.runtimes.base import Stage
 from orchestration.settings import TorchVariant
+from orchestration.tar_stream import END, file_pieces, tar_member
 
 REPOSITORIES: Mapping[Stage, str] = MappingProxyType(
     {"extract": f"{PROJECT}/extract", "load": f"{PROJECT}/load"}
@@ -23,7 +23,6 @@ REPOSITORIES: Mapping[Stage, str] = MappingProxyType(
 # The contract belongs to stage_extract; the load image gets a copy.
 CONTRACT = "stage_extract/contract_v1.json"
 TAG_DIGITS = 12
-PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -87,10 +86,10 @@ class ImageSources:
             further: path inside the context -> file that is only needed while building.
         """
         for name, content in self.files.items():
-            yield from _member(name, len(content), [content])
+            yield from tar_member(name, len(content), [content])
         for name, path in further.items():
-            yield from _member(name, path.stat().st_size, _pieces(path))
-        yield b"\0" * (2 * tarfile.BLOCKSIZE)
+            yield from tar_member(name, path.stat().st_size, file_pieces(path))
+        yield END
 
 
 def _dockerfile(stage: Stage) -> str:
@@ -109,18 +108,3 @@ def _stage_files(folder: Path) -> list[Path]:
         return not any(part == "__pycache__" or part.startswith(".") for part in parts)
 
     return [path for path in folder.rglob("*") if path.is_file() and is_source(path)]
-
-
-def _member(name: str, size_bytes: int, content: Iterable[bytes]) -> Iterator[bytes]:
-    header = tarfile.TarInfo(name)
-    header.size = size_bytes
-    header.mode = 0o644
-    yield header.tobuf(tarfile.PAX_FORMAT)
-    yield from content
-    yield b"\0" * (-size_bytes % tarfile.BLOCKSIZE)
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb", buffering=0) as file:
-        while piece := file.read(PIECE_BYTES):
-            yield piece

@@ -71,3 +71,13 @@ class ImageStore(Protocol):
 
     def close(self) -> None:
         """Give the connection up."""
+
+
+class ImageSource(ImageStore, Protocol):
+    """One that gives images away and takes them, as archives."""
+
+    def save_image(self, reference: str) -> Iterator[bytes]:
+        """An image as an archive of this engine's kind, in pieces."""
+
+    def load_images(self, archive: Iterator[bytes]) -> Iterator[str]:
+        """Take the images of an archive; yields the log line by line."""

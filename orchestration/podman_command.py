@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from orchestration.errors import EngineNotInstalled, EngineRefused
 from orchestration.podman_facts import PodmanFacts
+from orchestration.tar_stream import PIECE_BYTES
 
 PROGRAM = "podman"
 # What Podman needs of the caller's environment: programs, its files and settings, the session bus
@@ -145,6 +146,34 @@ class PodmanCommand:
                 process.terminate()
                 process.wait()
                 process.stdout.close()
+
+    def content(self, *arguments: str) -> Iterator[bytes]:
+        """What a subcommand writes to its standard output, in pieces.
+
+        Raises:
+            EngineRefused: it failed.
+        """
+        # Held in a file: of two pipes one may fill up while the other is read.
+        with (
+            tempfile.TemporaryFile() as said,
+            subprocess.Popen(
+                self.argv(*arguments),
+                env=self.environment,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=said,
+            ) as process,
+        ):
+            assert process.stdout is not None
+            try:
+                while piece := process.stdout.read(PIECE_BYTES):
+                    yield piece
+                if process.wait() != 0:
+                    said.seek(0)
+                    raise refusal(said.read().decode(errors="replace"))
+            finally:
+                process.terminate()
 
     def facts(self) -> PodmanFacts:
         """What Podman says of itself.

@@ -69,6 +69,12 @@ class PodmanEngine:
         """Fetch an image from its registry; yields the log line by line."""
         yield from self._command.stream(["pull", _registry_name(reference)], iter(()))
 
+    def save_image(self, reference: str) -> Iterator[bytes]:
+        """An image as an archive as `docker save` writes it, in pieces."""
+        details = self.find_image(reference)
+        name = reference if details is None else details.image_id
+        yield from self._command.content("save", "--format=docker-archive", name)
+
     def load_images(self, archive: Iterator[bytes]) -> Iterator[str]:
         """Take images over from an archive as `docker save` writes it; yields the log."""
         yield from self._command.stream(["load"], archive)

@@ -103,7 +103,7 @@ def _make(
     notify: Callable[[str], None],
     environment: Mapping[str, str],
 ) -> None:
-    with _build_folder(environment) as folder:
+    with build_folder(environment) as folder:
         start = origin(sources, folder)
         notify(f"Making {target} from {start}")
         content = sources.content_hash()
@@ -119,7 +119,7 @@ def _make(
 
 
 @contextmanager
-def _build_folder(environment: Mapping[str, str]) -> Iterator[Path]:
+def build_folder(environment: Mapping[str, str]) -> Iterator[Path]:
     """Where a build finds its files by short names: no path of a user's must fit its syntax."""
     parent = scratch_parent(environment)
     with tempfile.TemporaryDirectory(prefix="tf1-to-torch-build-", dir=parent) as folder:

@@ -27,7 +27,7 @@ def make_image(
     program: Program,
     origin: str,
     target: Path,
-    content: str,
+    content: str | None,
     *,
     folder: Path,
     environment: Mapping[str, str],
@@ -39,7 +39,7 @@ def make_image(
         program: the installation.
         origin: what from: a definition file, or "docker-daemon:NAME:TAG" and its like.
         target: the file.
-        content: which label for its contents it must have.
+        content: which label for its contents it must have; None = none.
         folder: what `origin` is seen from; gets Apptainer's temporary files.
         environment: the caller's.
         notify: takes what Apptainer says, line by line.
