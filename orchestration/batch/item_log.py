@@ -43,7 +43,9 @@ class ItemLog:
                 return
             try:
                 if self._stream is None:
-                    self._stream = self.path.open("w", encoding="utf-8", errors="replace")
+                    # Whatever has the name already may lead to a file that is not this one's.
+                    self.path.unlink(missing_ok=True)
+                    self._stream = self.path.open("x", encoding="utf-8", errors="replace")
                 self._stream.write(text[: self._left] + "\n")
                 self._stream.flush()
                 self._left -= len(text)

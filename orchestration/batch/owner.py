@@ -118,7 +118,7 @@ class BatchOwner:
             owner = cls(str(value["id"]), str(value["host"]), process, task)
         except (KeyError, TypeError) as error:
             raise ValueError(f"no owner: {value!r}") from error
-        if not (_ID.fullmatch(owner.id) and _NUMBER.fullmatch(process.pid)):
+        if not (is_owner_id(owner.id) and _NUMBER.fullmatch(process.pid)):
             raise ValueError(f"no owner: id {owner.id!r}, process {process.pid!r}")
         return owner
 
@@ -130,6 +130,11 @@ class BatchOwner:
 
 
 _OWNER = fields(Owner)
+
+
+def is_owner_id(text: str) -> bool:
+    """Whether a text is an id as `BatchOwner.current` makes them."""
+    return _ID.fullmatch(text) is not None
 
 
 def is_known_dead(owner: BatchOwner, observer: BatchOwner) -> bool:

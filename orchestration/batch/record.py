@@ -12,6 +12,7 @@ from orchestration.batch.owner import BatchOwner
 State = Literal["running", "done", "failed", "skipped", "released"]
 FORMAT = "tf1-to-torch-ledger"
 VERSION = 1
+_BEYOND = 1e300
 STATES: tuple[State, ...] = get_args(State)
 
 
@@ -93,6 +94,7 @@ class Record:
         try:
             if value["state"] not in STATES:
                 raise ValueError(f"unknown state {value['state']!r}")
+            _check_numbers(value)
             return cls(
                 name=_of_type(str, value["name"]),
                 attempt=_of_type(int, value["attempt"]),
@@ -129,6 +131,19 @@ def _time(value: Any) -> str:
     if datetime.fromisoformat(text).tzinfo is None:
         raise ValueError(f"{text!r} tells no time zone")
     return text
+
+
+def _check_numbers(value: Any) -> None:
+    """Refuse numbers beyond all sizes and times: nobody can show them, nor compute with them."""
+    left = [value]
+    while left:
+        part = left.pop()
+        if isinstance(part, dict):
+            left += part.values()
+        elif isinstance(part, list):
+            left += part
+        elif isinstance(part, int | float) and not -_BEYOND < part < _BEYOND:
+            raise ValueError("a number is beyond all sizes and times")
 
 
 def _optional_text(value: Any) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from orchestration.batch.files import write_text_over
 from orchestration.batch.items import Item
 from orchestration.batch.overview import LEFT, read_overview
 from orchestration.batch.plan import Plan, stored_plan
@@ -163,10 +165,11 @@ def _submit(
 ) -> None:
     folder, notify = submission.folder, context.display.notify
     text = submission.script(context.runtime.name, tasks)
-    new = folder.slurm / f"refused{_SUFFIX}"
+    # A name of its own: another command may submit at the same time.
+    new = folder.slurm / f"refused-{secrets.token_hex(4)}{_SUFFIX}"
     with writing_to(folder.out):
         folder.slurm.mkdir(parents=True, exist_ok=True)
-        new.write_text(text, encoding="utf-8")
+        write_text_over(new, text)
     job = programs.submit(new)
     keep_job(SubmittedJob(job, items_hash(submission.items), len(submission.plan), tasks), folder)
     script = folder.slurm / f"{job}{_SUFFIX}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -10,8 +12,9 @@ from types import TracebackType
 from orchestration.batch.files import read_object
 from orchestration.batch.lane_folder import LaneFolder
 from orchestration.batch.ledger import Ledger
-from orchestration.batch.owner import BatchOwner, heartbeat_path
+from orchestration.batch.owner import BatchOwner, heartbeat_path, is_owner_id
 from orchestration.batch.settings import BatchFolder
+from orchestration.errors import OutputNotWritable
 from orchestration.result_folder import writing_to
 
 
@@ -31,6 +34,7 @@ class WorkFolders:
 
     def __enter__(self) -> WorkFolders:
         with writing_to(self._folder.out):
+            self._refuse_link()
             # Own first: another that leaves the common folder empty would take it away.
             self._make_own()
             self._remove_abandoned()
@@ -51,6 +55,16 @@ class WorkFolders:
         """Where a lane works."""
         return LaneFolder(self._own / f"lane-{number}")
 
+    def _refuse_link(self) -> None:
+        """What lies behind a link is not this program's to remove, nor can it be renamed from."""
+        work = self._folder.work
+        if work.is_symlink():
+            raise OutputNotWritable(
+                f"{work} is a symbolic link.",
+                "A folder of this program's own was expected, beside the results.",
+                f"Remove the link, not what it leads to: `rm {shlex.quote(os.fspath(work))}`.",
+            )
+
     def _make_own(self) -> None:
         """Make it; once more where the last of others has just taken the common folder away."""
         while not self._own.is_dir():
@@ -59,6 +73,8 @@ class WorkFolders:
 
     def _remove_abandoned(self) -> None:
         for left in self._folder.work.iterdir():
+            if not is_owner_id(left.name):
+                continue
             heartbeat = heartbeat_path(self._folder.owners, left.name)
             if self._is_abandoned(heartbeat):
                 shutil.rmtree(left, ignore_errors=True)

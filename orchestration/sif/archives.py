@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import lzma
 import tarfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,9 @@ from orchestration.errors import ImageUnusable
 
 _DOCKER_LIST, _OCI_LIST = "manifest.json", "index.json"
 _NAME_ANNOTATION = "org.opencontainers.image.ref.name"
+_DAMAGED = (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError)
+# Of JSON that is something else than an engine writes.
+_NOT_AS_EXPECTED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ def archived_images(archive: Path) -> list[ArchivedImage]:
     try:
         with tarfile.open(archive) as tar:
             return list(_images(archive, tar))
-    except (OSError, tarfile.TarError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (*_DAMAGED, *_NOT_AS_EXPECTED) as error:
         raise ImageUnusable(
             f"The archive {archive} cannot be read: {error}.",
             "What `docker save` or `podman save` writes was expected, plain or as an OCI archive.",
@@ -66,14 +71,14 @@ def _images(archive: Path, tar: tarfile.TarFile) -> Iterator[ArchivedImage]:
     manifests = _json(tar, _OCI_LIST)["manifests"]
     for entry in manifests:
         manifest = _json(tar, _blob(entry["digest"]))
-        name = entry.get("annotations", {}).get(_NAME_ANNOTATION, "")
+        name = (entry.get("annotations") or {}).get(_NAME_ANNOTATION, "")
         selector = "" if len(manifests) == 1 else name
         config = _blob(manifest["config"]["digest"])
         yield ArchivedImage(archive, "oci-archive", selector, _labels(tar, config))
 
 
 def _labels(tar: tarfile.TarFile, config: str) -> dict[str, str]:
-    return dict(_json(tar, config).get("config", {}).get("Labels") or {})
+    return dict((_json(tar, config).get("config") or {}).get("Labels") or {})
 
 
 def _blob(digest: str) -> str:

@@ -127,11 +127,13 @@ class SifStore:
         return ImageDetails(record["digest"], (reference,), record["labels"], status.st_size)
 
     def _records(self) -> dict[str, dict[str, Any]]:
+        """What is remembered; of a file that is damaged, or not to be read, nothing."""
         try:
-            return dict(json.loads(self._record.read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError, TypeError):
-            # It tells nothing that the files themselves do not: they are read again.
+            found = json.loads(self._record.read_bytes())
+        except (OSError, ValueError):
             return {}
+        records = found.items() if isinstance(found, dict) else ()
+        return {path: record for path, record in records if _is_record(record)}
 
     def _remember(self, records: Mapping[str, Mapping[str, Any]]) -> None:
         kept = {path: record for path, record in records.items() if os.path.exists(path)}
@@ -175,6 +177,10 @@ def unusable(path: Path, said: str) -> ImageUnusable:
         "Make it with `python orchestrate.py build --runtime apptainer`, or copy it again and"
         " compare checksums.",
     )
+
+
+def _is_record(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() >= {"stamp", "digest", "labels"}
 
 
 def _sha256(path: Path) -> str:
