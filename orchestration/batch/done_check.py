@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestration.batch.figures import tells_figures
 from orchestration.manifest import changed_files, read_manifest
 from orchestration.previous_result import differing_parts
 
@@ -67,6 +68,8 @@ def check_result(
         (RESULT, (out,), manifest["files"], "files of the result have changed since"),
     )
     found: dict[str, Fingerprint] = {}
+    if not tells_figures(manifest):
+        return Check("its manifest has changed since", {}, manifest, is_touched=True)
     for prefix, folders, described, words in groups:
         changed = _changed(prefix, folders, described, known, found)
         if changed:

@@ -46,6 +46,16 @@ def figures_of(manifest: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     }
 
 
+def tells_figures(manifest: Mapping[str, Any]) -> bool:
+    """Whether all that a record keeps can be read from a manifest: somebody may have edited it."""
+    try:
+        figures_of(manifest, 0.0)
+        parity_failure(manifest)
+    except (KeyError, TypeError, AttributeError):
+        return False
+    return True
+
+
 def parity_failure(manifest: Mapping[str, Any]) -> Failure | None:
     """Why an item failed whose result is there: the models differ. None if they do not."""
     result = manifest["load"]["result"]

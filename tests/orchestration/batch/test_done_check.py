@@ -15,6 +15,22 @@ from orchestration.batch.done_check import Check, check_result
 from orchestration.manifest import MANIFEST_FILE, describe_files, write_manifest
 
 REQUEST = {"command": "convert", "export_key": "k", "load": {"model": "unet"}}
+STAGES: dict[str, Any] = {
+    "extract": {"timings_s": {"graph": 1.5}, "peak_memory_bytes": 260},
+    "load": {
+        "timings_s": {"load": 0.5},
+        "peak_memory_bytes": 310,
+        "result": {
+            "verdict": "proven",
+            "reason": "1 output and 23 layers compared",
+            "parity": None,
+            "model": {"name": "unet"},
+            "device": "cpu",
+            "parameters": 7,
+            "tensors": 3,
+        },
+    },
+}
 
 
 class Place:
@@ -32,7 +48,8 @@ class Place:
         inputs = [*describe_files(self.inputs[0], ["m.index"])]
         inputs += describe_files(self.inputs[1], ["m.data"])
         files = describe_files(self.out, ["model.safetensors", "export/graph.json"])
-        write_manifest(self.out, {"request": REQUEST, "input": {"files": inputs}, "files": files})
+        parts = {"request": REQUEST, "input": {"files": inputs}, "files": files}
+        write_manifest(self.out, {**parts, **STAGES})
 
     def check(self, seen: Any = None, **changes: Any) -> Check:
         request = {**REQUEST, **changes.pop("request", {})}
@@ -131,6 +148,19 @@ def test_a_change_after_the_first_look_is_seen(
     found = place.check(seen)
     assert found.problem == problem
     assert found.is_touched == str(problem).startswith("files of the result")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_manifest_that_tells_no_figures_any_more_is_that_of_no_result(
+    place: Place, stage: str
+) -> None:
+    path = place.out / MANIFEST_FILE
+    manifest = json.loads(path.read_text())
+    for key in (*manifest[stage], None):
+        edited = {name: part for name, part in manifest[stage].items() if name != key}
+        path.write_text(json.dumps({**manifest, stage: edited if key else None}))
+        found = place.check()
+        assert (found.problem, found.is_touched) == ("its manifest has changed since", True)
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,13 @@ def remove_file(batch: Batch) -> None:
     (batch.result / "model.safetensors").unlink()
 
 
+def edit_manifest(batch: Batch) -> None:
+    path = batch.result / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["load"]["result"]["verdict"]
+    path.write_text(json.dumps(manifest))
+
+
 @pytest.mark.parametrize(
     ("change", "reason", "is_kept"),
     [
@@ -91,6 +98,7 @@ def remove_file(batch: Batch) -> None:
             True,
             id="half-gone",
         ),
+        pytest.param(edit_manifest, "its manifest has changed since", True, id="manifest"),
     ],
 )
 def test_what_is_not_right_any_more_is_done_again_and_nothing_else(
