@@ -48,7 +48,7 @@ from orchestration.errors import (
 from orchestration.printing import printable
 from orchestration.reading_options import checkpoint_options, extract_options, reference_options
 from orchestration.run_paths import cache_folder, default_out
-from orchestration.summary import error_lines, shown_path, summary_lines, verdict_color
+from orchestration.summary import error_lines, kept_words, shown_path, summary_lines, verdict_color
 
 if TYPE_CHECKING:
     from orchestration.run_context import Outcome, RunContext
@@ -215,10 +215,10 @@ def main(arguments: Sequence[str]) -> int:
         _print_error(error, verbose)
         return exit_code_of(error)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted; nothing was kept.", err=True)
+        click.echo(f"Interrupted; {kept_words(arguments)}.", err=True)
         return EXIT_INTERRUPTED
     except Terminated as error:
-        click.echo("Terminated; nothing was kept.", err=True)
+        click.echo(f"Terminated; {kept_words(arguments)}.", err=True)
         return 128 + error.signal_number
     return code if isinstance(code, int) else EXIT_OK
 

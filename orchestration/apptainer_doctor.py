@@ -8,13 +8,15 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from orchestration.doctor_checks import GB, Check, check_image, check_readers
+from orchestration.doctor_checks import GB, Check, check_image, check_own_image, check_readers
 from orchestration.errors import OrchestrationError
 from orchestration.processor import read_cpu_flags, why_no_tensorflow
 from orchestration.runtimes.apptainer_scratch import scratch_parent
 from orchestration.runtimes.base import Availability, Stage
+from orchestration.runtimes.container_images import own_image
+from orchestration.settings import RuntimeOptions
 from orchestration.sif.program import find_program
-from orchestration.sif.store import SifStore
+from orchestration.sif.store import SUFFIX, SifStore
 
 FUSE = Path("/dev/fuse")
 # Settings of the kernel that forbid user namespaces to ordinary users, and at which value.
@@ -26,10 +28,11 @@ FORBIDDING = {
 SCRATCH_NEEDS_BYTES = 3 * GB
 
 
-def check_apptainer(environment: Mapping[str, str]) -> Iterator[Check]:
+def check_apptainer(options: RuntimeOptions, environment: Mapping[str, str]) -> Iterator[Check]:
     """Look at Apptainer.
 
     Args:
+        options: may name images, which are looked at in place of those that `build` makes.
         environment: the caller's.
     """
     try:
@@ -49,9 +52,16 @@ def check_apptainer(environment: Mapping[str, str]) -> Iterator[Check]:
     store = SifStore(program, environment)
     stages: tuple[Stage, ...] = ("extract", "load") if tensorflow.ok else ("load",)
     try:
-        yield from [check_image(store, stage, "cpu") for stage in stages]
+        yield from [_check_image(store, stage, own_image(options, stage)) for stage in stages]
     except OrchestrationError as error:
         yield Check("apptainer images", False, error.happened, error.remedy)
+
+
+def _check_image(store: SifStore, stage: Stage, own: str | None) -> Check:
+    # A name without this ending is one of an engine's.
+    if own is not None and own.endswith(SUFFIX):
+        return check_own_image(store, stage, own)
+    return check_image(store, stage, "cpu")
 
 
 def check_namespaces(forbidding: Mapping[str, str]) -> Check:

@@ -50,7 +50,7 @@ def diagnose(options: RuntimeOptions, environment: Mapping[str, str] = os.enviro
         check_processor(platform.machine(), read_cpu_flags()),
         *_check_docker(gpus),
         *check_podman(environment, gpus),
-        *check_apptainer(environment),
+        *check_apptainer(options, environment),
         *_check_local(options, environment),
     ]
 

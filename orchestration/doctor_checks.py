@@ -6,10 +6,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration.errors import ImageMissing
+from orchestration.errors import ImageMissing, ImageUnusable
 from orchestration.image_records import recorded_images
 from orchestration.image_store import ImageStore
 from orchestration.images import build_command, find_image
+from orchestration.own_images import find_own_image
 from orchestration.runtimes.base import Availability, Stage
 from orchestration.settings import TorchVariant
 
@@ -64,6 +65,16 @@ def check_disk(name: str, folder: Path, needed_bytes: int, already_made: bool) -
         f"{detail}, {needed_bytes / GB:.0f} GB needed",
         "Make room there, or move it to a larger disk.",
     )
+
+
+def check_own_image(store: ImageStore, stage: Stage, name: str) -> Check:
+    """Whether an image that the user names is there; only a run tells what starts in it."""
+    title = f"{store.program} image {stage}"
+    try:
+        _, details = find_own_image(store, stage, name)
+    except ImageUnusable as error:
+        return Check(title, False, error.happened, error.remedy)
+    return Check(title, True, f"{name}, {details.size_bytes / GB:.2f} GB, {details.image_id[:19]}")
 
 
 def check_image(store: ImageStore, stage: Stage, variant: TorchVariant) -> Check:

@@ -68,10 +68,13 @@ def find_image(
             return sources, details
     older = [tag for image in engine.list_images(REPOSITORIES[stage]) for tag in image.tags]
     found = f"only {older[0]}, made from other sources" if older else "and no older one either"
+    command = build_command(stage, variants[0], engine.program)
+    elsewhere = "name files made elsewhere by --image-extract and --image-load"
+    instead = elsewhere if engine.program == "apptainer" else "pass `--runtime local`"
     raise ImageMissing(
         f"There is no image {candidates[0].reference} ({found}).",
         "Images are built in a step of their own, never in the middle of a run.",
-        f"Run `{build_command(stage, variants[0], engine.program)}`, or pass `--runtime local`.",
+        f"Run `{command}`, or {instead}.",
     )
 
 

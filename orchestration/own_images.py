@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from orchestration.image_store import ImageDetails, ImageStore
 
 DOCKERFILE = "docker/Dockerfile.load-packages"
+BUILD_SIF_COMMAND = "python orchestrate.py build --runtime apptainer"
 START_TIMEOUT_S = 120
 TITLES: Mapping[Stage, str] = {"extract": "Stage 1", "load": "Stage 2"}
 _SHOWN_LINES = 3
@@ -92,11 +93,15 @@ def find_own_image(engine: ImageStore, stage: Stage, name: str) -> tuple[str, Im
         ImageUnusable: it is not on this machine.
     """
     details = engine.find_image(name)
-    if details is None:
-        raise unusable_image(
-            stage, f"The image {name} is not on this machine, and nothing is fetched."
+    if details is not None:
+        return name, details
+    if engine.program == "apptainer":
+        raise ImageUnusable(
+            f"There is no image file {name}.",
+            "The path of a SIF file was expected: Apptainer's images are files.",
+            f"Correct --image-{stage}, or make the file with `{BUILD_SIF_COMMAND}`.",
         )
-    return name, details
+    raise unusable_image(stage, f"The image {name} is not on this machine, and nothing is fetched.")
 
 
 def check_own_image(
@@ -132,9 +137,10 @@ def check_own_image(
         timer.cancel()
         process.kill()
     if (event.get("event"), event.get("stage")) != ("ready", stage):
-        last = " / ".join(line for line in said[-_SHOWN_LINES:] if line.strip())
+        last = " / ".join(line.strip() for line in said[-_SHOWN_LINES:] if line.strip())
         raise unusable_image(
-            stage, f"{TITLES[stage]} does not start in {name}; it said: {last or 'nothing'}."
+            stage,
+            f"{TITLES[stage]} does not start in {name}; it said: {last or 'nothing'}.",
         )
     return event
 

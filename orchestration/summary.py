@@ -67,6 +67,17 @@ def check_lines(checks: Sequence[Check]) -> Iterator[tuple[str, str]]:
             yield f"     {check.remedy}", "white"
 
 
+def kept_words(arguments: Sequence[str]) -> str:
+    """What a command leaves behind that was interrupted, for people.
+
+    Args:
+        arguments: of the program, without its name.
+    """
+    if list(arguments[:1]) == ["batch"]:
+        return "what was done before is kept, and jobs that were submitted go on"
+    return "nothing was kept"
+
+
 def shown_path(path: Path) -> str:
     """A path relative to the current folder if it lies below, else as it is."""
     relative = os.path.relpath(path)

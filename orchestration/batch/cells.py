@@ -90,8 +90,18 @@ class Parser:
         words = _words(column, cell)
         if not option.multiple and len(words) != 1:
             raise click.BadParameter("one value was expected, not several.")
-        value = option.type_cast_value(self._context, words if option.multiple else words[0])
+        value = _cast(option, words if option.multiple else words[0], self._context)
         return Value(option.name, value, cell if column in _PATHS else value)
+
+
+def _cast(option: click.Parameter, words: tuple[str, ...] | str, context: click.Context) -> Any:
+    try:
+        return option.type_cast_value(context, words)
+    except click.BadParameter as error:
+        if not isinstance(option.type, click.types.BoolParamType):
+            raise
+        # click's own words list the empty text and a dozen others.
+        raise click.BadParameter("true or false, yes or no, 1 or 0 was expected.") from error
 
 
 def _check_cell(cell: Any) -> None:

@@ -63,7 +63,8 @@ def takes_object(column: str) -> bool:
 
 def nearest(column: str) -> str:
     """What may have been meant by an unknown column, for people."""
-    known = [*_OWN, *COLUMNS]
+    # The place of a row is for lists that this program writes itself.
+    known = [CHECKPOINT, NAME, *COLUMNS]
     near = difflib.get_close_matches(column, known, n=3, cutoff=0.6)
     if near:
         return f"Nearest: {', '.join(near)}."

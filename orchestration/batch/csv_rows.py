@@ -38,7 +38,7 @@ def csv_rows(text: str, path: Path, problems: Problems) -> Iterator[tuple[int, d
         if header is None:
             return
         columns = _columns(header[1], f"{path} line {header[0]}", problems)
-        if columns is None:
+        if CHECKPOINT not in columns:
             return
         for number, cells in reader.records():
             found = _row(columns, cells, f"{path} line {number}", problems)
@@ -114,9 +114,8 @@ def _known_columns(header: str, delimiter: str) -> int:
     return sum(is_known(column_name(cell)) for cell in cells)
 
 
-def _columns(header: list[str], where: str, problems: Problems) -> list[str] | None:
-    """The header's columns, "" for one without name; None if there is something wrong with it."""
-    before = problems.count
+def _columns(header: list[str], where: str, problems: Problems) -> list[str]:
+    """The header's columns, "" for one without name; what is wrong with it is noted."""
     columns = [column_name(cell) for cell in header]
     for index, (column, written) in enumerate(zip(columns, header, strict=True)):
         if column and not is_known(column):
@@ -140,7 +139,7 @@ def _columns(header: list[str], where: str, problems: Problems) -> list[str] | N
             "The first line was expected to name the columns.",
             f"Write such a line, for example: {CHECKPOINT},model,name",
         )
-    return columns if problems.count == before else None
+    return columns
 
 
 def _row(

@@ -12,7 +12,7 @@ import click
 
 from orchestration.batch.cells import Parser, Value, absolute_model
 from orchestration.batch.checkpoint_sizes import CheckpointSizes
-from orchestration.batch.columns import CHECKPOINT, COLUMNS, MODEL, NAME, WHERE
+from orchestration.batch.columns import CHECKPOINT, COLUMNS, MODEL, NAME, WHERE, is_known
 from orchestration.batch.names import made_name, name_key, why_not
 from orchestration.batch.problems import Problems, shortened
 from orchestration.batch.rows import Row, read_source
@@ -88,11 +88,13 @@ class _RowReader:
     def items(self, row: Row) -> Iterator[Item]:
         """The item that a row asks for, if it is right."""
         before = self._problems.count
-        values = self._values(row)
+        # What a column that is written wrongly says is not known: its lack would be no news.
+        is_whole = all(map(is_known, row.cells))
+        values = self._values(row, is_whole=is_whole)
         checkpoint = self._checkpoint(row)
         size_bytes = 0 if checkpoint is None else self._size_bytes(row, checkpoint)
         written = self._written_name(row)
-        if checkpoint is None or self._problems.count > before:
+        if checkpoint is None or not is_whole or self._problems.count > before:
             return
         name = written or self._made_name(row, checkpoint, values)
         if self._problems.count > before:
@@ -117,7 +119,7 @@ class _RowReader:
             runtime=self._runtime,
         )
 
-    def _values(self, row: Row) -> dict[str, Value]:
+    def _values(self, row: Row, *, is_whole: bool) -> dict[str, Value]:
         """Column -> what the row says of an option of the single command."""
         values = {}
         for column, cell in row.cells.items():
@@ -127,7 +129,7 @@ class _RowReader:
                 values[column] = self._parser.parse(column, cell)
             except click.BadParameter as error:
                 self._refuse_cell(row, column, error, "Mend it, or leave it empty for the default.")
-        if MODEL not in row.cells and not self._defaults[MODEL]:
+        if is_whole and MODEL not in row.cells and not self._defaults[MODEL]:
             self._refuse(
                 row,
                 "No model is named.",

@@ -35,14 +35,11 @@ def json_rows(text: str, path: Path, problems: Problems) -> Iterator[tuple[int, 
                 "Write names of options with their values.",
             )
             continue
-        cells = _cells(value, where, problems)
-        if cells is not None:
-            yield number, cells
+        yield number, _cells(value, where, problems)
 
 
-def _cells(value: dict[str, Any], where: str, problems: Problems) -> dict[str, Any] | None:
-    cells = {}
-    is_right = True
+def _cells(value: dict[str, Any], where: str, problems: Problems) -> dict[str, Any]:
+    cells: dict[str, Any] = {}
     for written, cell in value.items():
         column = column_name(written)
         if column in cells or not is_known(column):
@@ -53,7 +50,6 @@ def _cells(value: dict[str, Any], where: str, problems: Problems) -> dict[str, A
                 "Each name was expected once, and to be an option of the single command.",
                 nearest(column),
             )
-            is_right = False
-        elif cell not in (None, "", [], {}):
+        if column not in cells and cell not in (None, "", [], {}):
             cells[column] = cell
-    return cells if is_right else None
+    return cells

@@ -47,7 +47,7 @@ work_options = with_options(
     ),
     click.option("--retry-failed", is_flag=True, help="Do what has failed again."),
     click.option("--verify", is_flag=True, help="Hash the results that are there once more."),
-    click.option("--dry-run", is_flag=True, help="Print what would be done or submitted."),
+    click.option("--dry-run", is_flag=True, help="Print all items, or Slurm's script; no more."),
 )
 state_options = with_options(
     click.option("--status", is_flag=True, help="Show what has become of each item."),

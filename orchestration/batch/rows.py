@@ -25,7 +25,8 @@ class Row:
 
     Attributes:
         where: for people: "models.csv line 7".
-        cells: column -> text or JSON value; only what is not empty, only known columns.
+        cells: column -> text or JSON value; only what is not empty. An unknown column, which has
+            been noted as a mistake, is there too: it may be a known one, written wrongly.
     """
 
     where: str

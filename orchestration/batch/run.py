@@ -11,7 +11,7 @@ from itertools import takewhile
 from orchestration.batch.items import Item
 from orchestration.batch.journal import Journal
 from orchestration.batch.ledger import Ledger
-from orchestration.batch.memory import plan_lanes
+from orchestration.batch.memory import LANE_BYTES, plan_lanes
 from orchestration.batch.owner import BatchOwner, Heartbeat
 from orchestration.batch.planned import PlannedItem, Planner
 from orchestration.batch.progress import BatchProgress
@@ -161,12 +161,21 @@ class Batch:
         if is_alone:
             lanes = replace(lanes, count=1, reason="these lacked memory beside others")
         self._say_lanes(len(items), lanes.count, lanes.reason)
+        self._say_shortage(lanes.budget_bytes)
         return self._rounds.run(items, lanes, is_alone=is_alone)
 
     def _say_lanes(self, items: int, count: int, reason: str) -> None:
         noun = "item" if items == 1 else "items"
         lanes = "one at a time" if count == 1 else f"{count} at once"
         self._context.display.notify(f"{items} {noun} to do, {lanes} ({reason})")
+
+    def _say_shortage(self, budget_bytes: int) -> None:
+        if budget_bytes < LANE_BYTES:
+            self._context.display.notify(
+                f"Warning: an item takes about {LANE_BYTES / 1e9:.1f} GB, TensorFlow and torch"
+                " included. Where workers, or the whole task, are killed: ask for more memory"
+                " (--memory-gb, or --mem of Slurm's)."
+            )
 
     def _wait(self, items: Iterable[Item]) -> None:
         """Wait until another process may have come to the end of an item, or to its own."""

@@ -14,6 +14,7 @@ import click
 
 from orchestration.batch.files import write_text_over
 from orchestration.batch.items import Item
+from orchestration.batch.memory import LANE_BYTES
 from orchestration.batch.overview import LEFT, read_overview
 from orchestration.batch.plan import Plan, stored_plan
 from orchestration.batch.settings import BatchFolder, BatchSettings, SlurmSettings
@@ -22,7 +23,7 @@ from orchestration.batch.slurm_jobs import Slurm
 from orchestration.batch.slurm_left import names_left
 from orchestration.batch.slurm_records import SubmittedJob, keep_job, kept_jobs, names_of_tasks
 from orchestration.batch.slurm_script import SlurmJob, script_of, task_ranges
-from orchestration.batch.stored_items import items_hash, listed, stored_path
+from orchestration.batch.stored_items import items_hash, latest_items, listed, stored_path
 from orchestration.errors import EXIT_OK, SlurmRefused
 from orchestration.result_folder import writing_to
 from orchestration.run_context import RunContext
@@ -122,9 +123,12 @@ def cancel(folder: BatchFolder, environment: Mapping[str, str] = os.environ) -> 
 
     Raises:
         SlurmUnusable, SlurmRefused: it did not work.
-        BadItems: what was submitted cannot be read.
+        BadItems: no batch has run there, or what was submitted cannot be read.
     """
     kept = [job.job for job in kept_jobs(folder)]
+    if not kept:
+        # A folder that was written wrongly must not look as if its jobs were over.
+        latest_items(folder)
     programs = Slurm(environment)
     in_queue = {task.job for task in programs.tasks(kept) if task.is_in_queue}
     jobs = [job for job in kept if job in in_queue]
@@ -134,6 +138,18 @@ def cancel(folder: BatchFolder, environment: Mapping[str, str] = os.environ) -> 
     else:
         click.echo(f"No job of {shown_path(folder.out)} is in the queue.")
     return EXIT_OK
+
+
+def asks_for_memory(sbatch: Iterable[str], environment: Mapping[str, str]) -> bool:
+    """Whether the user says how much memory a task gets.
+
+    Args:
+        sbatch: options for sbatch, one word each.
+        environment: the caller's, in which sbatch looks for options, too.
+    """
+    return any(word.startswith("--mem") for word in sbatch) or any(
+        name.startswith("SBATCH_MEM") for name in environment
+    )
 
 
 def check_size(count: int, max_array_size: int | None) -> None:
@@ -164,6 +180,9 @@ def _submit(
     submission: Submission, tasks: tuple[int, ...], programs: Slurm, context: RunContext
 ) -> None:
     folder, notify = submission.folder, context.display.notify
+    if not asks_for_memory(submission.slurm.sbatch, context.environment):
+        # What a cluster grants by itself is often less: Slurm then kills the whole task.
+        notify(f"--sbatch names no --mem; an item at a time takes about {LANE_BYTES / 1e9:.1f} GB")
     text = submission.script(context.runtime.name, tasks)
     # A name of its own: another command may submit at the same time.
     new = folder.slurm / f"refused-{secrets.token_hex(4)}{_SUFFIX}"

@@ -9,6 +9,7 @@ from orchestration.batch.slurm_jobs import Slurm, Task
 from orchestration.batch.slurm_records import kept_jobs
 from orchestration.batch.slurm_script import task_ranges
 from orchestration.errors import BadItems, SlurmUnusable
+from orchestration.summary import shown_path
 
 # A look at the ledger is quick, and must stay so where the controller is away.
 _TIMEOUT_S = 5.0
@@ -30,6 +31,12 @@ def slurm_lines(folder: BatchFolder, environment: Mapping[str, str]) -> Iterator
         own = [task for task in tasks if task.job == job]
         if own:
             yield f"  {job}: {', '.join(_groups(own))}"
+    if any(task.state == "FAILED" for task in tasks):
+        yield (
+            "  FAILED: items of the task failed (exit code 3) or are left (75), it could not run,"
+            " or was killed"
+        )
+        yield f"  Each task's log: {shown_path(folder.slurm)}/JOB_SHARD.log"
 
 
 def _groups(tasks: Iterable[Task]) -> Iterator[str]:

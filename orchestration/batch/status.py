@@ -157,6 +157,8 @@ def _failed_block(folder: BatchFolder, item: ItemState) -> Iterator[str]:
     yield f"  checkpoint: {item.listed.checkpoint} ({item.listed.where})"
     if record.log is not None:
         yield f"  log: {shown_path(Path(os.path.join(folder.out, record.log)))}"
+    if item.report is not None:
+        yield f"  report: {shown_path(folder.out / item.report)}"
 
 
 def _time(text: str) -> str:

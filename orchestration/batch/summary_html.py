@@ -20,6 +20,14 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 _STYLE = Path(__file__).with_name("summary.css")
 _TONES = {EXIT_OK: "good", EXIT_SOME_FAILED: "bad", EXIT_ITEMS_LEFT: "open"}
 _NOTHING = "—"
+_RETRY = (
+    "What has failed is left alone by further runs. Mend it, and give the same command once more"
+    " with --retry-failed."
+)
+_TIMES = (
+    "Time from begin to end, in which an item may have waited for the one before it; time that each"
+    " stage worked, and the most memory that it had by then"
+)
 
 
 def html_page(overview: Overview) -> str:
@@ -85,7 +93,7 @@ def _sections(overview: Overview) -> Iterator[tuple[str, str, Content]]:
     causes = failures_by_class(overview)
     if causes:
         parts = [_cause(name, items) for name, items in causes.items()]
-        yield "failed", "Failed, by cause", parts
+        yield "failed", "Failed, by cause", [element("p", _RETRY, class_="soft"), *parts]
     noted = [item for item in overview.items if item.note is not None]
     if noted:
         yield "left", "To be done again", _noted(noted)
@@ -152,7 +160,7 @@ def _slowest(items: Sequence[ItemState]) -> Html:
         )
         for item in items
     )
-    return table("Time of each stage, and the most memory that it had by then", headings, rows)
+    return table(_TIMES, headings, rows)
 
 
 def _all(items: Sequence[ItemState]) -> Html:

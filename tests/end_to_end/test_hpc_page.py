@@ -187,6 +187,7 @@ def results(batch: Path) -> set[str]:
 
 def check_answers(said: list[str]) -> None:
     """What the blocks have printed, in their order."""
+    assert any("apptainer image extract: /" in text for text in said)
     assert sum("PROVEN" in text and "UNPROVEN" not in text for text in said) >= 2
     [script] = [text for text in said if "#SBATCH --array=1-2" in text]
     assert "#SBATCH --requeue" in script

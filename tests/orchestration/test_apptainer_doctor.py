@@ -14,13 +14,29 @@ from orchestration.apptainer_doctor import (
     check_namespaces,
     check_scratch,
 )
-from orchestration.doctor_checks import Check
+from orchestration.doctor_checks import Check, check_own_image
+from orchestration.errors import OrchestrationError
+from orchestration.settings import RuntimeOptions
+from orchestration.sif.program import Program
+from orchestration.sif.store import SifStore
 
 
 def test_not_installed_is_no_fault(tmp_path: Path) -> None:
-    (check,) = check_apptainer({"PATH": os.fspath(tmp_path)})
+    (check,) = check_apptainer(RuntimeOptions(), {"PATH": os.fspath(tmp_path)})
     assert (check.name, check.ok) == ("apptainer", None)
     assert "There is no Apptainer on this machine" in check.detail
+
+
+def test_an_image_that_is_named_is_looked_at(tmp_path: Path) -> None:
+    store = SifStore(Program("/usr/bin/apptainer", "1.4.5"), {"HOME": os.fspath(tmp_path)})
+    named = os.fspath(tmp_path / "x.sif")
+    check = check_own_image(store, "load", named)
+    assert (check.name, check.ok) == ("apptainer image load", False)
+    assert check.detail == f"There is no image file {named}."
+    assert "Correct --image-load" in str(check.remedy)
+    (tmp_path / "x.sif").write_bytes(b"no image")
+    with pytest.raises(OrchestrationError, match=r"x\.sif cannot be used"):
+        store.find_image(named)
 
 
 @pytest.mark.parametrize(

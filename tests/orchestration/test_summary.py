@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.errors import CheckpointMissing, StageFailed
-from orchestration.summary import error_lines, shown_path, summary_lines, verdict_color
+from orchestration.summary import error_lines, kept_words, shown_path, summary_lines, verdict_color
 
 PARITY = {"worst": "y:0", "max_abs": 3.21e-6, "max_rel": 1.5e-6, "tolerance": 1e-4}
 RESULT = {
@@ -132,6 +132,18 @@ def test_paths_below_the_current_folder_are_shown_short(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "here")
     assert shown_path(tmp_path / "here" / "a" / "b") == "a/b"
     assert shown_path(tmp_path / "there") == str(tmp_path / "there")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(["batch", "m.csv", "--out", "o"], "what was done before is kept", id="batch"),
+        pytest.param(["ckpt", "--model", "batch"], "nothing was kept", id="convert"),
+        pytest.param([], "nothing was kept", id="nothing"),
+    ],
+)
+def test_what_an_interrupted_command_leaves_behind(arguments, words):
+    assert kept_words(arguments).startswith(words)
 
 
 def test_the_traceback_of_a_users_code_follows_the_error():

@@ -202,6 +202,30 @@ def test_names_do_not_change_with_other_rows_or_with_the_way_of_writing(lab, rea
             id="every-reason-of-every-row",
         ),
         pytest.param(
+            "checkpoint,modle,nmae,seed\nruns/a/ckpt,unet,x,\nruns/a/ckpt,unet,y,-1\n"
+            "runs/gone,unet,,1\nruns/b/ckpt,,,2\n",
+            [],
+            [
+                "line 1: The column 'modle' is no option of a row.",
+                "line 1: The column 'nmae' is no option of a row.",
+                "line 3: seed is '-1'.",
+                "line 4: There is no checkpoint at",
+                "line 5: No model is named.",
+            ],
+            id="rows-below-a-wrong-column",
+        ),
+        pytest.param(
+            '{"checkpoint": "runs/a/ckpt", "modle": "unet", "seed": -1}\n'
+            '{"checkpoint": "runs/gone", "model": "unet"}\n',
+            [],
+            [
+                "line 1: 'modle' is no option of a row.",
+                "line 1: seed is -1.",
+                "line 2: There is no checkpoint at",
+            ],
+            id="a-wrong-name-beside-a-wrong-value",
+        ),
+        pytest.param(
             "checkpoint,seed\nruns/a/ckpt,1\nruns/b/ckpt,1\n./runs/a/ckpt,1\n"
             "runs/a/ckpt/model.ckpt-7.index,1\nruns/a/ckpt/model.ckpt-7,1\n",
             ["--model", "unet"],
@@ -222,7 +246,7 @@ def test_names_do_not_change_with_other_rows_or_with_the_way_of_writing(lab, rea
             "runs/a/ckpt,maybe,1.5,int8,fast,3,x\n",
             ["--model", "unet"],
             [
-                "prove is 'maybe'. 'maybe' is not a valid boolean",
+                "prove is 'maybe'. True or false, yes or no, 1 or 0 was expected. Mend it",
                 "step is '1.5'. '1.5' is not a valid integer",
                 "dtype is 'int8'. 'int8' is not one of 'float16', 'bfloat16'",
                 "reader is 'fast'. 'fast' is not one of",

@@ -184,7 +184,9 @@ def test_workers_that_hold_too_much_together(batch):
     """The largest one is ended; alone, its item may have everything, and here needs still more."""
     batch.add("large", reads=f"hold {400_000_000}")
     batch.add("small")
-    assert batch.run("--jobs", "2", "--memory-gb", "0.3").returncode == SOME_FAILED
+    done = batch.run("--jobs", "2", "--memory-gb", "0.3")
+    assert done.returncode == SOME_FAILED
+    assert "Warning: an item takes about 1.5 GB" in done.stderr
     assert batch.states("large") == ["released", "failed"] or batch.states("large") == ["failed"]
     failure = batch.records("large")[-1]["failure"]
     assert failure["class_name"] == "OutOfMemory"

@@ -115,6 +115,9 @@ def test_the_whole_way(cluster: Cluster) -> None:
     assert len(cluster.results()) == 4
     assert (cluster.out / "batch" / "slurm" / f"{job}.sbatch").is_file()
     assert sorted(cluster.states(job).values()) == ["COMPLETED", "FAILED"]
+    status = cluster.machine.run("batch", "--out", cluster.out, "--status")
+    assert "FAILED: items of the task failed (exit code 3)" in status.stdout
+    assert "batch/slurm/JOB_SHARD.log" in status.stdout
     # Each item was done by one of the tasks, in one attempt.
     assert sorted(cluster.ledger().values()) == ["done"] * 4 + ["failed"]
     assert all(name.endswith(".1") for name in cluster.ledger())

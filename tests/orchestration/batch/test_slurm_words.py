@@ -11,6 +11,7 @@ import pytest
 from orchestration.batch.command import batch
 from orchestration.batch.options import batch_settings
 from orchestration.batch.settings import BatchFolder, BatchSettings
+from orchestration.batch.slurm import asks_for_memory, cancel
 from orchestration.batch.slurm_arguments import task_arguments
 from orchestration.batch.slurm_jobs import Task
 from orchestration.batch.slurm_records import SubmittedJob, keep_job, kept_jobs
@@ -142,6 +143,26 @@ def test_how_tasks_ended_that_left_items(tmp_path: Path) -> None:
         f"Shard 2 (job 5_2): FAILED, NonZeroExitCode. Log: {log}2.log",
         last,
     ]
+
+
+@pytest.mark.parametrize(
+    ("sbatch", "environment", "asks"),
+    [
+        pytest.param(["--time=1"], {}, False, id="nothing"),
+        pytest.param(["--time=1", "--mem=3G"], {}, True, id="for-the-task"),
+        pytest.param(["--mem-per-cpu", "2G"], {}, True, id="for-each-core"),
+        pytest.param([], {"SBATCH_MEM_PER_NODE": "3G"}, True, id="by-a-variable"),
+    ],
+)
+def test_whether_memory_is_asked_for(
+    sbatch: list[str], environment: dict[str, str], asks: bool
+) -> None:
+    assert asks_for_memory(sbatch, environment) is asks
+
+
+def test_nothing_is_cancelled_where_no_batch_has_run(tmp_path: Path) -> None:
+    with pytest.raises(BadItems, match="No items are known in"):
+        cancel(BatchFolder(tmp_path / "typo"))
 
 
 def test_jobs_are_kept_in_the_order_of_their_ids(tmp_path: Path) -> None:

@@ -137,6 +137,12 @@ def test_each_failure(batch: MadeBatch) -> None:
     )
 
 
+def test_a_failed_proof_names_its_report(batch: MadeBatch) -> None:
+    batch.add("a", "failed", result=figures(verdict="failed"))
+    lines = status(batch, "--failed").splitlines()
+    assert lines[-1] == "  report: converted/a/report.html"
+
+
 def test_json(batch: MadeBatch) -> None:
     batch.add("a", "done", started=at(0), ended=at(20))
     batch.add("b", "failed", log="batch/logs/b.1.log")
