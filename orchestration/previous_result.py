@@ -108,8 +108,8 @@ def differing_parts(made_with: Mapping[str, Any], request: Mapping[str, Any]) ->
     """Names of what differs between two requests, for people."""
     names = {
         "command": "command",
-        "export_key": "checkpoint, extraction options or version of stage 1",
-        "load": "model, device, options or version of stage 2",
+        "export_key": "checkpoint, extraction options, version or image of stage 1",
+        "load": "model, device, options, version or image of stage 2",
     }
     keys = made_with.keys() | request.keys()
     return [names.get(key, key) for key in sorted(keys) if made_with.get(key) != request.get(key)]

@@ -80,10 +80,7 @@ class BatchProgress:
         self.tally.total = total
         self.found(found)
         if found.done or found.failed:
-            self._display.notify(
-                f"Earlier runs: {len(found.done)} done, {len(found.failed)} failed"
-                + (" (--retry-failed tries those again)" if found.failed else "")
-            )
+            self._display.notify(earlier_words(found))
 
     def found(self, found: Sorted) -> None:
         """Count items that need not be done, or that others have done."""
@@ -131,3 +128,9 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def earlier_words(found: Sorted) -> str:
+    """What earlier runs have brought to its end, for people."""
+    again = " (--retry-failed tries those again)" if found.failed else ""
+    return f"Earlier runs: {len(found.done):,} done, {len(found.failed):,} failed{again}"

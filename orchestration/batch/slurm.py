@@ -182,7 +182,8 @@ def _submit(
     folder, notify = submission.folder, context.display.notify
     if not asks_for_memory(submission.slurm.sbatch, context.environment):
         # What a cluster grants by itself is often less: Slurm then kills the whole task.
-        notify(f"--sbatch names no --mem; an item at a time takes about {LANE_BYTES / 1e9:.1f} GB")
+        needed = f"{LANE_BYTES / 1e9:.1f} GB an item at work are needed"
+        notify(f"Tasks get the cluster's default memory (--sbatch names no --mem); about {needed}")
     text = submission.script(context.runtime.name, tasks)
     # A name of its own: another command may submit at the same time.
     new = folder.slurm / f"refused-{secrets.token_hex(4)}{_SUFFIX}"
@@ -195,7 +196,8 @@ def _submit(
     with writing_to(folder.out):
         new.replace(script)
     count = len(submission.plan)
-    which = f"{count} shards" if len(tasks) == count else f"shards {task_ranges(tasks)} of {count}"
+    every = f"{count} shard{'' if count == 1 else 's'}"
+    which = every if len(tasks) == count else f"shards {task_ranges(tasks)} of {count}"
     # The one thing that a program wants to read.
     click.echo(job)
     out = shlex.quote(shown_path(folder.out))

@@ -10,7 +10,7 @@ from orchestration.batch.journal import Journal
 from orchestration.batch.ledger import Ledger
 from orchestration.batch.owner import BatchOwner, Heartbeat
 from orchestration.batch.planned import Planner
-from orchestration.batch.progress import describe
+from orchestration.batch.progress import describe, earlier_words
 from orchestration.batch.settings import BatchFolder, BatchSettings
 from orchestration.batch.sorting import Sorter
 from orchestration.run_context import RunContext
@@ -36,5 +36,5 @@ def names_left(settings: BatchSettings, items: Sequence[Item], context: RunConte
         journal = Journal(Ledger(folder, owner), owner)
         found = Sorter(settings, planner, journal, tell, notify).sort(items)
     if found.done or found.failed:
-        notify(f"Earlier runs: {len(found.done)} done, {len(found.failed)} failed")
+        notify(earlier_words(found))
     return {planned.item.name for planned in found.to_do} | {item.name for item in found.others}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -140,7 +142,30 @@ def fetch_packages(folder: Path) -> None:
     lock = REPOSITORY / "requirements.txt"
     command = [*pip, "--require-hashes", "--dest", folder, "--requirement", lock]
     subprocess.run(command, check=True)
+    builders = [name for path in folder.glob("*.tar.gz") for name in build_requirements(path)]
+    if builders:
+        # With what these need in turn.
+        with_needs = [part for part in pip if part != "--no-deps"]
+        subprocess.run([*with_needs, "--dest", folder, *builders], check=True)
     subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
+
+
+def build_requirements(path: Path) -> list[str]:
+    """What pip needs from an index before it builds a package that exists as sources only.
+
+    Args:
+        path: the archive of the sources.
+    """
+    with tarfile.open(path) as archive:
+        [name] = [n for n in archive.getnames() if re.fullmatch(r"[^/]+/pyproject\.toml", n)]
+        file = archive.extractfile(name)
+        assert file is not None
+        # A list of texts is written in TOML as in Python; the standard library of 3.10 reads no TOML.
+        found = re.search(
+            r"^requires *= *(\[.*?\])", file.read().decode(), re.MULTILINE | re.DOTALL
+        )
+        assert found is not None, path
+        return list(ast.literal_eval(found[1]))
 
 
 def make_images(session: Session) -> None:

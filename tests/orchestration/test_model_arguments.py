@@ -82,4 +82,4 @@ def test_arguments_reach_the_manifest_and_are_part_of_what_was_asked(machine):
     assert "nothing to do" in machine.run(*command).stdout
     other = machine.run(*command[:-1], "name=b")
     assert other.returncode == 11
-    assert "other model, device, options or version of stage 2" in other.stderr
+    assert "other model, device, options, version or image of stage 2" in other.stderr
