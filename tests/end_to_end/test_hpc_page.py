@@ -160,12 +160,11 @@ def build_requirements(path: Path) -> list[str]:
         [name] = [n for n in archive.getnames() if re.fullmatch(r"[^/]+/pyproject\.toml", n)]
         file = archive.extractfile(name)
         assert file is not None
-        # A list of texts is written in TOML as in Python; the standard library of 3.10 reads no TOML.
-        found = re.search(
-            r"^requires *= *(\[.*?\])", file.read().decode(), re.MULTILINE | re.DOTALL
-        )
-        assert found is not None, path
-        return list(ast.literal_eval(found[1]))
+        text = file.read().decode()
+    # TOML writes a list of texts as Python does, and Python 3.10 comes without a reader of TOML.
+    found = re.search(r"^requires *= *(\[.*?\])", text, re.MULTILINE | re.DOTALL)
+    assert found is not None, path
+    return list(ast.literal_eval(found[1]))
 
 
 def make_images(session: Session) -> None:
