@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from orchestration.errors import EngineNotInstalled, EngineRefused
 from orchestration.podman_facts import PodmanFacts
@@ -113,8 +114,18 @@ class PodmanCommand:
             raise refusal(result.stderr)
         return result.stdout
 
-    def stream(self, arguments: Sequence[str], data: Iterator[bytes]) -> Iterator[str]:
+    def stream(
+        self,
+        arguments: Sequence[str],
+        data: Iterator[bytes],
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> Iterator[str]:
         """Run a subcommand that reads `data`; yields the lines of both its outputs.
+
+        Args:
+            arguments: from the subcommand on.
+            data: for its standard input.
+            variables: of its environment, besides those of every subcommand.
 
         Raises:
             EngineRefused: it failed.
@@ -126,7 +137,7 @@ class PodmanCommand:
             file.seek(0)
             process = subprocess.Popen(
                 self.argv(*arguments),
-                env=self.environment,
+                env={**self.environment, **variables},
                 cwd="/",
                 stdin=file,
                 stdout=subprocess.PIPE,

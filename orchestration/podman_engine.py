@@ -90,7 +90,8 @@ class PodmanEngine:
             ImageBuildFailed: a step failed.
         """
         try:
-            for line in self._command.stream(build_command_line(arguments), context):
+            command = build_command_line(arguments)
+            for line in self._command.stream(command, context, arguments["buildargs"]):
                 if line.strip():
                     yield line
         except EngineRefused as error:
@@ -132,12 +133,16 @@ class PodmanEngine:
 
 
 def build_command_line(arguments: Mapping[str, Any]) -> list[str]:
-    """`podman build` with the arguments of the Docker SDK's low-level `build`."""
+    """`podman build` with the arguments of the Docker SDK's low-level `build`.
+
+    The values of build arguments are for its environment: an index's address may hold a password,
+    and everybody on a machine can read command lines.
+    """
     return [
         "build",
         f"--file={arguments['dockerfile']}",
         f"--tag={LOCAL}{arguments['tag']}",
-        *(f"--build-arg={name}={value}" for name, value in arguments["buildargs"].items()),
+        *(f"--build-arg={name}" for name in arguments["buildargs"]),
         *((f"--network={arguments['network_mode']}",) if arguments["network_mode"] else ()),
         *(("--no-cache",) if arguments["nocache"] else ()),
         "--pull-never",

@@ -233,12 +233,31 @@ def test_build_command_line(network: str | None, no_cache: bool, options: list[s
         "build",
         "--file=docker/Dockerfile.load",
         "--tag=localhost/tf1-to-torch/load:cpu-1",
-        "--build-arg=BASE_IMAGE=python:3.11",
-        "--build-arg=TORCH=cpu",
+        "--build-arg=BASE_IMAGE",
+        "--build-arg=TORCH",
         *options,
         "--pull-never",
         "-",
     ]
+
+
+def test_what_pip_is_told_is_on_no_command_line(tmp_path: Path) -> None:
+    program = tmp_path / "podman"
+    program.write_text('#!/bin/sh\necho "$@"\necho "$PIP_INDEX_URL"\n')
+    program.chmod(0o755)
+    engine = PodmanEngine(PodmanCommand({"PATH": f"{tmp_path}:/usr/bin:/bin"}))
+    index = "https://me:it's secret@index.example/simple"
+    arguments = {
+        "tag": "a:1",
+        "dockerfile": "D",
+        "buildargs": {"PIP_INDEX_URL": index},
+        "network_mode": None,
+        "nocache": False,
+    }
+    command, told = engine.build_image(iter(()), arguments)
+    assert "--build-arg=PIP_INDEX_URL --pull-never" in command
+    assert "secret" not in command
+    assert told == index
 
 
 @pytest.mark.parametrize(

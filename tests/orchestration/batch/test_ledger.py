@@ -227,6 +227,17 @@ def test_a_heartbeat_goes_on_until_the_end(folder: BatchFolder, owner: BatchOwne
     assert not path.exists()
 
 
+def test_a_heartbeat_that_cannot_be_removed_spoils_no_batch(
+    folder: BatchFolder, owner: BatchOwner
+) -> None:
+    path = heartbeat_path(folder.owners, owner.id)
+    with Heartbeat(folder.owners, owner, every_s=LONG_S):
+        path.unlink()
+        # No file any more, so it cannot be removed as one.
+        path.mkdir()
+    assert path.is_dir()
+
+
 TASK = SlurmTask(job="17", array_job="15", array_task="2", restart=1)
 
 
