@@ -34,7 +34,9 @@ class ItemLog:
 
     def text(self, stage: Stage, line: str) -> None:
         """Write a line of a stage; may come from any thread, also after the end."""
-        self.write(f"{stage}| {printable(line)}")
+        # A stage that says the same for ever waits for its reader.
+        if self._left > 0:
+            self.write(f"{stage}| {printable(line)}")
 
     def write(self, text: str) -> None:
         """Write a text. What goes wrong is told by `close`: a stage's reader must go on."""
@@ -48,7 +50,7 @@ class ItemLog:
                     self._stream = self.path.open("x", encoding="utf-8", errors="replace")
                 self._stream.write(text[: self._left] + "\n")
                 self._stream.flush()
-                self._left -= len(text)
+                self._left -= len(text) + 1
             except OSError as error:
                 self._error = error
 

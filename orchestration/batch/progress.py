@@ -63,21 +63,16 @@ class BatchProgress:
 
     Args:
         display: of the command. On a terminal there is a bar, and a line an item that failed.
+        total: number of all items.
     """
 
-    def __init__(self, display: Display) -> None:
-        self.tally = Tally()
+    def __init__(self, display: Display, total: int) -> None:
+        self.tally = Tally(total)
         self._display = display
         self._lock = threading.Lock()
 
-    def begin(self, total: int, found: Sorted) -> None:
-        """Count what earlier runs have done.
-
-        Args:
-            total: all items.
-            found: what is known of them.
-        """
-        self.tally.total = total
+    def begin(self, found: Sorted) -> None:
+        """Count what earlier runs have done."""
         self.found(found)
         if found.done or found.failed:
             self._display.notify(earlier_words(found))

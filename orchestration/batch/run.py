@@ -81,7 +81,7 @@ def run_batch(settings: BatchSettings, items: Sequence[Item], context: RunContex
         journal = Journal(ledger, owner)
         with WorkFolders(folder, ledger, owner) as folders:
             steps = Steps(folder, journal, context)
-            progress = BatchProgress(context.display)
+            progress = BatchProgress(context.display, len(items))
             sorter = Sorter(settings, planner, journal, progress.ended, context.display.notify)
             runtime = context.runtime
             rounds = Rounds(settings, runtime, journal, steps, folders, progress, stop)
@@ -123,7 +123,7 @@ class Batch:
         """Do what is to be done; what others do is waited for."""
         progress = self._rounds.progress
         found = self._sort(self._items)
-        progress.begin(len(self._items), found)
+        progress.begin(found)
         waiting = self._do(found)
         while waiting and not self._rounds.stop.is_made:
             self._wait(waiting)

@@ -158,6 +158,36 @@ def test_failures_are_those_items_alone(batch, jobs):
     assert batch.leftovers() == []
 
 
+def occupy_with_file(place: Path) -> None:
+    place.write_text("mine")
+
+
+def occupy_with_folder(place: Path) -> None:
+    place.mkdir()
+    (place / "mine").touch()
+
+
+def occupy_through_link(place: Path) -> None:
+    elsewhere = place.parent.parent / "elsewhere"
+    occupy_with_folder(elsewhere)
+    place.symlink_to(elsewhere)
+
+
+@pytest.mark.parametrize("occupy", [occupy_with_file, occupy_with_folder, occupy_through_link])
+def test_what_is_not_this_program_s_is_not_replaced(batch, occupy):
+    batch.add("taken")
+    batch.add("free")
+    batch.out.mkdir()
+    occupy(batch.out / "taken")
+    before = sorted(path for path in batch.machine.folder.rglob("mine*"))
+    done = batch.run("--jobs", "1", "--force")
+    assert done.returncode == SOME_FAILED
+    assert "[1/2] taken: failed, ResultExists: " in done.stderr
+    assert batch.states("free") == ["done"]
+    assert sorted(path for path in batch.machine.folder.rglob("mine*")) == before
+    assert (batch.out / "taken").exists()
+
+
 def test_what_was_said_of_one_item_explains_no_other(batch):
     batch.add("a", reads="talk of memory")
     batch.add("b", reads="exit 3")

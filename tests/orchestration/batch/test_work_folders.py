@@ -68,3 +68,13 @@ def test_a_log_is_not_written_through_a_link(
     log.close()
     assert precious.read_text() == "precious"
     assert log.path.read_text() == "load| said \\x1b[2J\n"
+
+
+def test_a_log_has_an_end(tmp_path: Path) -> None:
+    log = ItemLog(tmp_path / "item.1.log")
+    for _ in range(100):
+        log.text("extract", "\x1b" * 65_536)
+    for _ in range(600_000):
+        log.text("extract", "")
+    log.close()
+    assert log.path.stat().st_size < 4_200_000
