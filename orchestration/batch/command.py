@@ -94,8 +94,8 @@ def batch(sources: tuple[str, ...], **given: Any) -> int:
 def _source(sources: tuple[str, ...]) -> str | None:
     if len(sources) > 1:
         raise click.UsageError(
-            f"{len(sources):,} items files were given; put a glob into quotes, such as"
-            " 'runs/*/ckpt', so that the shell leaves it as it is."
+            f"{len(sources):,} items files or globs were given; put a glob into quotes, such as"
+            " 'runs/*/ckpt', so that the shell leaves it as it is. Several become one items file."
         )
     return sources[0] if sources else None
 

@@ -203,5 +203,5 @@ def _submit(
     out = shlex.quote(shown_path(folder.out))
     notify(f"Submitted job {job}: {which}. Script: {shown_path(script)}")
     notify(f"Watch it:  squeue --me --jobs={job}")
-    notify(f"Results:   orchestrate.py batch --out {out} --status")
-    notify(f"Cancel it: orchestrate.py batch --out {out} --cancel")
+    notify(f"Results:   python orchestrate.py batch --out {out} --status")
+    notify(f"Cancel it: python orchestrate.py batch --out {out} --cancel")

@@ -153,7 +153,7 @@ class Slurm:
             raise SlurmRefused(
                 f"The task {task} was not put back into the queue: {_last_words(answer)}",
                 "The cluster must allow jobs to be requeued.",
-                "Run `orchestrate.py batch --slurm` again: it submits what is left.",
+                "Run `python orchestrate.py batch --slurm` again: it submits what is left.",
             )
 
     def max_array_size(self) -> int | None:

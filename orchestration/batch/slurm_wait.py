@@ -44,7 +44,9 @@ def follow(folder: BatchFolder, items: Sequence[Item], slurm: Slurm, context: Ru
         tasks = _await_end(folder, items, slurm, jobs, view)
     except KeyboardInterrupt:
         out = shlex.quote(shown_path(folder.out))
-        view.say(f"The jobs go on. To cancel them: orchestrate.py batch --out {out} --cancel")
+        view.say(
+            f"The jobs go on. To cancel them: python orchestrate.py batch --out {out} --cancel"
+        )
         return EXIT_INTERRUPTED
     # A task that was killed has not told of its end.
     overview = write_summaries(folder)

@@ -71,7 +71,7 @@ def latest_items(folder: BatchFolder) -> Path:
         raise BadItems(
             f"No items are known in {folder.out}.",
             "A folder was expected in which a batch has run.",
-            "Look at --out, or give the items: `orchestrate.py batch ITEMS --out FOLDER`.",
+            "Look at --out, or give the items: `python orchestrate.py batch ITEMS --out FOLDER`.",
         )
     return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
@@ -109,7 +109,7 @@ def stored_list(path: Path) -> tuple[Listed, ...]:
         raise BadItems(
             f"The items in {path} cannot be read: {error}.",
             "The file was expected to be as this program has written it.",
-            "Give the items once more: `orchestrate.py batch ITEMS --out FOLDER`.",
+            "Give the items once more: `python orchestrate.py batch ITEMS --out FOLDER`.",
         ) from error
 
 

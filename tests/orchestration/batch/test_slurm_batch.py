@@ -214,9 +214,8 @@ def test_whoever_waits_may_go_and_the_jobs_go_on(cluster: Cluster) -> None:
         _, said = waiter.communicate()
     assert waiter.returncode == EXIT_INTERRUPTED
     assert "0 done, 0 failed, 1 left" in said
-    assert (
-        f"The jobs go on. To cancel them: orchestrate.py batch --out '{cluster.out.name}'" in said
-    )
+    cancel_it = f"python orchestrate.py batch --out '{cluster.out.name}'"
+    assert f"The jobs go on. To cancel them: {cancel_it}" in said
     [job] = cluster.jobs()
     assert cluster.states(job) == {1: "RUNNING"}
 
