@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestration.errors import EngineNotInstalled, EngineRefused, FeatureUnavailable
 from orchestration.image_store import ImageDetails
+from orchestration.podman_additions import additions
 from orchestration.podman_command import PodmanCommand
 from orchestration.podman_engine import PodmanEngine
 from orchestration.podman_facts import PodmanFacts
@@ -85,6 +86,8 @@ class PodmanRuntime:
         command = PodmanCommand(self._environment)
         facts = command.facts()
         check_limits(facts, self._options.memory_limit_bytes, notify)
+        for addition in additions(command.environment):
+            notify(f"Podman puts into every container, the stages' too, what is in {addition}")
         gpu = wants_gpu(self._options.device)
         found = find_stage_images(PodmanEngine(command), stages, self._options, gpu, notify)
         self._images |= found.images

@@ -1,7 +1,8 @@
 """What a stage's container is allowed, as arguments of `podman run`.
 
 A pure function from a `StageSpec`. The isolation is that of `containers.py`; what Podman adds to a
-container by itself, or by its configuration file, and Docker does not, is switched off besides.
+container by itself, or by its configuration file, and Docker does not, is switched off besides, as
+far as it can be; see `podman_additions` for the rest.
 """
 
 from __future__ import annotations
