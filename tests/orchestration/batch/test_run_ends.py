@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -22,7 +23,8 @@ from orchestration.batch.work_folders import WorkFolders
 
 SOME_FAILED = 3
 NOT_WRITABLE = 19
-BOTH_RUNNING = (["running"], ["running"])
+# What a tiny stage says before it hangs.
+CHILD = re.compile(r"child (?P<child>\d+) of (?P<worker>\d+)\n")
 DONE_AND_RUNNING = (["done"], ["running"])
 
 
@@ -109,15 +111,17 @@ def test_a_batch_that_cannot_go_on_has_a_summary(batch: Batch) -> None:
 
 def test_both_workers_of_a_lane_are_told_to_go_by_somebody_else(batch: Batch) -> None:
     """No such order comes to the batch itself, so these are ends of workers like any other."""
-    batch.add("first", reads="slow 0.01", loads="slow 600")
-    batch.add("second", reads="slow 600")
+    batch.add("first", reads="slow 0.01", loads="hang")
+    batch.add("second", reads="hang")
+    logs = [batch.out / "batch" / "logs" / f"{name}.1.log" for name in ("first", "second")]
     with batch.machine.start(*batch.words()) as program:
-        wait_until(lambda: (batch.states("first"), batch.states("second")) == BOTH_RUNNING)
-        of_threads = Path(f"/proc/{program.pid}/task").glob("*/children")
-        workers = {int(pid) for path in of_threads for pid in path.read_text().split()}
-        assert len(workers) == 2
-        for pid in workers:
-            os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: all(log.exists() and CHILD.search(log.read_text()) for log in logs))
+        found = [CHILD.search(log.read_text()) for log in logs]
+        for match in found:
+            assert match is not None
+            os.kill(int(match["worker"]), signal.SIGTERM)
+            # Or it would hold the worker's output open.
+            os.kill(int(match["child"]), signal.SIGKILL)
         text = program.communicate(timeout=30)[1]
     assert program.returncode == SOME_FAILED, text
     for name in ("first", "second"):
