@@ -74,7 +74,9 @@ class Parser:
             click.BadParameter: no path can be so.
         """
         _check_cell(text)
-        return absolute(Path(os.path.expanduser(text)), self._folder)
+        path = absolute(Path(os.path.expanduser(text)), self._folder)
+        _check_cell(os.fspath(path))
+        return path
 
     def _parsed(self, column: str, cell: Any) -> Value:
         _check_cell(cell)
@@ -87,6 +89,7 @@ class Parser:
             cell = os.fspath(self.path(cell))
         elif column == MODEL and isinstance(cell, str):
             cell = absolute_model(cell, self._folder)
+            _check_cell(cell)
         words = _words(column, cell)
         if not option.multiple and len(words) != 1:
             raise click.BadParameter("one value was expected, not several.")
@@ -104,6 +107,23 @@ def _cast(option: click.Parameter, words: tuple[str, ...] | str, context: click.
         raise click.BadParameter("true or false, yes or no, 1 or 0 was expected.") from error
 
 
+def check_defaults(given: Mapping[str, Any]) -> None:
+    """Refuse options for all rows that no file of items can hold.
+
+    Raises:
+        click.BadParameter: there is one.
+    """
+    for option in COLUMNS.values():
+        value = given.get(str(option.name))
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, str | Path):
+                try:
+                    _check_cell(os.fspath(part))
+                except click.BadParameter as error:
+                    error.param = option
+                    raise
+
+
 def _check_cell(cell: Any) -> None:
     """Refuse what no path and no UTF-8 file can hold, and what is nested without end.
 
@@ -116,7 +136,9 @@ def _check_cell(cell: Any) -> None:
         if "\0" in text:
             raise click.BadParameter("text without NUL was expected.")
         if any("\ud800" <= sign <= "\udfff" for sign in text):
-            raise click.BadParameter("text in UTF-8 was expected; give the file another name.")
+            raise click.BadParameter(
+                "text in UTF-8 was expected; give the file or its folder another name."
+            )
 
 
 def _is_deep(cell: Any) -> bool:

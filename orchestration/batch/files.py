@@ -83,7 +83,8 @@ def _text(content: Mapping[str, Any]) -> str:
 def _write_temporary(path: Path, text: str) -> Path:
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}")
     try:
-        with temporary.open("x", encoding="utf-8", newline="") as stream:
+        # A script may hold the name of a folder that is no text in UTF-8.
+        with temporary.open("x", encoding="utf-8", errors="surrogateescape", newline="") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())

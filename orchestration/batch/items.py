@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from orchestration.batch.cells import Parser, Value, absolute_model
+from orchestration.batch.cells import Parser, Value, absolute_model, check_defaults
 from orchestration.batch.checkpoint_sizes import CheckpointSizes
 from orchestration.batch.columns import CHECKPOINT, COLUMNS, MODEL, NAME, WHERE, is_known
 from orchestration.batch.names import made_name, name_key, why_not
@@ -53,6 +53,7 @@ def read_items(source: str, given: Mapping[str, Any], out: Path) -> tuple[Item, 
 
     Raises:
         BadItems: rows are wrong; all of them are told.
+        click.BadParameter: an option for all rows is what no row can hold.
     """
     problems = Problems(source)
     read = read_source(source, out, problems)
@@ -77,6 +78,7 @@ class _RowReader:
     ) -> None:
         model = given[MODEL]
         self._defaults = {**given, MODEL: model and absolute_model(model)}
+        check_defaults(self._defaults)
         self._runtime = runtime_settings(given)
         self._out = out
         self._problems = problems

@@ -15,6 +15,7 @@ from orchestration.batch.globs import has_magic, matches
 from orchestration.batch.json_rows import json_rows
 from orchestration.batch.problems import Problems
 from orchestration.errors import BadItems
+from orchestration.printing import printable
 
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
@@ -83,7 +84,7 @@ def _is_within(path: str, folder: str) -> bool:
 
 def _read_file(path: Path, problems: Problems) -> Source:
     text = _text(path)
-    name = os.fspath(path)
+    name = printable(os.fspath(path))
     # Nothing else begins with a brace: no column does.
     is_json = path.suffix.lower() in _JSON_SUFFIXES or _first_sign(text) == "{"
     read = json_rows if is_json else csv_rows

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from pathlib import Path
 
 import click
 import pytest
@@ -11,9 +14,13 @@ import orchestrate
 from orchestration import settings as s
 from orchestration.batch.columns import COLUMNS, column_of
 from orchestration.batch.command import batch
+from orchestration.batch.items import read_items
+from orchestration.batch.settings import BatchFolder
+from orchestration.batch.stored_items import store_items, stored_list
 from orchestration.command_options import load_options, runtime_settings
 from orchestration.errors import BadItems
 from orchestration.reading_options import extract_options
+from tests.orchestration.batch.conftest import HELP
 
 # Said once for all items: which machine computes, and what becomes of the results.
 OF_THE_BATCH = {
@@ -331,3 +338,42 @@ def test_ten_thousand_rows(lab, read):
 def test_a_row_of_an_option_that_the_program_does_not_take_is_a_usage_error(read):
     with pytest.raises(click.NoSuchOption):
         read("checkpoint\nruns/a/ckpt\n", "--modle", "unet")
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "refusal"),
+    [
+        pytest.param("{lab}/runs/a/ckpt,unet", (), None, id="the-file-of-items-alone"),
+        pytest.param("here,unet", (), "checkpoint is 'here'", id="checkpoint"),
+        pytest.param("{lab}/runs/a/ckpt,net.py:Net", (), "model is 'net.py:Net'", id="model"),
+        pytest.param("{lab}/runs/a/ckpt,", ("--model", "net.py:Net"), "--model", id="for-all"),
+        pytest.param("{lab}/runs/a/ckpt,unet", ("--map", "map.csv"), "--map", id="path-for-all"),
+    ],
+)
+def test_in_a_folder_whose_name_is_no_utf_8(
+    lab: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    row: str,
+    options: tuple[str, ...],
+    refusal: str | None,
+) -> None:
+    folder = lab / "M\udcfcller"
+    shutil.copytree(lab / "runs" / "a" / "ckpt", folder / "here")
+    for name in ("net.py", "map.csv"):
+        shutil.copy(lab / name, folder)
+    source = folder / "models.csv"
+    source.write_text(f"checkpoint,model\n{row.format(lab=lab)}\n")
+    monkeypatch.chdir(folder)
+    words = [os.fspath(source), "--out", os.fspath(lab / "converted"), *options]
+    given = batch.make_context("batch", words, **HELP).params
+    if refusal is None:
+        items = read_items(os.fspath(source), given, lab / "converted")
+        stored = store_items(items, BatchFolder(lab / "converted"))
+        assert [one.where for one in stored_list(stored)] == [items[0].where]
+        return
+    with pytest.raises((BadItems, click.BadParameter)) as caught:
+        read_items(os.fspath(source), given, lab / "converted")
+    error = caught.value
+    said = error.happened if isinstance(error, BadItems) else error.format_message()
+    assert refusal in said
+    assert "UTF-8 was expected" in said

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.batch.files import write_text_over
 from orchestration.batch.item_log import ItemLog
 from orchestration.batch.ledger import Ledger
 from orchestration.batch.owner import BatchOwner, Heartbeat
@@ -78,3 +79,8 @@ def test_a_log_has_an_end(tmp_path: Path) -> None:
         log.text("extract", "")
     log.close()
     assert log.path.stat().st_size < 4_200_000
+
+
+def test_a_script_may_name_a_folder_that_is_no_utf_8(tmp_path: Path) -> None:
+    write_text_over(tmp_path / "job.sbatch", "cd /data/M\udcfcller\n")
+    assert (tmp_path / "job.sbatch").read_bytes() == b"cd /data/M\xfcller\n"
