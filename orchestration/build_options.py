@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
 from orchestration import option_types
 from orchestration import settings as s
-from orchestration.command_options import EXISTING_FILE, EXISTING_FOLDER, with_options
+from orchestration.command_options import EXISTING_FILE, with_options
 from orchestration.own_packages import requirements_file
 
 build_options = with_options(
@@ -59,8 +60,23 @@ build_options = with_options(
     ),
     click.option(
         "--wheelhouse",
-        type=EXISTING_FOLDER,
-        help="Build from this folder of wheels, without network.",
+        type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
+        metavar="FOLDER",
+        help="Build from this folder of packages, without network; a missing or empty one is filled"
+        " first.",
+    ),
+    click.option(
+        "--collect-only",
+        is_flag=True,
+        help="Put into the wheelhouse what it lacks, and build nothing.",
+    ),
+    click.option(
+        "--torch-index",
+        default=s.CPU_TORCH_INDEX,
+        show_default=True,
+        metavar="URL",
+        help="Where torch's CPU build is published, unless pip's settings lead to it; ''"
+        " for nowhere else.",
     ),
     click.option(
         "--torch",
@@ -82,12 +98,16 @@ build_options = with_options(
 
 def build_settings(given: Mapping[str, Any]) -> s.BuildSettings:
     """Settings of a build from parsed options."""
+    if given["collect_only"] and given["wheelhouse"] is None:
+        raise click.UsageError("--collect-only wants a folder: add --wheelhouse FOLDER.")
     return s.BuildSettings(
         stages=given["stages"] or s.BuildSettings.stages,
         extract_base_image=given["extract_base_image"],
         load_base_image=given["load_base_image"],
         wheelhouse=given["wheelhouse"],
         torch_variant=given["torch_variant"],
+        torch_index=given["torch_index"],
+        collect_only=given["collect_only"],
         no_cache=given["no_cache"],
         requirements=given["requirements"],
         runtime=given["runtime"],

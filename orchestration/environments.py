@@ -23,9 +23,8 @@ from orchestration.own_packages import constraints, requirements_sha256
 from orchestration.pip_settings import PipSettings
 from orchestration.run_paths import cache_folder, repository_folder
 from orchestration.runtimes.base import Notify, Stage
-from orchestration.settings import RuntimeOptions, TorchVariant
+from orchestration.settings import CPU_TORCH_INDEX, RuntimeOptions, TorchVariant
 
-CPU_TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 _HASH_DIGITS = 16
 _SHOWN_LINES = 12
 _SHOWN_WORK = ("Resolved", "Downloading", "Building", "Prepared", "Installed")

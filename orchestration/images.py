@@ -176,7 +176,7 @@ def _build_one(
     base = _base_image(engine, base_image, settings, notify)
     details = engine.find_image(sources.reference)
     if details is None or settings.no_cache or not _is_built(details, sources, base):
-        packages = find_packages(sources, settings.wheelhouse)
+        packages = find_packages(sources, settings)
         details = _run_build(engine, sources, base_image, base, packages, settings, notify)
     else:
         notify(f"{sources.reference} is there already, made from the same sources")
@@ -231,17 +231,18 @@ def _run_build(
     return details
 
 
-def find_packages(sources: ImageSources, wheelhouse: Path | None) -> PackageSources:
+def find_packages(sources: ImageSources, settings: BuildSettings) -> PackageSources:
     """Where the packages of a stage's image come from.
 
     Raises:
         ImageBuildFailed: the wheelhouse is missing or lacks packages.
     """
     lock = sources.files[sources.lock].decode()
-    if wheelhouse is not None:
-        return from_wheelhouse(lock, wheelhouse)
+    if settings.wheelhouse is not None:
+        return from_wheelhouse(lock, settings.wheelhouse)
     pip = PipSettings.read(os.environ, Path.home())
-    return from_pip_settings(lock, sources.torch_variant, pip, os.environ)
+    index = settings.torch_index
+    return from_pip_settings(lock, sources.torch_variant, index, pip, os.environ)
 
 
 def _is_built(details: ImageDetails, sources: ImageSources, base: ImageDetails) -> bool:

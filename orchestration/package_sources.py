@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration.environments import CPU_TORCH_INDEX
 from orchestration.pip_settings import PipSettings
 from orchestration.settings import TorchVariant
 from orchestration.wheelhouse import (
@@ -53,13 +52,18 @@ def from_wheelhouse(lock: str, folder: Path) -> PackageSources:
 
 
 def from_pip_settings(
-    lock: str, torch_variant: TorchVariant | None, pip: PipSettings, environment: Mapping[str, str]
+    lock: str,
+    torch_variant: TorchVariant | None,
+    torch_index: str,
+    pip: PipSettings,
+    environment: Mapping[str, str],
 ) -> PackageSources:
     """From the indexes that pip uses here, and files from the folders that it looks into.
 
     Args:
         lock: text of the locked requirements.
         torch_variant: of the image; None when it has no torch.
+        torch_index: where torch's CPU build is published; "" = nowhere but where pip looks.
         pip: this machine's settings.
         environment: the caller's, which may name a bundle of certificates for requests.
     """
@@ -67,8 +71,9 @@ def from_pip_settings(
     found = [path for folder in folders if folder.is_dir() for path in find_files(lock, folder)]
     files = _in_context(found)
     indexes = [url for url in pip.extra_index_urls if _is_remote(url)]
-    if torch_variant == "cpu" and not any(path.name.startswith("torch-") for path in found):
-        indexes.append(CPU_TORCH_INDEX)
+    has_torch = any(path.name.startswith("torch-") for path in found)
+    if torch_variant == "cpu" and torch_index and not has_torch:
+        indexes.append(torch_index)
     arguments = {}
     if pip.index_url and _is_remote(pip.index_url):
         arguments["PIP_INDEX_URL"] = pip.index_url
@@ -97,7 +102,7 @@ def sources_of_own(
     known = {normalised_name(package.name) for package in read_lock(lock)}
     if wheelhouse is not None:
         return PackageSources(_unknown_files(wheelhouse, known), {"PIP_NO_INDEX": "1"}, True)
-    online = from_pip_settings("", None, pip, environment)
+    online = from_pip_settings("", None, "", pip, environment)
     folders = [Path(link.removeprefix("file://")) for link in pip.find_links]
     files = dict(online.files)
     for folder in folders:

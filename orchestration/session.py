@@ -94,16 +94,33 @@ def run_command(
 
 
 def build(settings: BuildSettings, notify: Notify) -> None:
-    """Build the images and say what they are called.
+    """Build the images and say what they are called; fill the wheelhouse first where need be.
 
     Raises:
+        WheelhouseIncomplete, DiskFull, OutputNotWritable: it cannot be filled.
         EngineNotInstalled, EngineNotRunning, EngineForbidden, ImageBuildFailed: it did not work.
         ImageMissing, FeatureUnavailable: there is nothing to take over, or nobody to give it to.
     """
+    _fill_wheelhouse(settings, notify)
+    if settings.collect_only:
+        return
     verb = "Have" if settings.from_docker else "Built"
     for image in _builder(settings)(settings, notify):
         size_mb = image.size_bytes / 1e6
         notify(f"{verb} {image.name} ({image.digest}, {size_mb:,.0f} MB)")
+
+
+def _fill_wheelhouse(settings: BuildSettings, notify: Notify) -> None:
+    folder = settings.wheelhouse
+    # What others have built needs no packages.
+    if folder is None or settings.from_docker or settings.from_archives:
+        return
+    from orchestration.collecting import collect, needs_collecting, wanted_packages
+
+    if settings.collect_only or needs_collecting(folder):
+        notify(f"Collecting the packages of both images and of the host side into {folder}")
+        packages = wanted_packages(settings.torch_variant)
+        collect(folder, packages, settings.torch_index, notify)
 
 
 def _builder(settings: BuildSettings) -> Callable[[BuildSettings, Notify], list[BuiltImage]]:

@@ -22,6 +22,7 @@ DEFAULT_REFERENCE_MB = 256
 DEFAULT_SEED = 0
 LARGEST_SEED = 2**32 - 1
 DEFAULT_TOLERANCE = 1e-4
+CPU_TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 DEFAULT_EXTRACT_BASE_IMAGE = "python:3.7-slim-bookworm"
 DEFAULT_LOAD_BASE_IMAGE = "python:3.11-slim-bookworm"
 
@@ -226,6 +227,8 @@ class BuildSettings:
         requirements: packages of the user's own; a further load image gets them.
         runtime: whose images; the name of a runtime.
         from_docker: take the images over that a Docker engine of this machine has.
+        torch_index: where torch's CPU build is published; "" = nowhere but where pip looks.
+        collect_only: fill the wheelhouse, and build nothing.
         from_archives: for Apptainer: files with images that were saved elsewhere.
         sif_folder: for Apptainer: where its files are put; None = the user's cache folder.
     """
@@ -235,6 +238,8 @@ class BuildSettings:
     load_base_image: str = DEFAULT_LOAD_BASE_IMAGE
     wheelhouse: Path | None = None
     torch_variant: TorchVariant = "cpu"
+    torch_index: str = CPU_TORCH_INDEX
+    collect_only: bool = False
     no_cache: bool = False
     requirements: Path | None = None
     runtime: ImageRuntimeName = "docker"

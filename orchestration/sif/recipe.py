@@ -45,7 +45,7 @@ def prepare_recipe(
     is_first = sources.stage == "extract"
     named = settings.extract_base_image if is_first else settings.load_base_image
     bootstrap, base, title, digest = _base_image(named, folder)
-    packages = find_packages(sources, settings.wheelhouse)
+    packages = find_packages(sources, settings)
     _write_context(sources, packages, folder)
     given = {
         **packages.arguments,

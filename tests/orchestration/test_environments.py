@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from orchestration.environments import (
-    CPU_TORCH_INDEX,
     Recipe,
     environments_folder,
     existing_python,
@@ -24,7 +23,7 @@ from orchestration.environments import (
 from orchestration.errors import EnvironmentBuildFailed, LegacyPythonMissing
 from orchestration.interpreters import find_legacy_python
 from orchestration.pip_settings import PipSettings
-from orchestration.settings import RuntimeOptions
+from orchestration.settings import CPU_TORCH_INDEX, RuntimeOptions
 
 
 def make_wheel(folder: Path, name: str, source: str = "") -> str:

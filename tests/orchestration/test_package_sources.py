@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.environments import CPU_TORCH_INDEX
 from orchestration.package_sources import from_pip_settings, from_wheelhouse
 from orchestration.pip_settings import PipSettings
-from orchestration.settings import TorchVariant
+from orchestration.settings import CPU_TORCH_INDEX, TorchVariant
 
 TORCH = b"torch wheel"
 NUMPY = b"numpy wheel"
@@ -62,16 +61,27 @@ OTHER_INDEX = "http://other.example/simple"
 def test_arguments(
     variant: TorchVariant | None, pip: PipSettings, expected: dict[str, str]
 ) -> None:
-    sources = from_pip_settings(LOCK, variant, pip, {})
+    sources = from_pip_settings(LOCK, variant, CPU_TORCH_INDEX, pip, {})
     assert (dict(sources.arguments), dict(sources.files)) == (expected, {})
     assert not sources.offline
+
+
+@pytest.mark.parametrize(
+    ("index", "expected"),
+    [
+        pytest.param(OTHER_INDEX, {"PIP_EXTRA_INDEX_URL": OTHER_INDEX}, id="a-mirror"),
+        pytest.param("", {}, id="nowhere-else"),
+    ],
+)
+def test_where_torch_is_published(index: str, expected: dict[str, str]) -> None:
+    assert from_pip_settings(LOCK, "cpu", index, PipSettings(), {}).arguments == expected
 
 
 def test_files_that_pip_finds_here_go_along(tmp_path: Path) -> None:
     (tmp_path / TORCH_NAME).write_bytes(TORCH)
     (tmp_path / NUMPY_NAME).write_bytes(b"of another build")
     links = (f"file://{tmp_path}", "https://links.example/", str(tmp_path / "missing"))
-    sources = from_pip_settings(LOCK, "cpu", PipSettings(find_links=links), {})
+    sources = from_pip_settings(LOCK, "cpu", OTHER_INDEX, PipSettings(find_links=links), {})
     assert sources.files == {f"wheelhouse/{TORCH_NAME}": tmp_path / TORCH_NAME}
     # Torch is at hand: its publisher's index need not be reachable.
     assert sources.arguments == {}
@@ -83,7 +93,7 @@ def test_certificates_of_an_intercepting_proxy_go_along(place: str, tmp_path: Pa
     bundle.write_text("-----BEGIN CERTIFICATE-----", encoding="ascii")
     pip = PipSettings(certificate=str(bundle) if place == "pip" else None)
     environment = {"REQUESTS_CA_BUNDLE": str(bundle)} if place == "requests" else {}
-    sources = from_pip_settings(LOCK, None, pip, environment)
+    sources = from_pip_settings(LOCK, None, CPU_TORCH_INDEX, pip, environment)
     assert sources.files == {"wheelhouse/certificates.pem": bundle}
     assert sources.arguments == {"PIP_CERT": "/build/certificates.pem"}
 
