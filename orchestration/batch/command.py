@@ -146,7 +146,7 @@ def _run(items: Sequence[Item], given: dict[str, Any], settings: BatchSettings) 
     outcome = _with_context(given, settings, lambda context: run_batch(settings, items, context))
     if not given["quiet"]:
         counts = f"{outcome.done:,} done, {outcome.failed:,} failed, {outcome.left:,} left"
-        again = " (the same command again does it)" if outcome.left else ""
+        again = " (the same command again does the rest)" if outcome.left else ""
         click.echo(printable(f"{counts}{again}; see {shown_path(settings.out / HTML_FILE)}"))
     if settings.requeue:
         from orchestration.batch.slurm_requeue import requeue_if_useful
