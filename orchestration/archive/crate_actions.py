@@ -27,7 +27,7 @@ _NAMES: Final[Mapping[Stage, str]] = {
 # What each stage reads besides the checkpoint, or the export.
 _ROLES: Final[Mapping[Stage, tuple[str, ...]]] = {
     "extract": ("data",),
-    "load": ("map", "model", "requirements"),
+    "load": ("export", "map", "model", "requirements"),
 }
 
 
@@ -71,10 +71,12 @@ def _add_action(
             "agent": agent,
             "object": _read_by(crate, stage) + _add_options(crate, run, stage),
             "result": one_or_more(made),
+            "environment": _add_variable(crate, run),
             "containerImage": None
             if image is None
             else add_image(crate, run.images[image["stage"]]),
-            **_times(run, record),
+            "startTime": time_of(record["started"]),
+            "endTime": time_of(record["ended"]),
             **_status(run, stage),
         },
     )
@@ -126,35 +128,37 @@ def _made_by(run: RecordedRun, stage: Stage, paths: Sequence[str]) -> list[str]:
     return [path for path in result if is_below(path, export) == (stage == "extract")]
 
 
-def _times(run: RecordedRun, record: Mapping[str, Any]) -> dict[str, str]:
-    """When a stage began and ended. An export that was used again has no times of this run."""
-    return {
-        name: time_of(str(record[key]))
-        for name, key in (("startTime", "started"), ("endTime", "ended"))
-        if record.get(key)
-    }
-
-
 def _status(run: RecordedRun, stage: Stage) -> dict[str, Any]:
     """How a stage ended. One whose proof failed has a result, and has failed all the same."""
     verdict = run.manifest["verdict"]
     if stage == "extract" or verdict["state"] != "failed":
-        return {"actionStatus": {"@id": _COMPLETED}}
+        return {"actionStatus": _COMPLETED}
     worst = verdict["worst"] or {}
-    reason = run.manifest[stage]["result"]["reason"]
-    numbers = "".join(f", {name} {worst[name]}" for name in sorted(worst))
+    told = [f"{name} {worst[name]}" for name in sorted(worst)]
+    told += [f"{name} {verdict[name]}" for name in ("tolerance", "exit_code")]
+    reason = run.manifest[stage]["result"].get("reason")
     return {
-        "actionStatus": {"@id": _FAILED},
-        "error": clean(
-            f"The models do not compute the same: {reason}{numbers},"
-            f" tolerance {verdict['tolerance']}, exit code {verdict['exit_code']}"
-        ),
+        "actionStatus": _FAILED,
+        "error": clean(f"The models do not compute the same: {reason}. {', '.join(told)}"),
     }
 
 
 def _description(record: Mapping[str, Any]) -> str:
     """How a stage was started: a command line, or what the engine was sent."""
-    argv = record.get("argv")
+    argv = record["argv"]
     text = shlex.join(argv) if isinstance(argv, list) else json.dumps(argv, sort_keys=True)
     reused = record.get("reused_from")
-    return clean(text if reused is None else f"Not run again: export of {reused}. {text}")
+    return clean(text if reused is None else f"By an earlier run, whose export was kept: {text}")
+
+
+def _add_variable(crate: ROCrate, run: RecordedRun) -> Entity:
+    """The variable of a stage's environment that results could depend on."""
+    return add_entity(
+        crate,
+        "#python-hash-seed",
+        {
+            "@type": "PropertyValue",
+            "name": "PYTHONHASHSEED",
+            "value": str(run.manifest["seeds"]["python_hash"]),
+        },
+    )

@@ -55,7 +55,7 @@ def add_stage_program(crate: ROCrate, run: RecordedRun, stage: Stage, program: E
     requirements = [
         _add_package(crate, name, str(version)) for name, version in record["versions"].items()
     ]
-    environment = record.get("environment")
+    environment = record["environment"]
     if environment is not None:
         requirements.append(_add_environment(crate, stage, environment))
     return add_entity(
@@ -137,8 +137,11 @@ def _add_package(crate: ROCrate, name: str, version: str) -> Entity:
 
 
 def _add_environment(crate: ROCrate, stage: Stage, environment: Mapping[str, Any]) -> Entity:
-    """An environment of the local runtime: its lock, and every package in it."""
-    lock = environment["lock"]
+    """An environment of the local runtime: its lock, and every package in it.
+
+    One that the user brought has no lock here.
+    """
+    lock, sha256 = environment["lock"], environment["lock_sha256"]
     packages = environment["packages"]
     file = crate.get(f"{PROGRAM}/docker/{lock}")
     return add_entity(
@@ -146,9 +149,10 @@ def _add_environment(crate: ROCrate, stage: Stage, environment: Mapping[str, Any
         f"#environment-{stage}",
         {
             "@type": "SoftwareApplication",
-            "name": f"Python environment of {lock}",
-            "softwareVersion": f"sha256:{environment['lock_sha256']}",
-            "url": file,
+            "name": f"Python environment of {lock or 'the user'}",
+            "softwareVersion": sha256 and f"sha256:{sha256}",
+            # The source that is archived may have another than the one that was used.
+            "url": file if file is not None and file["sha256"] == sha256 else None,
             "softwareRequirements": one_or_more(
                 [_add_package(crate, name, packages[name]) for name in sorted(packages)]
             ),
