@@ -26,7 +26,8 @@ from orchestration.errors import LegacyPythonMissing, OrchestrationError  # noqa
 from orchestration.images import find_image  # noqa: E402
 from orchestration.runtimes.base import Stage  # noqa: E402
 from orchestration.settings import RuntimeOptions  # noqa: E402
-from tests.pure_environments import VERSIONS, PythonMissing, make_pure_environment  # noqa: E402
+from tests.locked_environments import PythonMissing  # noqa: E402
+from tests.pure_environments import VERSIONS, make_pure_environment  # noqa: E402
 
 CONTAINER_PARTS = frozenset({"host", "end_to_end"})
 # The lowest that mypy still knows; the real 3.7 compiles the sources besides.

@@ -130,10 +130,9 @@ def add_files(crate: ROCrate, files: Sequence[FileFact]) -> None:
     for file in files:
         entity = crate.add_file(dest_path=file.path, properties=_properties(file))
         parts[_folder_of(file.path)].append(entity)
+    # The root has them all: not every reader looks for more in a folder that is source code, too.
     for folder, entity in folders.items():
         entity["hasPart"] = one_or_more(parts[folder])
-    # The library lists every entity there, though the folders have theirs.
-    crate.root_dataset["hasPart"] = one_or_more(parts[""])
 
 
 def is_below(path: str, folder: str) -> bool:

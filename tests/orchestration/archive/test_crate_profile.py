@@ -1,0 +1,80 @@
+"""Metadata passes the RO-Crate validator for the Process Run Crate profile, without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.locked_environments import make_locked_environment
+from tests.orchestration.archive.archived_runs import CASES, DOCKER
+
+TESTS = Path(__file__).resolve().parents[2]
+# What is recommended and not done, with the reason.
+LEFT_OUT = {
+    "Application url": "neither the program nor old code has a place on the web",
+    "SoftwareApplication id": "the same; a local one is allowed",
+    "version": "of old code, none is known",
+    "version or softwareVersion": "an environment of the user's has no lock that could be told",
+    "Root Data Entity: `publisher` property": "nobody has published it yet",
+    "Root Data Entity: `author` property": "where no creator was named",
+    "CreativeWork Author: RECOMMENDED affiliation property": "is not asked for",
+    "CreativeWork Author: RECOMMENDED Contextual Entity linked for the organizational"
+    " `affiliation` property": "is not asked for",
+}
+# What the validator must find in the crate that is broken, or its silence would mean nothing.
+BROKEN = "broken"
+FAULTS = [
+    "Action instrument",
+    "Data Entity: REQUIRED resource availability",
+    "Root Data Entity: `license` property",
+]
+
+
+def break_crate(crate: Path) -> None:
+    """Take away an action's instrument, the licence and a file."""
+    path = crate / "ro-crate-metadata.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    entities = {one["@id"]: one for one in content["@graph"]}
+    del entities["#load"]["instrument"], entities["./"]["license"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    (crate / "original/model.ckpt-1.index").unlink()
+
+
+@pytest.fixture(scope="module")
+def issues(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[str]]]:
+    """What is wrong with each crate: [severity, rule, entity]."""
+    lock = TESTS / "requirements-crate.txt"
+    python = make_locked_environment("crate", lock, sys.executable, os.environ, lambda line: None)
+    folder = tmp_path_factory.mktemp("crates")
+    for name, case in CASES.items():
+        case.write(folder / name)
+    DOCKER.write(folder / BROKEN)
+    break_crate(folder / BROKEN)
+    names = [*CASES, BROKEN]
+    program = Path(__file__).with_name("validate_crates.py")
+    command = [python, program, folder / "http-cache", *(folder / name for name in names)]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder)
+    return dict(zip(names, map(json.loads, answer.stdout.splitlines()), strict=True))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_that_is_required_is_missing(name, issues):
+    assert [one for one in issues[name] if one[0] == "REQUIRED"] == []
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_recommended_is_done_or_left_out_for_a_reason(name, issues):
+    assert {rule for _, rule, _ in issues[name]} <= set(LEFT_OUT)
+
+
+def test_every_reason_is_needed(issues):
+    assert {rule for name in CASES for _, rule, _ in issues[name]} == set(LEFT_OUT)
+
+
+def test_the_validator_finds_what_is_wrong(issues):
+    assert sorted({rule for level, rule, _ in issues[BROKEN] if level == "REQUIRED"}) == FAULTS
