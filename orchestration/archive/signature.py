@@ -25,6 +25,7 @@ from orchestration.archive.ssh_keys import (
     load_private_key,
     public_blob,
     put_string,
+    refuse_other_types,
     take_string,
 )
 from orchestration.errors import SignatureInvalid
@@ -227,7 +228,12 @@ def _armored(blob: bytes) -> bytes:
 
 
 def _parse(signature: bytes) -> _Parts:
-    """Take a signature's text apart. Raises SignatureInvalid for what is none."""
+    """Take a signature's text apart.
+
+    Raises:
+        SignatureInvalid: it is none.
+        KeyUnusable: its key is of a kind that is not verified here.
+    """
     if len(signature) > _LARGEST_SIGNATURE_BYTES:
         raise _damaged(f"it has {len(signature):,} bytes")
     armor = _ARMOR.fullmatch(signature.replace(b"\r\n", b"\n"))
@@ -241,11 +247,14 @@ def _parse(signature: bytes) -> _Parts:
 
 
 def _fields(blob: bytes) -> _Parts:
-    """The fields of a signature's bytes. Raises ValueError."""
+    """The fields of a signature's bytes. Raises ValueError, and KeyUnusable for other keys."""
     start = _MAGIC + struct.pack(">I", _VERSION)
     if not blob.startswith(start):
         raise ValueError(f"it does not begin with {start!r}")
-    key, rest = take_string(blob[len(start) :])
+    key_data, rest = take_string(blob[len(start) :])
+    key = PublicBlob.parse(key_data)
+    # Before the signature, which is of another form for keys on hardware.
+    refuse_other_types(key.key_type, f"The signature is by the key {key.fingerprint}")
     namespace, rest = take_string(rest)
     # For versions to come; in this one it is empty, and signed as such.
     reserved, rest = take_string(rest)
@@ -256,7 +265,7 @@ def _fields(blob: bytes) -> _Parts:
     if rest or left or reserved:
         raise ValueError("bytes are left over")
     texts = [part.decode("ascii") for part in (namespace, hash_name, algorithm)]
-    return _Parts(PublicBlob.parse(key), texts[0], texts[1], texts[2], value)
+    return _Parts(key, texts[0], texts[1], texts[2], value)
 
 
 def _damaged(why: str) -> SignatureInvalid:

@@ -83,18 +83,21 @@ class PublicBlob:
         return f"SHA256:{digest.rstrip('=')}"
 
     def load(self) -> PublicKey:
-        """The key, to verify with.
+        """The key, of one of `KEY_TYPES`, to verify with.
 
         Raises:
-            KeyUnusable: it is of a kind that is not verified here.
+            KeyUnusable: it is too short to prove anything.
             ValueError: it is damaged.
         """
+        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric import dsa, rsa
         from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
-        refuse_other_types(self.key_type, f"The signature is by the key {self.fingerprint}")
         line = b" ".join((self.key_type.encode("ascii"), base64.b64encode(self.data)))
-        key = load_ssh_public_key(line)
+        try:
+            key = load_ssh_public_key(line)
+        except (NotImplementedError, UnsupportedAlgorithm) as error:
+            raise ValueError(str(error)) from error
         if isinstance(key, dsa.DSAPublicKey):
             raise ValueError("a DSA key, which its type does not say")
         if isinstance(key, rsa.RSAPublicKey):
@@ -142,7 +145,7 @@ def load_private_key(path: Path, ask_passphrase: AskPassphrase) -> PrivateKey:
         encrypted = _is_encrypted(path, own[1]) if own else bool(_ENCRYPTED_PEM.search(data))
         load = load_ssh_private_key if own else load_pem_private_key
         key = load(data, ask_passphrase(path) if encrypted else None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, NotImplementedError, UnsupportedAlgorithm) as error:
         raise KeyUnusable(
             f"The key {path} cannot be opened: {error}.",
             "A private key was expected, and its passphrase if it has one.",
