@@ -130,6 +130,8 @@ def _add_license(crate: ROCrate, license: str | None) -> Entity:
         identifier = f"{_SPDX}{license}"
     elif not license.startswith(("http://", "https://")):
         identifier = "#license"
+    # Nothing is added to an address but what may not stand in one.
+    identifier = quote(identifier, safe="%/:?#[]@!$&'()*+,;=")
     address = identifier if identifier.startswith("http") else None
     description = f"The licence {license}; identifiers are those of {_SPDX}"
     return add_entity(
@@ -145,7 +147,7 @@ def _add_license(crate: ROCrate, license: str | None) -> Entity:
 
 
 def _add_creator(crate: ROCrate, creator: Creator) -> Entity:
-    identifier = f"#{quote(creator.name)}"
+    identifier = f"#person-{quote(creator.name)}"
     if creator.orcid is not None:
         identifier = f"https://orcid.org/{creator.orcid}"
     elif creator.mail is not None:

@@ -72,9 +72,7 @@ def _add_action(
             "object": _read_by(crate, stage) + _add_options(crate, run, stage),
             "result": one_or_more(made),
             "environment": _add_variable(crate, run),
-            "containerImage": None
-            if image is None
-            else add_image(crate, run.images[image["stage"]]),
+            "containerImage": image and add_image(crate, run, image["stage"]),
             "startTime": time_of(record["started"]),
             "endTime": time_of(record["ended"]),
             **_status(run, stage),

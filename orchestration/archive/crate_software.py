@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 PROGRAM_NAME: Final = "tf1-to-torch"
 _PROGRAM_LICENSE: Final = "https://spdx.org/licenses/Apache-2.0"
-_IMAGE_TYPES: Final = "https://w3id.org/ro/terms/workflow-run#"
+_TERMS: Final = "https://w3id.org/ro/terms/workflow-run#"
 # Where images lie that no registry has, as Podman names it.
 _NO_REGISTRY: Final = "localhost"
+# Whose images a name without a registry means, by Docker's rule.
+_DEFAULT_REGISTRY: Final = "docker.io"
 _REFERENCE: Final = re.compile(
     r"(?:(?P<registry>[^/]*[.:][^/]*|localhost)/)?(?P<name>[^:@]+)(?::(?P<tag>[^@]+))?(?:@.*)?"
 )
@@ -72,50 +74,57 @@ def add_stage_program(crate: ROCrate, run: RecordedRun, stage: Stage, program: E
     )
 
 
-def add_image(crate: ROCrate, image: RecordedImage) -> Entity:
-    """The image that a stage ran in, with the one it was made from and its file in the archive."""
-    is_sif = image.reference.endswith(".sif")
-    if is_sif:
-        parts: Mapping[str, str | None] = {"name": PurePosixPath(image.reference).name}
-    else:
-        found = _REFERENCE.fullmatch(image.reference)
-        parts = {"name": image.reference} if found is None else found.groupdict()
-    file = f"{IMAGES}/{image.stage}{'.sif' if is_sif else '.oci.tar'}"
+def add_image(crate: ROCrate, run: RecordedRun, stage: Stage) -> Entity:
+    """A stage's image, with the one that it was made from, and its file in the archive."""
+    image = run.images[stage]
+    is_sif = run.runtime.name == "apptainer"
+    parts = {"name": PurePosixPath(image.reference).name} if is_sif else _parts(image.reference)
+    kind = "SIFImage" if is_sif else "DockerImage"
     return add_entity(
         crate,
-        f"#image-{image.stage}",
+        f"#image-{stage}",
         {
-            "@type": "ContainerImage",
-            "additionalType": {"@id": f"{_IMAGE_TYPES}{'SIFImage' if is_sif else 'DockerImage'}"},
-            "registry": parts.get("registry") or _NO_REGISTRY,
-            "name": clean(str(parts["name"])),
-            "tag": parts.get("tag"),
-            "sha256": image.id.removeprefix("sha256:"),
+            **_image(parts, image.id, kind, _NO_REGISTRY),
             "isBasedOn": _add_base(crate, image),
-            "associatedMedia": crate.get(file),
+            "associatedMedia": crate.get(f"{IMAGES}/{stage}{'.sif' if is_sif else '.oci.tar'}"),
         },
     )
 
 
 def _add_base(crate: ROCrate, image: RecordedImage) -> Entity | None:
-    name, digest = image.base.get("name"), image.base.get("digest")
+    """What an image was made from, where it tells."""
+    name = image.base.get("name")
     if not name:
         return None
-    found = _REFERENCE.fullmatch(name)
-    parts = {"name": name} if found is None else found.groupdict()
-    return add_entity(
-        crate,
-        f"#base-image-{image.stage}",
-        {
-            "@type": "ContainerImage",
-            "additionalType": {"@id": f"{_IMAGE_TYPES}DockerImage"},
-            # Docker's own rule for a name without one.
-            "registry": parts.get("registry") or "docker.io",
-            "name": clean(str(parts["name"])),
-            "tag": parts.get("tag"),
-            "sha256": digest.removeprefix("sha256:") if digest else None,
-        },
-    )
+    told = _image(_parts(name), image.base.get("digest"), "DockerImage", _DEFAULT_REGISTRY)
+    return add_entity(crate, f"#base-image-{image.stage}", told)
+
+
+def _image(
+    parts: Mapping[str, str | None], digest: str | None, kind: str, registry: str
+) -> dict[str, Any]:
+    """Properties of an image.
+
+    Args:
+        parts: registry, name and tag, as far as it has them.
+        digest: "sha256:…", of whatever identifies it; None = not known.
+        kind: of the profile's terms.
+        registry: of an image whose reference has none.
+    """
+    return {
+        "@type": "ContainerImage",
+        "additionalType": {"@id": f"{_TERMS}{kind}"},
+        "registry": parts.get("registry") or registry,
+        "name": clean(str(parts["name"])),
+        "tag": parts.get("tag"),
+        "sha256": digest and digest.removeprefix("sha256:"),
+    }
+
+
+def _parts(reference: str) -> dict[str, str | None]:
+    """Registry, name and tag of an image."""
+    found = _REFERENCE.fullmatch(reference)
+    return {"name": reference} if found is None else found.groupdict()
 
 
 def _add_package(crate: ROCrate, name: str, version: str) -> Entity:

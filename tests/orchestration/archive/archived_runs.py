@@ -220,7 +220,9 @@ SIF = Case(
         {"checkpoint": CHECKPOINT},
         EXPORTED,
         extract=process(
-            {"python": "3.11.7"}, image=image("load", "/srv/load-1.sif", "d"), reused_from=None
+            {"python": "3.11.7"},
+            image=image("load", "/srv/images/load 1.img", "d"),
+            reused_from=None,
         ),
     ),
     (

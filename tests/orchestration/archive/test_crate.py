@@ -173,6 +173,7 @@ def test_what_is_told_by_whoever_archives(tmp_path):
         ("GPL-2.0+", "https://spdx.org/licenses/GPL-2.0+", "GPL-2.0+"),
         ("MIT OR Apache-2.0", "#license", "MIT OR Apache-2.0"),
         ("https://lab.example/terms", "https://lab.example/terms", "https://lab.example/terms"),
+        ("http://x/a b?c=1%20", "http://x/a%20b?c=1%20", "http://x/a b?c=1%20"),
         ("legal/LICENSE", "legal/LICENSE", "LICENSE"),
     ],
 )
@@ -243,7 +244,7 @@ def test_a_sif_of_the_other_stage(tmp_path):
     assert entities["#extract"]["containerImage"] == {"@id": "#image-load"}
     found = entities["#image-load"]
     assert found["additionalType"]["@id"].endswith("#SIFImage")
-    assert (found["name"], found["sha256"]) == ("load-1.sif", "d" * 64)
+    assert (found["name"], found["sha256"]) == ("load 1.img", "d" * 64)
     assert found["associatedMedia"] == {"@id": "images/load.sif"}
     assert references(entities["#extract"]["result"]) == [
         "result/graph.json",

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.locked_environments import make_locked_environment
 from tests.orchestration.archive.archived_runs import CASES, DOCKER
+from tests.orchestration.archive.crate_validator import crate_issues
 
-TESTS = Path(__file__).resolve().parents[2]
 # What is recommended and not done, with the reason.
 LEFT_OUT = {
     "Application url": "neither the program nor old code has a place on the web",
@@ -48,18 +44,14 @@ def break_crate(crate: Path) -> None:
 @pytest.fixture(scope="module")
 def issues(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[str]]]:
     """What is wrong with each crate: [severity, rule, entity]."""
-    lock = TESTS / "requirements-crate.txt"
-    python = make_locked_environment("crate", lock, sys.executable, os.environ, lambda line: None)
     folder = tmp_path_factory.mktemp("crates")
     for name, case in CASES.items():
         case.write(folder / name)
     DOCKER.write(folder / BROKEN)
     break_crate(folder / BROKEN)
     names = [*CASES, BROKEN]
-    program = Path(__file__).with_name("validate_crates.py")
-    command = [python, program, folder / "http-cache", *(folder / name for name in names)]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder)
-    return dict(zip(names, map(json.loads, answer.stdout.splitlines()), strict=True))
+    found = crate_issues([folder / name for name in names], folder)
+    return dict(zip(names, found, strict=True))
 
 
 @pytest.mark.parametrize("name", CASES)
