@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from stage_load.bag import find_bag
 from stage_load.building import build
 from stage_load.devices import choose_device
 from stage_load.dtypes import DTYPES, cast
@@ -47,13 +48,14 @@ _CONFIGURATION_ERRORS = (
 def load_model(
     folder: str | os.PathLike[str], device: str = "cpu", *, trust_code: bool = False
 ) -> nn.Module:
-    """Build the model of a result folder and load its weights.
+    """Build the model of a result folder, or of an archive, and load its weights.
 
     Needs neither TensorFlow nor the export. Images go in as [batch, channels, height, width], whole
     numbers as int64 (a model of your own takes what it was written for).
 
     Args:
-        folder: the result folder.
+        folder: the result folder; or an archive that is a folder (a bag), of which what is read is
+            first compared with the bag's list of hashes.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ..., or ``"auto"``.
         trust_code: a model of your own (``file.py:Factory``) is Python code, of which the folder
             holds a copy, or of a package that is installed. It is run only if this is true.
@@ -63,11 +65,12 @@ def load_model(
         ``requires_grad`` off.
 
     Raises:
-        ResultDamaged: a file is missing, cut short, or does not belong to the others.
+        ResultDamaged: a file is missing, cut short, or does not belong to the others; of a bag, it
+            is not as it was put away.
         DeviceUnavailable: there is no such device.
         UnknownModel: this release does not know the model.
     """
-    root = Path(folder)
+    root = _checked_root(Path(folder), trust_code=trust_code)
     config = _read_config(root / CONFIG_FILE)
     prepared = _prepare(root, config["model"], trust_code=trust_code)
     chosen = choose_device(device).device
@@ -82,6 +85,18 @@ def load_model(
     _set_values(model, config["modules"])
     _transfer(model, config.get("transfer", {}))
     return model
+
+
+def _checked_root(folder: Path, *, trust_code: bool) -> Path:
+    """Return the result folder; one in a bag once all that is read of it was compared."""
+    bag = find_bag(folder)
+    if bag is None:
+        return folder
+    for name in (CONFIG_FILE, MODEL_FILE):
+        bag.check_file(name)
+    if trust_code:
+        bag.check_folder(SOURCE_FOLDER)
+    return bag.result
 
 
 def _transfer(model: nn.Module, transfer: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,10 +85,16 @@ class UNet(nn.Module):
     H' and W' are the image's sizes with SAME padding, less with VALID. Modules run in the order of
     TensorFlow's forward pass. Build one without a checkpoint by ``UNet(UNetConfig.standard(3, 2,
     widths=(16, 32, 64)))``.
+
+    Args:
+        config: may also be what ``UNetConfig.to_json`` gives, which is what ``huggingface_hub``'s
+            mixin hands over.
     """
 
-    def __init__(self, config: UNetConfig) -> None:
+    def __init__(self, config: UNetConfig | Mapping[str, Any]) -> None:
         super().__init__()
+        if not isinstance(config, UNetConfig):
+            config = UNetConfig.from_json(config)
         self.config = config
         if config.tf1_output is not None:
             self.tf1_outputs = (config.tf1_output,)
