@@ -86,7 +86,7 @@ def add_image(crate: ROCrate, run: RecordedRun, stage: Stage) -> Entity:
         {
             **_image(parts, image.id, kind, _NO_REGISTRY),
             "isBasedOn": _add_base(crate, image),
-            "associatedMedia": crate.get(f"{IMAGES}/{stage}{'.sif' if is_sif else '.oci.tar'}"),
+            "associatedMedia": _image_file(crate, run, image.id, ".sif" if is_sif else ".oci.tar"),
         },
     )
 
@@ -98,6 +98,13 @@ def _add_base(crate: ROCrate, image: RecordedImage) -> Entity | None:
         return None
     told = _image(_parts(name), image.base.get("digest"), "DockerImage", _DEFAULT_REGISTRY)
     return add_entity(crate, f"#base-image-{image.stage}", told)
+
+
+def _image_file(crate: ROCrate, run: RecordedRun, image_id: str, suffix: str) -> Entity | None:
+    """The file of an image, which is there once for all stages that ran in it."""
+    stages = (one.stage for one in run.images.values() if one.id == image_id)
+    files = (crate.get(f"{IMAGES}/{stage}{suffix}") for stage in stages)
+    return next((file for file in files if file is not None), None)
 
 
 def _image(

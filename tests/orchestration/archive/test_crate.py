@@ -255,6 +255,15 @@ def test_a_sif_of_the_other_stage(tmp_path):
     assert entities["./"]["name"] == "ckpt 2018, exported from TensorFlow 1.x"
 
 
+def test_an_image_of_both_stages_is_there_once(tmp_path):
+    manifest = {**DOCKER.manifest}
+    one_image = {**manifest["extract"]["image"], "stage": "load"}
+    manifest["load"] = {**manifest["load"], "image": one_image}
+    names = [name for name in DOCKER.names if name != "images/load.oci.tar"]
+    entities = replace(DOCKER, manifest=manifest, names=names).entities(tmp_path)
+    assert entities["#image-load"]["associatedMedia"] == {"@id": "images/extract.oci.tar"}
+
+
 def test_a_failed_proof(tmp_path):
     entities = LOCAL.entities(tmp_path)
     assert entities["#extract"]["actionStatus"] == "http://schema.org/CompletedActionStatus"
