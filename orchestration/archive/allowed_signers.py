@@ -24,7 +24,9 @@ from orchestration.archive.ssh_keys import (
 from orchestration.errors import KeyUnusable, SignatureInvalid
 
 # A word; what is in double quotes may hold blanks.
-_WORD: Final = re.compile(r'(?:[^\s"]|"(?:[^"\\]|\\.)*")+')
+_WORD: Final = re.compile(r'\s*((?:[^\s"]|"(?:[^"\\]|\\.)*")+)')
+# Principals, options, type and key; the rest is for people.
+_MOST_WORDS: Final = 4
 _OPTION: Final = re.compile(r'(?P<name>[a-z-]+)(?:="(?P<value>(?:[^"\\]|\\.)*)")?(?:,|$)')
 _TIME: Final = re.compile(r"(?P<digits>\d{8}(?:\d{4}(?:\d{2})?)?)(?P<utc>Z?)")
 _TIME_FORMATS: Final = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
@@ -93,15 +95,27 @@ class AllowedSigners:
 
 def _entry(line: str) -> _Entry:
     """Parse a line. Raises ValueError."""
-    words = _WORD.findall(line)
+    words = _words(line)
     if words[0] in (*KEY_TYPES, *HARDWARE_KEY_TYPES):
         return _Entry(_key(words))
     principals = tuple(name for name in words[0].strip('"').split(",") if name)
     if len(words) > 1 and words[1] in (*KEY_TYPES, *HARDWARE_KEY_TYPES):
         return _Entry(_key(words[1:]), principals)
-    if len(words) < 4:
+    if len(words) < _MOST_WORDS:
         raise ValueError("principals, type and key were expected")
     return _Entry(_key(words[2:]), principals, _options(words[1]))
+
+
+def _words(line: str) -> list[str]:
+    """The words of a line that tell something, at least one. Raises ValueError."""
+    words: list[str] = []
+    at = 0
+    while len(words) < _MOST_WORDS and (found := _WORD.match(line, at)) is not None:
+        words.append(found[1])
+        at = found.end()
+    if not words:
+        raise ValueError("a quotation mark is not closed")
+    return words
 
 
 def _key(words: list[str]) -> PublicBlob:
@@ -169,7 +183,12 @@ def _time(text: str) -> datetime:
     if found is None:
         raise ValueError(f"{text!r} is no time of the form YYYYMMDD[HHMM[SS]][Z]")
     time = datetime.strptime(found["digits"], _TIME_FORMATS[len(found["digits"])])
-    return time.replace(tzinfo=timezone.utc) if found["utc"] else time.astimezone()
+    if found["utc"]:
+        return time.replace(tzinfo=timezone.utc)
+    try:
+        return time.astimezone()
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is no time that this machine knows") from error
 
 
 def _unusable(path: Path, why: str) -> KeyUnusable:

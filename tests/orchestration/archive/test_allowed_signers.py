@@ -33,6 +33,7 @@ def signed(tmp_path_factory):
 COUNTS = {
     "plain": f"{ADA} {{own}}",
     "comment": f"{ADA} {{own}} Ada's laptop",
+    "quote-in-comment": f'{ADA} {{own}} Ada"s laptop',
     "several-names": f"bo@example.org,{ADA} {{own}}",
     "quoted-names": f'"{ADA}" {{own}}',
     "second-line": f"# ours\n\n{ADA} {{other}}\n  {ADA}   {{own}}\n",
@@ -67,6 +68,9 @@ UNUSABLE = {
     "unknown-option": (f"{ADA} no-pty {{own}}", "unknown option 'no-pty'"),
     "no-time": (f'{ADA} valid-before="soon" {{own}}', "'soon' is no time"),
     "no-date": (f'{ADA} valid-before="20201301" {{own}}', "line 1 cannot be understood"),
+    "far-time": (f'{ADA} valid-after="00010101" {{own}}', "line 1 cannot be understood"),
+    "open-quote": ('"', "a quotation mark is not closed"),
+    "open-option": (f'{ADA} namespaces="a {{own}}', "principals, type and key were expected"),
     "no-text": ("\x00\x01\x02", "line 1 cannot be understood"),
 }
 
