@@ -23,6 +23,7 @@ import click
 
 from orchestration import option_types
 from orchestration import settings as s
+from orchestration.archive.command import archive
 from orchestration.batch.command import batch
 from orchestration.build_options import build_options, build_settings
 from orchestration.command_options import (
@@ -192,6 +193,7 @@ def doctor(**given: Any) -> int:
     return EXIT_OK
 
 
+cli.add_command(archive)
 cli.add_command(batch)
 
 

@@ -7,12 +7,12 @@ import fcntl
 import os
 import shutil
 import signal
-import stat
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -21,13 +21,28 @@ from orchestration.errors import (
     OrchestrationError,
     OutputNotWritable,
     ResultExists,
-    StageCrashed,
 )
 
 _LOCK_NAME = "lock"
 _NAME_BYTES = 100
 _UNLOCKED_AGE_S = 60
 _FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How something was asked for, for errors that tell what to do.
+
+    Attributes:
+        option: that names where it goes.
+        room: how much room it takes.
+    """
+
+    option: str
+    room: str
+
+
+RESULT = Asked("--out", "A result needs about twice the size of the weights.")
 
 
 class ResultFolder:
@@ -39,6 +54,7 @@ class ResultFolder:
 
     Args:
         out: the result folder to publish.
+        asked: the option that named it, and how much room it takes, for errors.
 
     Attributes:
         export: what stage 1 writes.
@@ -46,9 +62,10 @@ class ResultFolder:
         lock_descriptor: holds the lock; a child process that inherits it keeps the folder alive.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, asked: Asked = RESULT) -> None:
         self.out = out
-        self._prefix = f".{_shortened(out.name)}.partial-"
+        self._asked = asked
+        self._prefix = partial_prefix(out)
         self._made_parents: list[Path] = []
         self._root: Path | None = None
         self.lock_descriptor: int | None = None
@@ -76,7 +93,7 @@ class ResultFolder:
 
     def __enter__(self) -> ResultFolder:
         try:
-            with writing_to(self.out.parent):
+            with writing_to(self.out.parent, self._asked):
                 self._make_parents()
                 self._reap()
                 self._lock_new_root()
@@ -107,7 +124,7 @@ class ResultFolder:
                         parent.rmdir()
 
     def publish(self, folder: Path, replace: bool) -> None:
-        """Rename `folder` (one of this object's) to the result.
+        """Rename `folder` (one of this object's, or a file in one) to the result.
 
         Args:
             replace: take the place of an earlier result, which is then deleted.
@@ -115,7 +132,8 @@ class ResultFolder:
         Raises:
             ResultExists: something else has appeared there.
         """
-        rename_into_place(folder, self.out, self.root / "replaced" if replace else None)
+        replaced = self.root / "replaced" if replace else None
+        rename_into_place(folder, self.out, replaced, self._asked)
 
     def _make_parents(self) -> None:
         missing = [parent for parent in self.out.parents if not parent.exists()]
@@ -145,67 +163,52 @@ class ResultFolder:
                 _remove_if_abandoned(leftover)
 
 
-def rename_into_place(folder: Path, out: Path, replaced: Path | None) -> None:
+def partial_prefix(out: Path) -> str:
+    """What the names of folders begin with, beside `out`, in which it is being made."""
+    return f".{_shortened(out.name)}.partial-"
+
+
+def rename_into_place(
+    folder: Path, out: Path, replaced: Path | None, asked: Asked = RESULT
+) -> None:
     """Make `folder` the result `out`, in one step.
 
     Args:
-        folder: on the same file system.
+        folder: on the same file system; may be a file, where the result is one.
         out: the result folder.
         replaced: where an earlier result goes, to be deleted; None = there must be none.
+        asked: how the result was asked for.
 
     Raises:
         ResultExists: something else has appeared there.
         DiskFull, OutputNotWritable: it cannot be renamed.
     """
-    with uninterrupted(), writing_to(out.parent):
+    with uninterrupted(), writing_to(out.parent, asked):
         if replaced is not None and out.exists():
             out.rename(replaced)
         try:
-            folder.rename(out)
+            _rename_to_nothing(folder, out)
         except OSError as error:
             if replaced is not None and replaced.exists():
                 replaced.rename(out)
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                raise result_exists(out, "It appeared while this run worked.") from error
+                detail = "It appeared while this run worked."
+                raise result_exists(out, detail, asked) from error
             raise
         _sync_folder(out.parent)
 
 
-def result_exists(out: Path, detail: str) -> ResultExists:
+def result_exists(out: Path, detail: str, asked: Asked = RESULT) -> ResultExists:
     """The error for an output that is taken."""
     return ResultExists(
         f"The output {out} exists already. {detail}",
-        "A result is never overwritten unasked.",
-        "Choose another folder with --out, or replace the result with --force.",
+        "What is there is never overwritten unasked.",
+        f"Choose another place with {asked.option}, or replace what is there with --force.",
     )
 
 
-def take_over_from_stage(folder: Path) -> None:
-    """Make what a stage wrote this process's own; the stage must have ended.
-
-    The files get the modes that this process would give: containers have a umask of theirs. What
-    is neither file nor folder is refused: through a link this process would write to a place of the
-    stage's choice.
-
-    Raises:
-        StageCrashed: there is a link, a pipe or the like.
-        OSError: a file belongs to somebody else.
-    """
-    umask = os.umask(0o077)
-    os.umask(umask)
-    for path in folder.rglob("*"):
-        mode = path.lstat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            raise StageCrashed(
-                f"A stage wrote {path.name!r}, which is neither file nor folder.",
-                "Stages write plain files.",
-                "Do not use this checkpoint: no stage does so by itself.",
-            )
-        path.chmod((0o777 if stat.S_ISDIR(mode) else 0o666) & ~umask)
-
-
 @contextmanager
-def writing_to(folder: Path) -> Iterator[None]:
+def writing_to(folder: Path, asked: Asked = RESULT) -> Iterator[None]:
     """Turn the operating system's refusals to write below `folder` into errors for people.
 
     Raises:
@@ -215,21 +218,21 @@ def writing_to(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise write_error(folder, error) from error
+        raise write_error(folder, error, asked) from error
 
 
-def write_error(folder: Path, error: OSError) -> OrchestrationError:
+def write_error(folder: Path, error: OSError, asked: Asked = RESULT) -> OrchestrationError:
     """The error class for a refused write."""
     if error.errno in _FULL_ERRORS:
         return DiskFull(
             f"No room is left to write below {folder} ({error.strerror}).",
-            "A result needs about twice the size of the weights.",
-            "Free some space, or choose a folder on another disk with --out. Nothing was kept.",
+            asked.room,
+            f"Free some space, or choose another disk with {asked.option}. Nothing was kept.",
         )
     return OutputNotWritable(
         f"The output cannot be written below {folder}: {error.strerror}.",
         "A folder was expected in which you may create files.",
-        "Choose another folder with --out.",
+        f"Choose another folder with {asked.option}.",
     )
 
 
@@ -246,6 +249,14 @@ def uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in zip(signals, before, strict=True):
             signal.signal(number, handler)
+
+
+def _rename_to_nothing(made: Path, out: Path) -> None:
+    """Rename; a file that is there already is an error, as a folder is that holds something."""
+    if made.is_dir() or not os.path.lexists(out):
+        made.rename(out)
+    else:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(out))
 
 
 def _remove_if_abandoned(folder: Path) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 from orchestration.conversation import Conversation, Worker
 from orchestration.export_reuse import ExportRecord, take_over, why_not_reusable
 from orchestration.handoff import check_export
-from orchestration.result_folder import ResultFolder, take_over_from_stage, writing_to
+from orchestration.result_folder import ResultFolder, writing_to
 from orchestration.run_paths import CheckpointPath
 from orchestration.runtimes.base import Event
 from orchestration.settings import ExtractOptions, LoadOptions, RuntimeOptions
+from orchestration.stage_files import take_over_from_stage
 from orchestration.stage_specs import (
     check_job,
     extract_job,

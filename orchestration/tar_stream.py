@@ -13,12 +13,29 @@ END: Final = b"\0" * (2 * tarfile.BLOCKSIZE)
 
 def tar_member(name: str, size_bytes: int, content: Iterable[bytes]) -> Iterator[bytes]:
     """A regular file of a tar file: its owner (0), mode (644) and time (1970) are fixed."""
+    yield tar_header(name, size_bytes)
+    yield from content
+    yield tar_padding(size_bytes)
+
+
+def tar_header(name: str, size_bytes: int, modified_s: int = 0) -> bytes:
+    """What comes before a regular file's content: owner 0, mode 644.
+
+    Args:
+        name: its path.
+        size_bytes: its size.
+        modified_s: its time, in seconds since 1970.
+    """
     header = tarfile.TarInfo(name)
     header.size = size_bytes
     header.mode = 0o644
-    yield header.tobuf(tarfile.PAX_FORMAT)
-    yield from content
-    yield b"\0" * (-size_bytes % tarfile.BLOCKSIZE)
+    header.mtime = modified_s
+    return header.tobuf(tarfile.PAX_FORMAT)
+
+
+def tar_padding(size_bytes: int) -> bytes:
+    """What comes after a file's content, so that the next one begins with a block."""
+    return b"\0" * (-size_bytes % tarfile.BLOCKSIZE)
 
 
 def tar_folder(name: str) -> bytes:

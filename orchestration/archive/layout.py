@@ -23,9 +23,19 @@ RESULT: Final = f"{PAYLOAD}/result"
 CODE: Final = f"{PAYLOAD}/code"
 # This program's own source, as its checkout has it.
 PROGRAM: Final = f"{PAYLOAD}/program"
-# extract.oci.tar and load.oci.tar; extract.sif and load.sif.
+# extract.oci.tar and load.oci.tar; extract.sif and load.sif. Where both stages ran in one image, it
+# lies there once, as load's.
 IMAGES: Final = f"{PAYLOAD}/images"
 # Packages of both images and of the host side.
 WHEELHOUSE: Final = f"{PAYLOAD}/wheelhouse"
-# Texts of the licence and the citation, if given.
+# Texts of the licence and the citation, if given, each in a folder of its own.
 LEGAL: Final = f"{PAYLOAD}/legal"
+LICENSE: Final = f"{LEGAL}/license"
+CITATION: Final = f"{LEGAL}/citation"
+# Which files had names that a bag cannot list, if any had.
+RENAMED: Final = f"{PAYLOAD}/renamed.json"
+
+
+def below_payload(path: str) -> str:
+    """A path of the bag as its payload's own folder sees it."""
+    return path.removeprefix(f"{PAYLOAD}/")

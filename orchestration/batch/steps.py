@@ -26,11 +26,12 @@ from orchestration.manifest import BackgroundDescription
 from orchestration.proposals import keep_proposals
 from orchestration.publishing import EXPORT_FOLDER, publish_result
 from orchestration.readers import home_of_stage_1
-from orchestration.result_folder import take_over_from_stage, writing_to
+from orchestration.result_folder import writing_to
 from orchestration.result_request import input_record
 from orchestration.run_context import RunContext
 from orchestration.run_paths import CheckpointPath
 from orchestration.runtimes.base import Event
+from orchestration.stage_files import take_over_from_stage
 from orchestration.stage_runs import Exported, extract_record, process_record, take_over_earlier
 from orchestration.summary import error_lines
 
