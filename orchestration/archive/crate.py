@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rocrate.model import Entity
     from rocrate.rocrate import ROCrate
 
-__all__ = ["ArchiveFacts", "Creator", "FileFact", "crate_metadata"]
+__all__ = ["ArchiveFacts", "Creator", "FileFact", "crate_metadata", "title"]
 
 RO_CRATE_VERSION: Final = "1.1"
 PROFILE: Final = "https://w3id.org/ro/wfrun/process/0.5"
@@ -62,7 +62,7 @@ def _describe(crate: ROCrate, run: RecordedRun, facts: ArchiveFacts) -> None:
     """The root entity: what this is, by whom, under which licence."""
     root = crate.root_dataset
     verdict = run.manifest["verdict"]["state"]
-    name = _title(run)
+    name = title(run)
     root["name"] = name
     root["description"] = (
         f"{name}: the original files, the export, the result, and what is needed to check that one"
@@ -100,7 +100,7 @@ def _describe_inputs(crate: ROCrate, run: RecordedRun) -> None:
         original["isBasedOn"] = code
 
 
-def _title(run: RecordedRun) -> str:
+def title(run: RecordedRun) -> str:
     """What the archive is called."""
     checkpoint = run.input("checkpoint") or run.input("export")
     source = "a TensorFlow checkpoint" if checkpoint is None else checkpoint.folder.name

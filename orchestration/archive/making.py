@@ -11,7 +11,7 @@ from pathlib import Path
 from orchestration.archive import layout
 from orchestration.archive.bag_writer import BagTexts, Sink, write_bag
 from orchestration.archive.contents import collect
-from orchestration.archive.crate import ArchiveFacts, crate_metadata
+from orchestration.archive.crate import ArchiveFacts, crate_metadata, title
 from orchestration.archive.dates import archive_date, fixed_time_s
 from orchestration.archive.entries import Contents, Entry
 from orchestration.archive.folder_bag import FolderSink
@@ -19,13 +19,13 @@ from orchestration.archive.made_entries import image_entries, wheelhouse_entries
 from orchestration.archive.options import BAG, STREAM_SUFFIX, ArchiveOptions
 from orchestration.archive.place import check_bag
 from orchestration.archive.progress import ByteProgress, Display
-from orchestration.archive.readme import readme, title
+from orchestration.archive.readme import readme
 from orchestration.archive.signature import sign
 from orchestration.archive.ssh_keys import ask_on_terminal, load_private_key
 from orchestration.archive.stream_bag import StreamSink
 from orchestration.archive.tag_files import bag_info
 from orchestration.archive.verify.hashing import TwoHashes
-from orchestration.program import VERSION
+from orchestration.program import VERSION, program_record
 from orchestration.recorded_run import RecordedRun
 from orchestration.result_folder import ResultFolder, writing_to
 
@@ -60,6 +60,7 @@ def archive(options: ArchiveOptions, display: Display, environment: Mapping[str,
     with ResultFolder(bag, BAG) as folder, writing_to(bag.parent, BAG):
         made = _made_entries(run, options, folder.export, environment, display)
         contents = collect(run, options, bag, made)
+        _say_other_source(run, options, display)
         for path, why in sorted(contents.left_out.items()):
             display.problem(f"Left out: {path}, {why}")
         texts = _texts(run, contents, options, date, signer)
@@ -78,6 +79,15 @@ def archive(options: ArchiveOptions, display: Display, environment: Mapping[str,
             folder.root / bag.name if options.is_stream else folder.result, replace=options.force
         )
     return Archive(bag, run, contents, payload_bytes)
+
+
+def _say_other_source(run: RecordedRun, options: ArchiveOptions, display: Display) -> None:
+    made_by, present = run.manifest["program"]["source_sha256"], program_record()["source_sha256"]
+    if options.with_program and made_by != present:
+        display.problem(
+            "The result was made by other source of this program than the bag will hold: where a"
+            " rerun gives other bytes, convert again with the present one, and archive that."
+        )
 
 
 def _made_entries(

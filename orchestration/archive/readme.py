@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from orchestration.archive import layout
 from orchestration.archive.contents import CHECKPOINT, input_folder
+from orchestration.archive.crate import title
 from orchestration.archive.crate_facts import ArchiveFacts, Creator
 from orchestration.archive.entries import Contents, Entry
 from orchestration.archive.signature import NAMESPACE
@@ -49,16 +50,6 @@ _VERDICTS: Final = {
 }
 # What Markdown would take for its own.
 _MARKS: Final = re.compile(r"([`|<>*_\[\]\\])")
-
-
-def title(run: RecordedRun) -> str:
-    """One line that tells what was archived."""
-    source = run.input("checkpoint") or run.input("export")
-    name = "A TensorFlow checkpoint" if source is None else source.folder.name
-    if run.command == "extract":
-        return printable(f"{name}, exported from TensorFlow 1.x")
-    model = str(run.manifest["settings"]["load"]["model"]).rpartition("/")[2]
-    return printable(f"{name}, converted from TensorFlow 1.x to PyTorch as {model}")
 
 
 def readme(run: RecordedRun, contents: Contents, facts: ArchiveFacts, *, is_signed: bool) -> bytes:
@@ -101,7 +92,7 @@ def reader_program() -> str:
 
 def _about(run: RecordedRun, facts: ArchiveFacts) -> dict[str, Any]:
     return {
-        "title": _marked(title(run)),
+        "title": _marked(printable(title(run))),
         "version": run.manifest["program"]["version"],
         "created": str(run.manifest["created"])[:10],
         "verdict": _verdict(run.manifest["verdict"]),
@@ -120,13 +111,19 @@ def _files(contents: Contents) -> dict[str, Any]:
         "rows": [_row(contents, *folder) for folder in _FOLDERS if _inside(contents, folder[0])],
         "result_files": [pair for pair in _RESULT_FILES if f"{result}/{pair[0]}" in found],
         "originals": [
-            (printable(entry.path.partition("/")[2]), size_text(entry.size_bytes))
+            (_former_name(contents, entry), size_text(entry.size_bytes))
             for entry in originals[:_LISTED]
         ],
         "more_originals": len(originals[_LISTED:]),
         "renamed": _shown(contents.renamed),
         "left_out": _shown(contents.left_out),
     }
+
+
+def _former_name(contents: Contents, entry: Entry) -> str:
+    """What an original file was called, in the folder where it lay."""
+    former = contents.renamed.get(entry.path, entry.path)
+    return printable(former.removeprefix(f"{input_folder(CHECKPOINT)}/"))
 
 
 def _row(contents: Contents, folder: str, text: str) -> dict[str, Any]:

@@ -134,7 +134,5 @@ def test_a_damaged_bag_is_refused_before_anything_of_it_runs(damage, told, bag, 
 def test_a_bag_that_is_packed(tmp_path):
     packed = tmp_path / "pro ject.tar.zst"
     packed.write_bytes(b"\x28\xb5\x2f\xfd")
-    with pytest.raises(
-        ResultDamaged, match=r"is a file.*zstd -xf '.*/pro ject\.tar\.zst'"
-    ):
+    with pytest.raises(ResultDamaged, match=r"is a file.*zstd -xf '.*/pro ject\.tar\.zst'"):
         load_model(packed)
