@@ -18,7 +18,7 @@ from orchestration.archive import layout
 from orchestration.archive.crate_actions import add_actions
 from orchestration.archive.crate_entities import add_entity, clean, one_or_more
 from orchestration.archive.crate_facts import ArchiveFacts, Creator, FileFact
-from orchestration.archive.crate_files import CODE, GIVEN, ORIGINAL, add_files, below_data
+from orchestration.archive.crate_files import CODE, GIVEN, ORIGINAL, add_files
 from orchestration.recorded_run import RecordedRun
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ def crate_metadata(run: RecordedRun, files: Sequence[FileFact], facts: ArchiveFa
 
     crate = ROCrate(version=RO_CRATE_VERSION)
     crate.metadata.extra_contexts.append(CONTEXT)
-    metadata = below_data(layout.CRATE_METADATA)
+    metadata = layout.below_payload(layout.CRATE_METADATA)
     listed = sorted((one for one in files if one.path != metadata), key=lambda one: one.path)
-    add_files(crate, listed)
+    add_files(crate, listed, facts.renamed)
     _describe(crate, run, facts)
-    _describe_inputs(crate, run)
+    _describe_inputs(crate, run, facts)
     add_actions(crate, run, [one.path for one in listed])
     text = json.dumps(crate.metadata.generate(), indent=1, sort_keys=True, ensure_ascii=False)
     return f"{text}\n".encode()
@@ -88,7 +88,7 @@ def _describe(crate: ROCrate, run: RecordedRun, facts: ArchiveFacts) -> None:
         root["identifier"] = f"https://doi.org/{quote(facts.doi)}"
 
 
-def _describe_inputs(crate: ROCrate, run: RecordedRun) -> None:
+def _describe_inputs(crate: ROCrate, run: RecordedRun, facts: ArchiveFacts) -> None:
     """What the folders of the input files were called, and what the checkpoint comes from."""
     for recorded in run.inputs:
         folder = ORIGINAL if recorded.role == "checkpoint" else f"{GIVEN}/{recorded.role}"
@@ -96,6 +96,8 @@ def _describe_inputs(crate: ROCrate, run: RecordedRun) -> None:
         if entity is not None and recorded.folder.name:
             entity["alternateName"] = clean(f"{recorded.folder.name}/")
     original, code = crate.get(f"{ORIGINAL}/"), crate.get(f"{CODE}/")
+    if code is not None and facts.code_version is not None:
+        code["version"] = facts.code_version
     if original is not None and code is not None:
         original["isBasedOn"] = code
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 _CREATOR: Final = re.compile(r"(?P<name>[^<>]*[^<>\s])\s*(?:<(?P<contact>[^<>]*)>)?")
@@ -80,6 +81,8 @@ class ArchiveFacts:
         creators: who made what is archived.
         citation: path of the citation's file below `data/`, or None.
         doi: as `parse_doi` gives it, or None.
+        code_version: of the old training code, such as a commit, or None.
+        renamed: path below `data/` -> former path there, of files whose names had to be changed.
     """
 
     created: str
@@ -87,6 +90,8 @@ class ArchiveFacts:
     creators: tuple[Creator, ...] = ()
     citation: str | None = None
     doi: str | None = None
+    code_version: str | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse_doi(text: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestration.archive import layout
-from orchestration.archive.crate_entities import one_or_more
+from orchestration.archive.crate_entities import clean, one_or_more
 from orchestration.archive.crate_facts import FileFact
 
 if TYPE_CHECKING:
@@ -16,21 +16,17 @@ if TYPE_CHECKING:
     from rocrate.rocrate import ROCrate
 
 
-def below_data(path: str) -> str:
-    """A path of the bag as the metadata, which lies in the payload, sees it."""
-    return path.removeprefix(f"{layout.PAYLOAD}/")
-
-
-ORIGINAL: Final = below_data(layout.ORIGINAL)
-GIVEN: Final = below_data(layout.GIVEN)
-RESULT: Final = below_data(layout.RESULT)
-CODE: Final = below_data(layout.CODE)
-PROGRAM: Final = below_data(layout.PROGRAM)
-IMAGES: Final = below_data(layout.IMAGES)
-WHEELHOUSE: Final = below_data(layout.WHEELHOUSE)
-LEGAL: Final = below_data(layout.LEGAL)
+ORIGINAL: Final = layout.below_payload(layout.ORIGINAL)
+GIVEN: Final = layout.below_payload(layout.GIVEN)
+RESULT: Final = layout.below_payload(layout.RESULT)
+CODE: Final = layout.below_payload(layout.CODE)
+PROGRAM: Final = layout.below_payload(layout.PROGRAM)
+IMAGES: Final = layout.below_payload(layout.IMAGES)
+WHEELHOUSE: Final = layout.below_payload(layout.WHEELHOUSE)
+LEGAL: Final = layout.below_payload(layout.LEGAL)
 # Of a result.
 EXPORT: Final = "export"
+_RENAMED: Final = layout.below_payload(layout.RENAMED)
 _UNKNOWN_TYPE: Final = "application/octet-stream"
 # Of the endings that are met here; the system's own tables differ from machine to machine.
 _MEDIA_TYPES: Final = MappingProxyType(
@@ -81,6 +77,10 @@ _FOLDERS: Final = MappingProxyType(
             "The result",
             "The model for PyTorch, how it came about, and the proof that it computes the same.",
         ),
+        f"{RESULT}/{EXPORT}": (
+            "The export",
+            "What was read from the checkpoint, as plain data: all that PyTorch needs to know.",
+        ),
         CODE: ("The old training code", "As it was handed in; it was not run."),
         PROGRAM: (
             "The program that converted",
@@ -114,12 +114,13 @@ _RESULT_FILES: Final = MappingProxyType(
 )
 
 
-def add_files(crate: ROCrate, files: Sequence[FileFact]) -> None:
+def add_files(crate: ROCrate, files: Sequence[FileFact], renamed: Mapping[str, str]) -> None:
     """Add all files, each in the folder that is told about.
 
     Args:
         crate: what they are added to.
         files: sorted by path.
+        renamed: path -> former path.
     """
     if any(file.path.endswith(".safetensors") for file in files):
         crate.add(_safetensors(crate))
@@ -129,6 +130,8 @@ def add_files(crate: ROCrate, files: Sequence[FileFact]) -> None:
         parts[_outer(folder)].append(entity)
     for file in files:
         entity = crate.add_file(dest_path=file.path, properties=_properties(file))
+        if file.path in renamed:
+            entity["alternateName"] = clean(renamed[file.path])
         parts[_folder_of(file.path)].append(entity)
     # The root has them all: not every reader looks for more in a folder that is source code, too.
     for folder, entity in folders.items():
@@ -176,6 +179,8 @@ def _properties(file: FileFact) -> dict[str, Any]:
     }
     if path.suffix == ".safetensors":
         properties["encodingFormat"] = [_UNKNOWN_TYPE, {"@id": _SAFETENSORS}]
+    if file.path == _RENAMED:
+        properties["description"] = "What files were called whose names a bag cannot list."
     if path.parts[0] == RESULT and path.name in _RESULT_FILES:
         properties["description"] = _RESULT_FILES[path.name]
     return properties

@@ -133,6 +133,8 @@ def _facts(contents: Contents, options: ArchiveOptions, date: datetime) -> Archi
         creators=options.creators,
         citation=citations[0].path if citations else None,
         doi=options.doi,
+        code_version=contents.code_commit,
+        renamed=contents.renamed,
     )
 
 

@@ -184,18 +184,21 @@ DOCKER = Case(
         "images/extract.oci.tar",
         "images/load.oci.tar",
         "wheelhouse/numpy-1.18.5-cp37-cp37m-manylinux1_x86_64.whl",
-        "legal/LICENSE",
-        "legal/CITATION.cff",
+        "legal/license/LICENSE",
+        "legal/citation/CITATION.cff",
+        "renamed.json",
     ),
     ArchiveFacts(
         "2026-11-26T08:00:00+00:00",
-        "legal/LICENSE",
+        "legal/license/LICENSE",
         (
             Creator("Ada Lovelace", orcid="0000-0002-1825-0097"),
             Creator("Bo Ek", mail="bo@example.org"),
         ),
-        "legal/CITATION.cff",
+        "legal/citation/CITATION.cff",
         "10.5281/zenodo.1234567",
+        "5d41402abc4b2a76b9719d911017c592ae0a1b2c",
+        {f"original/{ODD}.data-00000-of-00001": "original/\udce4%.data-00000-of-00001"},
     ),
 )
 # Environments in place of images, a proof that failed, and nothing told that need not be.
@@ -211,7 +214,12 @@ LOCAL = Case(
         ),
         load=process(TORCH, environment=environment("requirements-load-cpu.txt", TORCH)),
     ),
-    (*RESULT, "original/model.ckpt-1.index", "program/docker/requirements-load-cpu.txt"),
+    (
+        *RESULT,
+        "original/model.ckpt-1.index",
+        "program/docker/requirements-load-cpu.txt",
+        "code/train.py",
+    ),
 )
 # Stage 1 alone, without TensorFlow, in the image of stage 2.
 SIF = Case(

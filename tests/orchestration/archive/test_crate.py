@@ -156,13 +156,17 @@ def test_what_is_told_by_whoever_archives(tmp_path):
     assert references(root["author"]) == references(root["creator"]) == [ada, bo]
     assert entities[ada] == {"@id": ada, "@type": "Person", "name": "Ada Lovelace"}
     assert entities[bo]["email"] == "bo@example.org"
-    assert root["citation"] == {"@id": "legal/CITATION.cff"}
+    assert root["citation"] == {"@id": "legal/citation/CITATION.cff"}
     assert root["identifier"] == "https://doi.org/10.5281/zenodo.1234567"
     assert root["datePublished"] == "2026-11-26T08:00:00+00:00"
     assert root["description"].endswith("Verdict of the proof: proven.")
     assert entities["original/"]["alternateName"] == "ckpt 2018/"
     assert entities["original/"]["isBasedOn"] == {"@id": "code/"}
     assert entities["given/data/"]["alternateName"] == "shards/"
+    assert entities["code/"]["version"] == "5d41402abc4b2a76b9719d911017c592ae0a1b2c"
+    former = {unquote(name): one.get("alternateName") for name, one in entities.items()}
+    assert former[f"original/{ODD}.data-00000-of-00001"] == "original/�%.data-00000-of-00001"
+    assert former["original/model.ckpt-1.index"] is None
 
 
 @pytest.mark.parametrize(
@@ -174,7 +178,7 @@ def test_what_is_told_by_whoever_archives(tmp_path):
         ("MIT OR Apache-2.0", "#license", "MIT OR Apache-2.0"),
         ("https://lab.example/terms", "https://lab.example/terms", "https://lab.example/terms"),
         ("http://x/a b?c=1%20", "http://x/a%20b?c=1%20", "http://x/a b?c=1%20"),
-        ("legal/LICENSE", "legal/LICENSE", "LICENSE"),
+        ("legal/license/LICENSE", "legal/license/LICENSE", "LICENSE"),
     ],
 )
 def test_license(license, identifier, name, tmp_path):

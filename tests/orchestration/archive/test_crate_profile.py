@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.orchestration.archive.archived_runs import CASES, DOCKER
+from tests.orchestration.archive.archived_runs import CASES, DOCKER, ODD
 from tests.orchestration.archive.crate_validator import crate_issues
+from tests.orchestration.archive.made_result import make_result
 
 # What is recommended and not done, with the reason.
 LEFT_OUT = {
     "Application url": "neither the program nor old code has a place on the web",
     "SoftwareApplication id": "the same; a local one is allowed",
-    "version": "of old code, none is known",
+    "version": "of old code that no repository has, none is known",
     "version or softwareVersion": "an environment of the user's has no lock that could be told",
     "Root Data Entity: `publisher` property": "nobody has published it yet",
     "Root Data Entity: `author` property": "where no creator was named",
@@ -24,6 +25,8 @@ LEFT_OUT = {
 }
 # What the validator must find in the crate that is broken, or its silence would mean nothing.
 BROKEN = "broken"
+# Made by the command.
+BAG = "bag"
 FAULTS = [
     "Action instrument",
     "Data Entity: REQUIRED resource availability",
@@ -50,16 +53,31 @@ def issues(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[str]
     DOCKER.write(folder / BROKEN)
     break_crate(folder / BROKEN)
     names = [*CASES, BROKEN]
-    found = crate_issues([folder / name for name in names], folder)
-    return dict(zip(names, found, strict=True))
+    crates = [folder / name for name in names]
+    found = crate_issues([*crates, archived(folder / "made")], folder)
+    return dict(zip([*names, BAG], found, strict=True))
 
 
-@pytest.mark.parametrize("name", CASES)
+def archived(folder: Path) -> Path:
+    """The crate in a bag that the command has made, odd names in it."""
+    made = make_result(folder, {ODD: b"index", "100%": b"", "dir/ä\n": b"data"})
+    code = folder / "old code"
+    code.mkdir()
+    (code / f"{ODD}.py").write_text("pass\n")
+    legal = folder / "licence.txt"
+    legal.write_text("Do what you like.\n")
+    options = ["--without-program", "--with-code", code, "--license", legal, "--citation", legal]
+    run = made.archive("x.bag", *options, "--creator", "Ada Lovelace <0000-0002-1825-0097>")
+    assert run.returncode == 0, run.stderr
+    return folder / "x.bag" / "data"
+
+
+@pytest.mark.parametrize("name", [*CASES, BAG])
 def test_nothing_that_is_required_is_missing(name, issues):
     assert [one for one in issues[name] if one[0] == "REQUIRED"] == []
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, BAG])
 def test_what_is_recommended_is_done_or_left_out_for_a_reason(name, issues):
     assert {rule for _, rule, _ in issues[name]} <= set(LEFT_OUT)
 
