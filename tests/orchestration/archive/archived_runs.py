@@ -89,6 +89,11 @@ class Case:
         (crate / "ro-crate-metadata.json").write_bytes(self.metadata(run))
 
 
+def references(value: Any) -> list[str]:
+    """Identifiers that a property of an entity names."""
+    return [one["@id"] for one in (value if isinstance(value, list) else [value])]
+
+
 def image(stage: str, reference: str, digit: str) -> dict[str, Any]:
     return {
         "stage": stage,
