@@ -73,9 +73,12 @@ def _run(job: Job, source: Source, clock: PhaseClock, events: JobEvents) -> Dict
         folder = given if os.path.isdir(given) else os.path.dirname(given)
         with InputHasher(source.paths, folder) as hasher, _removed_on_error(job.out) as keep:
             _check_output_folder(job.out)
+            checksums = reader.checksums(variable.name for variable in selection.kept)
             result = _extract(job, job.out, source, reader, selection, clock, events)
             with clock.phase("hash"):
                 checkpoint = {**_checkpoint_summary(source), "files": hasher.result()}
+            if checksums:
+                checkpoint["crc32c"] = checksums
             keep()
     if isinstance(reader, ComparingReader):
         result["readers"] = reader.summary(selection.kept)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 import numpy
 
 from stage_extract.dtypes import BY_NAME, stored_name
+
+Checksums = Union[str, List[str]]
 
 
 class VariableInfo(NamedTuple):
@@ -62,6 +64,15 @@ class VariableReader(abc.ABC):
     @abc.abstractmethod
     def close(self) -> None:
         """Give back the open files."""
+
+    def checksums(self, names: Iterable[str]) -> Mapping[str, Checksums]:
+        """Give the CRC32C that the file itself keeps of each of these tensors, without reading any.
+
+        Returns:
+            name -> 8 hexadecimal digits, or a list of such for a partitioned tensor; nothing where
+            the format keeps none of a tensor.
+        """
+        return {}
 
     def read(self, name: str) -> Any:
         """Give one numeric tensor as an array of its shape; bfloat16 as its bits (uint16).

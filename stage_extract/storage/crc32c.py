@@ -110,6 +110,12 @@ def mask(crc: int) -> int:
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & _UINT32
 
 
+def unmask(masked: int) -> int:
+    """Give the checksum that TensorFlow has stored in this form."""
+    rotated = (masked - _MASK_DELTA) & _UINT32
+    return ((rotated >> 17) | (rotated << 15)) & _UINT32
+
+
 def _add_register(data: Any, register: int) -> None:
     """Add the register to the first 32 bits, which is where it acts on the division."""
     data[:4] ^= numpy.frombuffer(register.to_bytes(4, "little"), dtype=numpy.uint8)

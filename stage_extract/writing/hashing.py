@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Type
 from stage_extract.errors import NotReadable
 from stage_extract.files import check_plain_file, not_readable
 
+DATA_FOLDER = "data"
 _BLOCK_SIZE_BYTES = 1024 * 1024
 
 
@@ -39,7 +40,8 @@ class InputHasher:
 
     Args:
         paths: the files, in the order of the result.
-        folder: what their names in the result are relative to; files elsewhere have base names.
+        folder: what their names in the result are relative to. Files elsewhere, which are those of
+            the data folder, have base names, and are marked.
     """
 
     def __init__(self, paths: Sequence[str], folder: str) -> None:
@@ -63,7 +65,7 @@ class InputHasher:
         self._executor.shutdown()
 
     def result(self) -> List[Dict[str, Any]]:
-        """Wait for the hashes; gives name, size_bytes and sha256 of each file.
+        """Wait for the hashes; gives name, size_bytes and sha256 of each file, and its place.
 
         Raises:
             NotReadable: the operating system refuses, or a file is not what it was on entering.
@@ -74,9 +76,11 @@ class InputHasher:
                 raise _changed(path)
         return described
 
-    def _name(self, path: str) -> str:
+    def _place(self, path: str) -> Dict[str, Any]:
         relative = os.path.relpath(path, self._folder or ".")
-        return os.path.basename(path) if relative.startswith("..") else relative
+        if relative.split(os.sep)[0] == os.pardir:
+            return {"name": os.path.basename(path), "place": DATA_FOLDER}
+        return {"name": relative}
 
     def _describe(self, path: str) -> Dict[str, Any]:
         digest = hashlib.sha256()
@@ -95,7 +99,7 @@ class InputHasher:
         except OSError as error:
             raise not_readable(path, error) from error
         return {
-            "name": self._name(path),
+            **self._place(path),
             "size_bytes": size_bytes,
             "sha256": digest.hexdigest(),
         }

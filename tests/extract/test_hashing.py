@@ -40,17 +40,21 @@ def test_leaving_stops_the_thread():
 
 
 @pytest.mark.parametrize(
-    ("path", "name"),
+    ("path", "name", "place"),
     [
-        pytest.param("model/saved_model.pb", "saved_model.pb", id="in-the-folder"),
-        pytest.param("model/variables/v.index", "variables/v.index", id="below"),
-        pytest.param("shards/v.data-00000-of-00001", "v.data-00000-of-00001", id="elsewhere"),
-        pytest.param("model-2/v.index", "v.index", id="beside-with-the-same-start"),
+        pytest.param("model/saved_model.pb", "saved_model.pb", None, id="in-the-folder"),
+        pytest.param("model/variables/v.index", "variables/v.index", None, id="below"),
+        pytest.param(
+            "shards/v.data-00000-of-00001", "v.data-00000-of-00001", "data", id="elsewhere"
+        ),
+        pytest.param("model-2/v.index", "v.index", "data", id="beside-with-the-same-start"),
+        pytest.param("model/..v.index", "..v.index", None, id="begins-with-dots"),
     ],
 )
-def test_names_are_relative_to_the_folder_that_was_given(tmp_path, path, name):
+def test_names_are_relative_to_the_folder_that_was_given(tmp_path, path, name, place):
     file = tmp_path / path
     file.parent.mkdir(parents=True)
     file.write_bytes(b"x")
     with InputHasher([str(file)], str(tmp_path / "model")) as hasher:
-        assert [entry["name"] for entry in hasher.result()] == [name]
+        (entry,) = hasher.result()
+    assert (entry["name"], entry.get("place")) == (name, place)
