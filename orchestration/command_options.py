@@ -53,6 +53,14 @@ def _model_option(*, required: bool, more_help: str = "") -> Callable[[Command],
     )
 
 
+device_option = click.option(
+    "--device",
+    type=option_types.device,
+    metavar="DEVICE",
+    default="auto",
+    show_default=True,
+    help="auto, cpu or cuda[:n]; auto takes a GPU if there is one.",
+)
 _how_to_load = with_options(
     click.option(
         "--model-arg",
@@ -94,14 +102,7 @@ _how_to_load = with_options(
         show_default=True,
         help="Run both models on the same input and compare every layer.",
     ),
-    click.option(
-        "--device",
-        type=option_types.device,
-        metavar="DEVICE",
-        default="auto",
-        show_default=True,
-        help="auto, cpu or cuda[:n]; auto takes a GPU if there is one.",
-    ),
+    device_option,
 )
 
 model_options = with_options(_model_option(required=True), _how_to_load)

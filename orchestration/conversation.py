@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
 from orchestration.crash import explain_exit
@@ -26,23 +27,28 @@ class Worker:
         process: the running stage.
         spec: what it was started from.
         text: its last lines of stderr.
+        home: what the manifest tells of where it runs, see `Runtime.home_record`.
         ready: its `ready` event, once it came.
         pending: names of the jobs that it has not answered.
         may_end: no more jobs come, so it may end when it has answered all.
         announced: its start has been shown.
+        sent: when each job was sent.
     """
 
     process: StageProcess
     spec: StageSpec
     text: deque[str]
+    home: Mapping[str, Any]
     ready: Event | None = None
     pending: set[str] = field(default_factory=set)
     may_end: bool = False
     announced: bool = False
+    sent: dict[str, datetime] = field(default_factory=dict)
 
     def send(self, job: Mapping[str, Any]) -> None:
         """Send a job and remember that its answer is due."""
         self.pending.add(job["job"])
+        self.sent[job["job"]] = datetime.now(timezone.utc)
         self.process.send(job)
 
     @property
@@ -97,8 +103,9 @@ class Conversation:
             text.append(line)
             self._on_text(spec.stage, line)
 
+        home = self._runtime.home_record(spec.home or spec.stage)
         process = self._runtime.start(spec, keep_text)
-        worker = Worker(process, spec, text)
+        worker = Worker(process, spec, text, home)
         self.workers[spec.stage] = worker
         threading.Thread(target=self._read, args=(spec.stage, process), daemon=True).start()
         return worker

@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestration.manifest import are_descriptions, changed_files, sha256_of
+from orchestration.manifest import VERSION, are_descriptions, changed_files, sha256_of
 from orchestration.run_paths import CheckpointPath, cache_folder
 from orchestration.settings import ExtractOptions
 
 _STATE_FILE = "checkpoint"
-_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,8 @@ def export_key(
         extractor: identity of the stage that does it.
     """
     parts = {
-        "version": _VERSION,
+        # A record goes into the manifests of later results.
+        "version": VERSION,
         "stem": checkpoint.stem,
         "files": [[path.name, path.stat().st_size] for path in checkpoint.files()],
         "state_sha256": None if checkpoint.name else _state_sha256(checkpoint.folder),

@@ -19,7 +19,10 @@ from typing import Any
 
 MANIFEST_FILE = "manifest.json"
 FORMAT = "tf1-to-torch-manifest"
-VERSION = 1
+VERSION = 2
+# Of programs that were never released: their results may be replaced, and are not read.
+OLDER_VERSIONS = (1,)
+_CONVERTED_ROLES = ("checkpoint", "data", "export")
 _PIECE_BYTES = 1 << 20
 
 
@@ -122,7 +125,7 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
     manifest = {
         "format": FORMAT,
         "version": VERSION,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": time_text(datetime.now(timezone.utc)),
         "host": _host_facts(),
         **content,
     }
@@ -136,21 +139,52 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The manifest of a result folder; None if the folder is no result of this version."""
-    try:
-        manifest = json.loads((folder / MANIFEST_FILE).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
+    manifest = _read_any(folder)
     return manifest if _is_manifest(manifest) else None
 
 
-def _is_manifest(value: Any) -> bool:
+def version_of(folder: Path) -> int | None:
+    """Version of the manifest in a folder; None if the folder is no result of this program."""
+    version = _read_any(folder).get("version")
+    return version if type(version) is int and version in (*OLDER_VERSIONS, VERSION) else None
+
+
+def converted_files(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Descriptions of the files of the checkpoint, or of the export, that a result is made from."""
+    return [
+        entry
+        for one in manifest["inputs"]
+        if one["role"] in _CONVERTED_ROLES
+        for entry in one["files"]
+    ]
+
+
+def time_text(moment: datetime) -> str:
+    """A moment as manifests tell it (ISO 8601, UTC, to the second)."""
+    return moment.astimezone(timezone.utc).isoformat(timespec="seconds")
+
+
+def _read_any(folder: Path) -> dict[str, Any]:
+    """A manifest of whatever version; empty if there is none."""
+    try:
+        manifest = json.loads((folder / MANIFEST_FILE).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    is_ours = isinstance(manifest, dict) and manifest.get("format") == FORMAT
+    return manifest if is_ours else {}
+
+
+def _is_manifest(value: Mapping[str, Any]) -> bool:
     """Whether a value has what `previous_result` reads from a manifest of this version."""
+    inputs = value.get("inputs")
     return (
-        isinstance(value, dict)
-        and (value.get("format"), value.get("version")) == (FORMAT, VERSION)
+        value.get("version") == VERSION
         and isinstance(value.get("request"), dict)
-        and isinstance(value.get("input"), dict)
-        and are_descriptions(value["input"].get("files"))
+        and isinstance(value.get("verdict"), dict)
+        and type(value["verdict"].get("exit_code")) is int
+        and isinstance(inputs, list)
+        and all(isinstance(one, dict) and are_descriptions(one.get("files")) for one in inputs)
+        and all(isinstance(one.get("role"), str) for one in inputs)
         and are_descriptions(value.get("files"))
     )
 

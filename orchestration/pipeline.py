@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,15 @@ from orchestration.proposals import keep_proposals
 from orchestration.publishing import EXPORT_FOLDER, publish, publish_result
 from orchestration.readers import home_of_stage_1, with_chosen_reader
 from orchestration.result_folder import ResultFolder, writing_to
-from orchestration.result_request import convert_request, input_record, load_request
+from orchestration.result_request import convert_request, load_request
 from orchestration.run_context import Outcome, RunContext
 from orchestration.run_paths import CheckpointPath, find_checkpoint, find_export
+from orchestration.run_record import (
+    asked_record,
+    checkpoint_inputs,
+    export_input,
+    given_inputs,
+)
 from orchestration.runtimes.base import Stage
 from orchestration.settings import (
     ConvertSettings,
@@ -65,13 +71,20 @@ def convert(settings: ConvertSettings, context: RunContext) -> Outcome:
             extract_run.start()
         load_run = LoadRun(talk, settings.load, settings.runtime, folder)
         load_run.start()
+        found = replace(settings, checkpoint=checkpoint.path, out=out, extract=options)
+        asked = asked_record(found, context.runtime.name)
         exported = extract_run.reuse_or_finish(record, context.display.notify)
         files = BackgroundDescription(folder.export, exported.files)
+        loaded = _finish_load(load_run, folder, context, kept_export=record is not None)
+        inputs = checkpoint_inputs(checkpoint, options, exported.record)
+        with writing_to(out.parent):
+            inputs += given_inputs(settings.load, settings.runtime, folder.result)
         parts = {
+            **asked,
             "request": request,
-            "input": input_record(checkpoint, exported.record),
+            "inputs": inputs,
             "extract": exported.record,
-            "load": _finish_load(load_run, folder, context, kept_export=record is not None),
+            "load": loaded,
         }
         manifest = publish_result(folder, files, parts, settings.force, context)
     exports.add(out / EXPORT_FOLDER, files, exported)
@@ -95,11 +108,17 @@ def extract(settings: ExtractSettings, context: RunContext) -> Outcome:
     context.runtime.reap()
     with ResultFolder(out) as folder, context.conversation() as talk:
         run = ExtractRun(talk, checkpoint, options, settings.runtime, folder)
-        exported = run.reuse_or_finish(exports.find(settings.force), context.display.notify)
+        record = exports.find(settings.force)
+        if record is None:
+            run.start()
+        found = replace(settings, checkpoint=checkpoint.path, out=out, extract=options)
+        asked = asked_record(found, context.runtime.name)
+        exported = run.reuse_or_finish(record, context.display.notify)
         files = BackgroundDescription(folder.export, exported.files)
         parts = {
+            **asked,
             "request": request,
-            "input": input_record(checkpoint, exported.record),
+            "inputs": checkpoint_inputs(checkpoint, options, exported.record),
             "extract": exported.record,
             "files": files.result(),
         }
@@ -127,15 +146,16 @@ def load(settings: LoadSettings, context: RunContext) -> Outcome:
     with ResultFolder(out) as folder, context.conversation() as talk:
         run = LoadRun(talk, settings.load, settings.runtime, folder)
         run.start()
+        found = replace(settings, export=source, out=out)
+        parts = asked_record(found, context.runtime.name)
         with writing_to(out.parent):
             take_over(source, names, folder.export)
         files = BackgroundDescription(folder.export, names)
         loaded = _finish_load(run, folder, context, kept_export=True)
-        parts = {
-            "request": request,
-            "input": {"folder": os.fspath(source), "files": files.result()},
-            "load": loaded,
-        }
+        with writing_to(out.parent):
+            inputs = [export_input(source, files.result())]
+            inputs += given_inputs(settings.load, settings.runtime, folder.result)
+        parts |= {"request": request, "inputs": inputs, "load": loaded}
         manifest = publish_result(folder, files, parts, settings.force, context)
     return Outcome(out, manifest)
 

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.errors import OutputNotWritable, ResultExists
-from orchestration.manifest import changed_files, read_manifest
+from orchestration.manifest import (
+    OLDER_VERSIONS,
+    changed_files,
+    converted_files,
+    read_manifest,
+    version_of,
+)
 from orchestration.result_folder import result_exists
 
 
@@ -65,8 +71,7 @@ def up_to_date_manifest(
     differing = differing_parts(manifest.get("request", {}), request)
     if differing:
         raise result_exists(out, f"It was made with other {' and '.join(differing)}.")
-    inputs = manifest["input"]["files"]
-    if changed_files(input_folder, inputs, beside):
+    if changed_files(input_folder, converted_files(manifest), beside):
         raise result_exists(out, "It was made before its input changed.")
     damaged = changed_files(out, manifest["files"])
     if damaged:
@@ -81,7 +86,12 @@ def _check_existing(out: Path, force: bool, input_folder: Path) -> None:
             "Only results of this program are ever replaced.",
             "Choose another folder with --out.",
         )
-    is_result = read_manifest(out) is not None
+    version = version_of(out)
+    if version in OLDER_VERSIONS and not force:
+        raise result_exists(
+            out, "An older version of this program made it, which this cannot read."
+        )
+    is_result = version is not None
     if not is_result and not _is_empty(out):
         raise ResultExists(
             f"The folder {out} exists already, and is no result of this program.",

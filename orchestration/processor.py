@@ -1,10 +1,28 @@
-"""Whether a processor can run TensorFlow 1.15."""
+"""This machine's processor, and whether it can run TensorFlow 1.15."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
+_CPUINFO = Path("/proc/cpuinfo")
+_MODEL = "model name"
+# The second on ARM.
+_FLAGS = ("flags", "Features")
 _MACHINES = ("x86_64", "AMD64")
+
+
+@dataclass(frozen=True)
+class Processor:
+    """What the system tells of the first processor.
+
+    Attributes:
+        model: its name; None where the system does not tell.
+        flags: its features; None where the system does not tell.
+    """
+
+    model: str | None = None
+    flags: frozenset[str] | None = None
 
 
 def why_no_tensorflow(machine: str, flags: frozenset[str] | None) -> str | None:
@@ -25,12 +43,21 @@ def why_no_tensorflow(machine: str, flags: frozenset[str] | None) -> str | None:
 
 def read_cpu_flags() -> frozenset[str] | None:
     """Flags of this machine's first processor; None where the system does not tell."""
+    return read_processor().flags
+
+
+def read_processor(path: Path = _CPUINFO) -> Processor:
+    """This machine's first processor, as the kernel tells it."""
+    found: dict[str, str] = {}
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                # The next processor begins after a blank line; there may be hundreds.
+                if not line.strip():
+                    break
+                name, _, value = line.partition(":")
+                found[name.strip()] = value.strip()
     except OSError:
-        return None
-    for line in text.splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == "flags":
-            return frozenset(value.split())
-    return None
+        return Processor()
+    flags = next((found[name] for name in _FLAGS if name in found), None)
+    return Processor(found.get(_MODEL), None if flags is None else frozenset(flags.split()))

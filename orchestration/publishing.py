@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol
 
+from orchestration.hardware import hardware_record
 from orchestration.manifest import (
     BackgroundDescription,
     describe_files,
     file_names,
+    time_text,
     write_manifest,
 )
 from orchestration.result_folder import writing_to
 from orchestration.run_context import RunContext
+from orchestration.run_record import seeds_record, verdict_record
 
 EXPORT_FOLDER = "export"
 
@@ -67,10 +71,16 @@ def publish(
     context: RunContext,
 ) -> dict[str, Any]:
     """Write the manifest into the folder that was made, and rename that to the output."""
+    load = parts.get("load")
     content = {
         **parts,
         "argv": list(context.argv),
         "runtime": context.runtime.name,
+        "hardware": hardware_record(None if load is None else load["device"]),
+        "seeds": seeds_record(parts),
+        "verdict": verdict_record(load),
+        "started": time_text(context.started),
+        "ended": time_text(datetime.now(timezone.utc)),
         "total_s": round(time.monotonic() - context.started_s, 3),
     }
     with writing_to(folder.out.parent):

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from orchestration.errors import ManifestUnusable
-from orchestration.manifest import FORMAT, MANIFEST_FILE
+from orchestration.manifest import FORMAT, MANIFEST_FILE, VERSION
 from orchestration.recorded_settings import from_json
 from orchestration.runtimes.base import Stage
 from orchestration.settings import (
@@ -32,7 +32,6 @@ RunSettings = ConvertSettings | ExtractSettings | LoadSettings
 COMMANDS: Mapping[str, type[ConvertSettings] | type[ExtractSettings] | type[LoadSettings]] = (
     MappingProxyType({"convert": ConvertSettings, "extract": ExtractSettings, "load": LoadSettings})
 )
-VERSION = 2
 NOT_MOVED: Mapping[str, Path] = MappingProxyType({})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -82,7 +81,7 @@ class RecordedRun:
     """What a manifest tells of a run that made a result.
 
     Attributes:
-        folder: the result folder.
+        folder: the result folder, from the root.
         manifest: all of the manifest.
         inputs: everything that the run has read.
         images: stage -> its image, of those that took part; empty for the local runtime.
@@ -101,7 +100,7 @@ class RecordedRun:
             ManifestUnusable: there is none, it is of another version, or it is not as this program
                 writes it.
         """
-        path = folder_or_manifest
+        path = Path(os.path.realpath(folder_or_manifest))
         if os.path.isdir(path):
             path = path / MANIFEST_FILE
         manifest = _read(path)
@@ -110,6 +109,7 @@ class RecordedRun:
             inputs = tuple(_inputs(manifest["inputs"]))
             images = {one.stage: one for one in _images(manifest)}
             run = cls(path.parent, manifest, inputs, images)
+            _check_roles(run)
             # Every path in it is looked at, as if all had moved.
             moved = {one.role: one.folder for one in inputs}
             run.settings(moved=moved, runtime=run.runtime, out=path.parent)
@@ -177,7 +177,15 @@ class RecordedRun:
         return folder / inner
 
     def _extract(self, options: ExtractOptions, moved: Mapping[str, Path]) -> ExtractOptions:
-        return replace(options, data_folder=self._place("data", options.data_folder, moved))
+        folder, checkpoint = options.data_folder, self.input("checkpoint")
+        if folder is None or checkpoint is None or self.input("data") is not None:
+            folder = self._place("data", folder, moved)
+        elif checkpoint.folder in (folder, *folder.parents):
+            folder = self._place("checkpoint", folder, moved)
+        elif "checkpoint" in moved:
+            # Nothing was read from there.
+            folder = None
+        return replace(options, data_folder=folder)
 
     def _load(self, options: LoadOptions, moved: Mapping[str, Path]) -> LoadOptions:
         return replace(
@@ -215,6 +223,16 @@ def _check(manifest: Mapping[str, Any]) -> None:
             f"command is {manifest.get('command')!r}, expected one of {', '.join(COMMANDS)}"
         )
     _check_files(manifest["files"], "files")
+
+
+def _check_roles(run: RecordedRun) -> None:
+    """Whether what every run of this kind reads is among what it has read."""
+    needed: Role = "export" if run.command == "load" else "checkpoint"
+    if run.input(needed) is None:
+        raise ValueError(f"inputs holds no {needed}")
+    roles = [one.role for one in run.inputs]
+    if len(set(roles)) < len(roles):
+        raise ValueError("inputs names a role twice")
 
 
 def _check_files(value: Any, where: str) -> None:

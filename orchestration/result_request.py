@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from orchestration.manifest import sha256_of
 from orchestration.own_code import code_sha256
-from orchestration.run_paths import CheckpointPath
 from orchestration.settings import LoadOptions
 
 
@@ -43,13 +41,3 @@ def load_request(load: LoadOptions, device: str, loader: Mapping[str, Any]) -> d
         "device": device,
         "loader": dict(loader),
     }
-
-
-def input_record(checkpoint: CheckpointPath, extract: Mapping[str, Any]) -> dict[str, Any]:
-    """Where the checkpoint lies, and the hashes of its files as stage 1 read them.
-
-    Args:
-        checkpoint: what was read.
-        extract: what the manifest tells about stage 1.
-    """
-    return {"folder": os.fspath(checkpoint.folder), **extract["result"]["checkpoint"]}

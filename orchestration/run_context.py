@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from orchestration.conversation import Conversation
-from orchestration.errors import EXIT_OK, EXIT_PARITY_FAILED
 from orchestration.runtimes.base import Event, Runtime, Stage
-
-_VERDICT_EXIT_CODES = {"proven": EXIT_OK, "unproven": EXIT_OK, "failed": EXIT_PARITY_FAILED}
 
 
 class Display(Protocol):
@@ -55,6 +53,12 @@ class RunContext:
         """How stages become processes."""
         return self.choose()
 
+    @property
+    def started(self) -> datetime:
+        """The start by the clock on the wall."""
+        age = timedelta(seconds=time.monotonic() - self.started_s)
+        return datetime.now(timezone.utc) - age
+
     def conversation(self) -> Conversation:
         """Stages of this context's runtime, shown on its display."""
         return Conversation(self.runtime, self.display.event, self.display.text)
@@ -77,6 +81,4 @@ class Outcome:
     @property
     def exit_code(self) -> int:
         """0, or that of a failed parity check."""
-        if "load" not in self.manifest:
-            return EXIT_OK
-        return _VERDICT_EXIT_CODES[self.manifest["load"]["result"]["verdict"]]
+        return int(self.manifest["verdict"]["exit_code"])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from orchestration.conversation import Conversation, Worker
 from orchestration.export_reuse import ExportRecord, take_over, why_not_reusable
 from orchestration.handoff import check_export
+from orchestration.manifest import time_text
 from orchestration.result_folder import ResultFolder, writing_to
 from orchestration.run_paths import CheckpointPath
 from orchestration.runtimes.base import Event
@@ -177,7 +179,12 @@ class LoadRun:
         done = self._talk.wait_for("load", "load")
         with writing_to(folder.out.parent):
             take_over_from_stage(folder.result)
-        return process_record(self._worker, done)
+        return load_record(self._worker, done)
+
+
+def load_record(worker: Worker, done: Event) -> dict[str, Any]:
+    """What the manifest tells about stage 2 and a job that it has done."""
+    return {"device": (worker.ready or {}).get("device"), **process_record(worker, done)}
 
 
 def extract_record(options: ExtractOptions, worker: Worker, done: Event) -> dict[str, Any]:
@@ -189,6 +196,10 @@ def process_record(worker: Worker, done: Event) -> dict[str, Any]:
     """What the manifest tells about one stage's process and its job."""
     ready = worker.ready or {}
     return {
+        "argv": worker.process.argv,
+        **worker.home,
+        "started": time_text(worker.sent[done["job"]]),
+        "ended": time_text(datetime.now(timezone.utc)),
         "versions": ready.get("versions", {}),
         "import_s": ready.get("import_s"),
         "timings_s": done.get("timings_s", {}),

@@ -21,7 +21,8 @@ from orchestration.runtimes.base import Mount, Stage, StageProcess, StageSpec
 from orchestration.settings import ExtractOptions, LoadOptions, Reader, RuntimeOptions
 
 # Hash order must not reach the files that are written; TensorFlow's notices help nobody.
-_COMMON_ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
+HASH_SEED = 0
+_COMMON_ENVIRONMENT = {"PYTHONHASHSEED": str(HASH_SEED), "PYTHONUNBUFFERED": "1"}
 _EXTRACT_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""}
 _HIDE_CARDS = {"CUDA_VISIBLE_DEVICES": ""}
 

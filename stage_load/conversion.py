@@ -19,7 +19,7 @@ from stage_load.errors import LayoutUnknown, MatchUncertain, TensorsDoNotFit
 from stage_load.export_reader import Export
 from stage_load.feeding import Feed
 from stage_load.given_names import given_rows
-from stage_load.initialised import initialised_of, seeded
+from stage_load.initialised import INITIAL_SEED, initialised_of, seeded
 from stage_load.jobs import Job, LoadOptions
 from stage_load.loading import NonFinite
 from stage_load.mapping import FROM_GUESS, FROM_MODEL, Given
@@ -219,6 +219,7 @@ def _write(job: Job, outcome: _Outcome) -> dict[str, Any]:
     return {
         "verdict": outcome.parity.verdict,
         "reason": outcome.parity.reason,
+        "seed": INITIAL_SEED,
         "causes": [str(cause) for cause in outcome.parity.causes],
         "traceback": list(outcome.parity.traceback),
         "device": report["device"]["name"],

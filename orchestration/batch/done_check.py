@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.batch.figures import tells_figures
-from orchestration.manifest import changed_files, read_manifest
+from orchestration.manifest import changed_files, converted_files, read_manifest
 from orchestration.previous_result import differing_parts
 
 Fingerprint = list[int]
@@ -64,7 +64,7 @@ def check_result(
         return Check(f"it was made with other {' and '.join(differing)}", {}, manifest)
     known = {} if verify else seen
     groups = (
-        (INPUT, input_folders, manifest["input"]["files"], "its input has changed since"),
+        (INPUT, input_folders, converted_files(manifest), "its input has changed since"),
         (RESULT, (out,), manifest["files"], "files of the result have changed since"),
     )
     found: dict[str, Fingerprint] = {}

@@ -78,6 +78,7 @@ _OPTIONAL: Mapping[str, _Check] = MappingProxyType(
     {
         "timings_s": _are_timings,
         "peak_memory_bytes": _is_count_or_none,
+        "seed": _is_count_or_none,
         "causes": lambda value: value is None or isinstance(value, list),
     }
 )

@@ -83,8 +83,9 @@ class StageWorker:
         self.started_s: float | None = None
         self._text: deque[str] = deque(maxlen=_KEPT_LINES)
         spec = generation.specs[stage]
+        home = runtime.home_record(spec.home or spec.stage)
         process = runtime.start(spec, self.keep_text)
-        self.worker = Worker(process, spec, self._text)
+        self.worker = Worker(process, spec, self._text, home)
         threading.Thread(target=self._listen, args=(tell,), daemon=True).start()
 
     @property

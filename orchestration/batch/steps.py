@@ -22,17 +22,17 @@ from orchestration.conversation import Worker
 from orchestration.errors import CheckpointMissing, OrchestrationError, ResultExists, StageFailed
 from orchestration.export_reuse import ExportIndex, ExportRecord
 from orchestration.handoff import check_export
-from orchestration.manifest import BackgroundDescription
+from orchestration.manifest import BackgroundDescription, converted_files
 from orchestration.proposals import keep_proposals
 from orchestration.publishing import EXPORT_FOLDER, publish_result
 from orchestration.readers import home_of_stage_1
 from orchestration.result_folder import writing_to
-from orchestration.result_request import input_record
 from orchestration.run_context import RunContext
 from orchestration.run_paths import CheckpointPath
+from orchestration.run_record import asked_record, checkpoint_inputs, given_inputs
 from orchestration.runtimes.base import Event
 from orchestration.stage_files import take_over_from_stage
-from orchestration.stage_runs import Exported, extract_record, process_record, take_over_earlier
+from orchestration.stage_runs import Exported, extract_record, load_record, take_over_earlier
 from orchestration.summary import error_lines
 
 
@@ -119,7 +119,7 @@ class Steps:
         check_answer("load", done)
         with writing_to(self._folder.out):
             take_over_from_stage(work.folder.result)
-        work.load_record = process_record(worker, done)
+        work.load_record = load_record(worker, done)
 
     def publish(self, work: Work) -> Mapping[str, Any]:
         """Hash a result, write its manifest and put it into its place.
@@ -134,9 +134,20 @@ class Steps:
         planned, exported, files = work.planned, work.exported, work.files
         assert exported is not None
         assert files is not None
+        settings = planned.item.settings
+        found = replace(
+            settings,
+            checkpoint=planned.checkpoint.path,
+            out=planned.out,
+            extract=planned.options,
+        )
+        with writing_to(self._folder.out):
+            inputs = checkpoint_inputs(planned.checkpoint, planned.options, exported.record)
+            inputs += given_inputs(settings.load, settings.runtime, work.folder.result)
         parts = {
+            **asked_record(found, self._context.runtime.name),
             "request": planned.request,
-            "input": input_record(planned.checkpoint, exported.record),
+            "inputs": inputs,
             "extract": exported.record,
             "load": work.load_record,
             "batch": self._batch_record(work),
@@ -241,7 +252,7 @@ def _seen_inputs(planned: PlannedItem) -> dict[str, Fingerprint]:
 def _seen(work: Work, manifest: Mapping[str, Any]) -> dict[str, Fingerprint]:
     """State of the files that a result was made from and consists of."""
     out = (work.planned.out,)
-    inputs = [str(entry["name"]) for entry in manifest["input"]["files"]]
+    inputs = [str(entry["name"]) for entry in converted_files(manifest)]
     results = [str(entry["name"]) for entry in manifest["files"]]
     found = {INPUT + name: work.seen.get(name) for name in inputs}
     found |= {RESULT + name: fingerprint(out, name) for name in results}

@@ -17,9 +17,13 @@ from orchestration.runtimes.apptainer_memory import check_memory_limit
 from orchestration.runtimes.apptainer_process import ApptainerProcess
 from orchestration.runtimes.apptainer_scratch import remove_leftovers
 from orchestration.runtimes.base import Availability, Notify, Stage, StageSpec
-from orchestration.runtimes.container_images import check_own_images, find_stage_images
+from orchestration.runtimes.container_images import (
+    check_own_images,
+    find_stage_images,
+    image_record,
+)
 from orchestration.settings import RuntimeOptions
-from orchestration.sif.program import find_program
+from orchestration.sif.program import Program, find_program
 from orchestration.sif.store import SifStore
 
 CARD_DRIVER = Path("/dev/nvidiactl")
@@ -41,7 +45,7 @@ class ApptainerRuntime:
         self._images: dict[Stage, tuple[str, ImageDetails]] = {}
         self._gpu = False
         self._store: SifStore | None = None
-        self._program = ""
+        self._program: Program | None = None
 
     def availability(self) -> Availability:
         """Usable when it is installed and has an image of stage 2: whoever has none means another.
@@ -72,7 +76,7 @@ class ApptainerRuntime:
             ImageUnusable: a file is no image, or a stage does not start in the user's own.
         """
         program = find_program(self._environment)
-        self._program, self._store = program.path, SifStore(program, self._environment)
+        self._program, self._store = program, SifStore(program, self._environment)
         gpu = wants_gpu(self._options.device)
         found = find_stage_images(self._store, stages, self._options, gpu, notify)
         self._images |= found.images
@@ -87,6 +91,14 @@ class ApptainerRuntime:
         """Name of the image that the stage runs in, and SHA-256 of its file."""
         reference, details = self._images[home or stage]
         return {"runtime": self.name, "image": reference, "digest": details.image_id}
+
+    def home_record(self, home: Stage) -> dict[str, Any]:
+        """What the manifest tells of a stage's image; its name is the path of its file."""
+        assert self._program is not None, "prepare() comes first"
+        assert self._store is not None, "prepare() comes first"
+        reference, details = self._images[home]
+        path = os.fspath(self._store.path(reference))
+        return image_record(home, path, details, self._program.title)
 
     def start(
         self, spec: StageSpec, on_text: Notify, command: Sequence[str] = ()
@@ -105,8 +117,9 @@ class ApptainerRuntime:
         return ApptainerProcess(apptainer, spec, image, self._environment, on_text, command)
 
     def _apptainer(self, gpu: bool) -> Apptainer:
+        assert self._program is not None, "prepare() comes first"
         return Apptainer(
-            self._program,
+            self._program.path,
             is_root=os.geteuid() == 0,
             gpu=gpu,
             unsquash=self._options.unsquash,

@@ -98,6 +98,10 @@ class StageProcess(Protocol):
     Whoever started it calls `kill` at the end, whatever happened: it also cleans up.
     """
 
+    @property
+    def argv(self) -> list[str] | dict[str, Any]:
+        """What started it, for the record: a command line, or what an engine was sent."""
+
     def path(self, host_path: Path) -> str:
         """Path under which the stage sees `host_path`, which must lie in one of the mounts."""
 
@@ -173,6 +177,13 @@ class Runtime(Protocol):
         Args:
             stage: which program.
             home: whose environment or image it runs in; None = its own.
+        """
+
+    def home_record(self, home: Stage) -> dict[str, Any]:
+        """What the manifest tells of a stage's `image` and `engine`, or of its `environment`.
+
+        Args:
+            home: whose image or environment; `prepare` was called for it.
         """
 
     def start(self, spec: StageSpec, on_text: Notify) -> StageProcess:

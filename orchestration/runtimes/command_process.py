@@ -56,6 +56,7 @@ class CommandProcess:
             pass_fds=spec.keep_open,
             start_new_session=True,
         )
+        self._argv = list(argv)
         self._has_reader = False
         self._ended = False
         assert self._process.stderr is not None
@@ -63,6 +64,11 @@ class CommandProcess:
             target=_forward_lines, args=(self._process.stderr, on_text), daemon=True
         )
         self._reader.start()
+
+    @property
+    def argv(self) -> list[str]:
+        """The command line."""
+        return self._argv
 
     def path(self, host_path: Path) -> str:
         """The host's own path, as a plain process sees it."""

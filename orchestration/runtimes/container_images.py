@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 from orchestration.image_store import ImageDetails, ImageStore
-from orchestration.images import find_image
+from orchestration.images import BASE_DIGEST_LABEL, BASE_NAME_LABEL, find_image
 from orchestration.own_images import (
     TITLES,
     check_own_image,
@@ -15,6 +16,9 @@ from orchestration.own_images import (
 )
 from orchestration.runtimes.base import Notify, Stage, StageProcess, StageSpec
 from orchestration.settings import RuntimeOptions, TorchVariant
+
+# What an image tells of the one that it was made from (OCI image specification, annotations).
+_BASE_LABELS = {"name": BASE_NAME_LABEL, "digest": BASE_DIGEST_LABEL}
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,25 @@ def find_stage_images(
             notify("There is a GPU, but only the image with CPU torch has been built")
             gpu = False
     return StageImages(images, gpu)
+
+
+def image_record(home: Stage, reference: str, details: ImageDetails, engine: str) -> dict[str, Any]:
+    """What the manifest tells of the image that a stage runs in.
+
+    Args:
+        home: whose image it is.
+        reference: its name.
+        details: of it.
+        engine: program and version that runs it.
+    """
+    labels = dict(details.labels)
+    base = {key: labels[label] for key, label in _BASE_LABELS.items() if label in labels}
+    image = {"stage": home, "reference": reference, "id": details.image_id}
+    return {
+        "image": {**image, "base": base, "labels": labels},
+        "engine": engine,
+        "environment": None,
+    }
 
 
 def check_own_images(

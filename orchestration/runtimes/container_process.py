@@ -53,6 +53,7 @@ class ContainerProcess:
         self._engine = engine
         self._mounts = spec.mounts
         self._name = str(arguments["name"])
+        self._arguments = dict(arguments)
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._status: ExitStatus | None = None
         self._streams: Attachment | None = None
@@ -72,6 +73,11 @@ class ContainerProcess:
         except BaseException:
             self.kill()
             raise
+
+    @property
+    def argv(self) -> dict[str, Any]:
+        """The arguments of the SDK's `containers.create`."""
+        return self._arguments
 
     def path(self, host_path: Path) -> str:
         """Path under which the stage sees `host_path`."""

@@ -24,7 +24,11 @@ from orchestration.runtimes.base import (
     StageProcess,
     StageSpec,
 )
-from orchestration.runtimes.container_images import check_own_images, find_stage_images
+from orchestration.runtimes.container_images import (
+    check_own_images,
+    find_stage_images,
+    image_record,
+)
 from orchestration.runtimes.container_process import ContainerProcess
 from orchestration.runtimes.containers import (
     INTERPRETER,
@@ -61,6 +65,7 @@ class DockerRuntime:
         self._gpu = False
         self._rootless = False
         self._is_podman = False
+        self._version = ""
         # For specs that name no run: one runtime serves one run.
         self._run_id = secrets.token_hex(4)
 
@@ -107,6 +112,7 @@ class DockerRuntime:
             information = engine.info()
             check_memory_limit(self._options.memory_limit_bytes, information)
             self._rootless = "name=rootless" in information.get("SecurityOptions", [])
+            self._version = str(information["ServerVersion"])
             self._is_podman = engine.podman() is not None
             gpu = wants_gpu(self._options.device, information)
             found = find_stage_images(engine, stages, self._options, gpu, notify)
@@ -120,6 +126,11 @@ class DockerRuntime:
         """Name and digest of the image that the stage runs in."""
         reference, details = self._images[home or stage]
         return {"runtime": self.name, "image": reference, "digest": details.image_id}
+
+    def home_record(self, home: Stage) -> dict[str, Any]:
+        """What the manifest tells of a stage's image."""
+        engine = "Podman" if self._is_podman else "Docker"
+        return image_record(home, *self._images[home], f"{engine} {self._version}")
 
     def start(self, spec: StageSpec, on_text: Notify) -> StageProcess:
         """Create, attach to and start a container; nothing that it says is lost.

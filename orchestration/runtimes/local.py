@@ -6,6 +6,7 @@ No container engine needed.
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from orchestration.environments import (
     recipe_of,
 )
 from orchestration.errors import FeatureUnavailable, LegacyPythonMissing, OrchestrationError
+from orchestration.installed_packages import installed_packages
 from orchestration.interpreters import find_legacy_python, find_uv
 from orchestration.load_python import check_load_python
 from orchestration.processor import read_cpu_flags, why_no_tensorflow
@@ -106,10 +108,25 @@ class LocalRuntime:
         }
         if home == "load" and self._options.load_python is not None:
             return {**identity, "packages": self._load_packages}
+        return {**identity, **self._recipe_record(home)}
+
+    def home_record(self, home: Stage) -> dict[str, Any]:
+        """What the manifest tells of a stage's environment."""
+        python = self._pythons[home]
+        environment: dict[str, Any] = {"python": os.fspath(python)}
+        if home == "load" and self._options.load_python is not None:
+            environment |= {"lock": None, "lock_sha256": None, "packages": self._load_packages}
+        else:
+            environment |= self._recipe_record(home)
+            environment["packages"] = installed_packages(python)
+        return {"image": None, "engine": None, "environment": environment}
+
+    def _recipe_record(self, home: Stage) -> dict[str, str]:
+        """What an environment that is made here is made from."""
         recipe = recipe_of(home, self._options)
-        identity |= {"lock": recipe.lock.name, "lock_sha256": recipe.lock_sha256()}
+        record = {"lock": recipe.lock.name, "lock_sha256": recipe.lock_sha256()}
         own = recipe.requirements_sha256()
-        return identity if own is None else {**identity, "requirements_sha256": own}
+        return record if own is None else {**record, "requirements_sha256": own}
 
     def start(self, spec: StageSpec, on_text: Notify) -> StageProcess:
         """Start a stage in a session of its own, with a clean environment."""

@@ -16,7 +16,11 @@ from orchestration.podman_engine import PodmanEngine
 from orchestration.podman_facts import PodmanFacts
 from orchestration.processor import read_cpu_flags, why_no_tensorflow
 from orchestration.runtimes.base import Availability, Notify, Stage, StageProcess, StageSpec
-from orchestration.runtimes.container_images import check_own_images, find_stage_images
+from orchestration.runtimes.container_images import (
+    check_own_images,
+    find_stage_images,
+    image_record,
+)
 from orchestration.runtimes.containers import Caller, container_name
 from orchestration.runtimes.ownership import (
     RUN_LABEL,
@@ -98,6 +102,11 @@ class PodmanRuntime:
         """Name and digest of the image that the stage runs in."""
         reference, details = self._images[home or stage]
         return {"runtime": self.name, "image": reference, "digest": details.image_id}
+
+    def home_record(self, home: Stage) -> dict[str, Any]:
+        """What the manifest tells of a stage's image."""
+        assert self._facts is not None, "prepare() comes first"
+        return image_record(home, *self._images[home], f"Podman {self._facts.version}")
 
     def start(self, spec: StageSpec, on_text: Notify, program: Sequence[str] = ()) -> StageProcess:
         """Start a container. Returns at once; `wait` tells whether Podman refused.

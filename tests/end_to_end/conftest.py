@@ -21,6 +21,7 @@ from orchestration.errors import LegacyPythonMissing
 from orchestration.run_paths import PROJECT
 from orchestration.runtimes.base import Stage
 from orchestration.settings import RuntimeOptions
+from tests.manifest_schema import checked_manifest
 from tests.podman_people import Person, make_person
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -66,9 +67,8 @@ class Workplace:
         )
 
     def manifest(self, out: str) -> dict[str, Any]:
-        """The manifest of a result."""
-        manifest: dict[str, Any] = json.loads((self.folder / out / "manifest.json").read_bytes())
-        return manifest
+        """The manifest of a result, as its schema has it."""
+        return checked_manifest(self.folder / out)
 
     def names(self) -> list[str]:
         """Names in the folder, hidden ones too."""

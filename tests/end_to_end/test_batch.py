@@ -12,7 +12,7 @@ from typing import Any
 NETWORKS = ("upconvcat", "keras_batch_norm", "two_levels")
 SOME_FAILED = 3
 # Of what a single run of one network depends on nothing but the runtime.
-SAME_IN_BOTH = ("request", "input", "files")
+SAME_IN_BOTH = ("request", "inputs", "files")
 
 
 def files_of(folder: Path) -> Mapping[str, bytes]:

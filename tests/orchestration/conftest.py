@@ -74,6 +74,17 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     """A machine on which the local runtime is ready."""
+    return make_machine(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """A machine that the tests of one file share."""
+    return make_machine(tmp_path_factory.mktemp("machine"))
+
+
+def make_machine(tmp_path: Path) -> Machine:
+    """Make the environments of a machine, and a folder to work in."""
     cache = tmp_path / "cache"
     environment = {**os.environ, "XDG_CACHE_HOME": os.fspath(cache)}
     stages: tuple[Stage, ...] = ("extract", "load")

@@ -48,6 +48,9 @@ class TwoStages:
     def __init__(self) -> None:
         self.stages = {"extract": ObedientStage(), "load": ObedientStage()}
 
+    def home_record(self, home: str) -> Mapping[str, object]:
+        return {"image": None, "engine": None, "environment": None}
+
     def start(self, spec, on_text) -> ObedientStage:
         return self.stages[spec.stage]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import pytest
+
+from tests.manifest_schema import checked_manifest
 
 RESULT_FILES = [
     "export/graph.json",
@@ -24,7 +25,7 @@ def files_below(folder: Path) -> list[str]:
 
 
 def manifest_of(folder: Path):
-    return json.loads((folder / "manifest.json").read_bytes())
+    return checked_manifest(folder)
 
 
 @pytest.mark.parametrize(
@@ -60,14 +61,14 @@ def test_the_manifest_lists_inputs_outputs_and_what_ran(machine):
         content = (out / entry["name"]).read_bytes()
         assert entry["sha256"] == hashlib.sha256(content).hexdigest()
         assert entry["size_bytes"] == len(content)
-    assert manifest["input"]["files"] == [
-        {
-            "name": "model.ckpt.index",
-            "size_bytes": 4,
-            "sha256": hashlib.sha256(b"fine").hexdigest(),
-        }
+    index = {
+        "name": "model.ckpt.index",
+        "size_bytes": 4,
+        "sha256": hashlib.sha256(b"fine").hexdigest(),
+    }
+    assert manifest["inputs"] == [
+        {"role": "checkpoint", "folder": str(machine.folder / "ckpt"), "files": [index]}
     ]
-    assert manifest["input"]["folder"] == str(machine.folder / "ckpt")
     assert manifest["argv"][1:] == ["ckpt", "--model", "unet", "--seed", "7", "--runtime", "local"]
     assert manifest["runtime"] == "local"
     assert manifest["request"]["load"]["loader"]["lock"] == "requirements-load-cpu.txt"

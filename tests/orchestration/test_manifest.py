@@ -99,23 +99,28 @@ def test_nothing_outside_the_folder_is_read(folder, name):
     assert changed_files(folder, described) == [name]
 
 
-PARTS = {"request": {}, "input": {"files": []}, "files": []}
+PARTS = {"request": {}, "verdict": {"exit_code": 0}, "inputs": [], "files": []}
 
 
 def test_a_manifest_comes_back(tmp_path):
     write_manifest(tmp_path, {**PARTS, "argv": ["é", "\udcff"]})
     manifest = read_manifest(tmp_path)
     assert manifest["argv"] == ["é", "\udcff"]
-    assert (manifest["format"], manifest["version"]) == ("tf1-to-torch-manifest", 1)
+    assert (manifest["format"], manifest["version"]) == ("tf1-to-torch-manifest", 2)
     assert {"created", "host"} <= manifest.keys()
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        pytest.param({"version": 2}, id="version"),
+        pytest.param({"version": 3}, id="version"),
+        pytest.param({"version": True}, id="version-is-no-number"),
+        pytest.param({"version": 1}, id="older-version"),
+        pytest.param({"verdict": {}}, id="verdict"),
         pytest.param({"request": 5}, id="request"),
-        pytest.param({"input": {}}, id="input"),
+        pytest.param({"inputs": {}}, id="inputs"),
+        pytest.param({"inputs": [{"role": "map"}]}, id="input-without-files"),
+        pytest.param({"inputs": [{"files": []}]}, id="input-without-role"),
         pytest.param({"files": [{"name": "x"}]}, id="files"),
     ],
 )

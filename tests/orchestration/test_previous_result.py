@@ -18,7 +18,10 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "thesis.tex").write_text("theirs")
     (tmp_path / "result" / "export").mkdir(parents=True)
-    write_manifest(tmp_path / "result", {"request": {}, "input": {"files": []}, "files": []})
+    parts = {"request": {}, "verdict": {"exit_code": 0}, "inputs": [], "files": []}
+    write_manifest(tmp_path / "result", parts)
+    (tmp_path / "old").mkdir()
+    write_manifest(tmp_path / "old", {"version": 1, "request": {}, "input": {}, "files": []})
     (tmp_path / "link").symlink_to("result")
     return tmp_path
 
@@ -48,6 +51,13 @@ def test_is_refused(
         check_out(folder / out, force, folder / "elsewhere")
     assert "--force" not in caught.value.remedy
     assert (folder / "file").read_text() == "theirs"
+
+
+def test_a_result_of_an_older_version_is_replaced_if_asked(folder: Path) -> None:
+    with pytest.raises(ResultExists, match="An older version of this program made it") as caught:
+        check_out(folder / "old", False, folder / "elsewhere")
+    assert "--force" in caught.value.remedy
+    assert check_out(folder / "old", True, folder / "elsewhere") == folder / "old"
 
 
 @pytest.mark.parametrize("input_folder", ["result", "result/export"])

@@ -59,7 +59,9 @@ SETTINGS = [
         id="defaults",
     ),
     pytest.param(
-        "extract", ExtractSettings(Path("/c"), Path("/o"), True, EXTRACT, RUNTIME), id="extract"
+        "extract",
+        ExtractSettings(Path(ODD, "ckpt"), Path("/o"), True, EXTRACT, RUNTIME),
+        id="extract",
     ),
     pytest.param(
         "load", LoadSettings(Path(ODD, "export"), Path("/o"), False, LOAD, RUNTIME), id="load"
@@ -119,7 +121,6 @@ def test_a_run_is_told_by_its_folder_or_its_file(tmp_path):
 
 def test_stage_1_without_tensorflow_ran_in_the_image_of_stage_2(tmp_path):
     content = manifest("extract", SETTINGS[2].values[1])
-    content["inputs"] = content["inputs"][1:2]
     content["extract"]["image"]["stage"] = "load"
     del content["load"]
     assert set(RecordedRun.read(written(tmp_path, content)).images) == {"load"}
@@ -146,6 +147,25 @@ def test_what_has_moved_is_looked_for_where_it_lies_now(tmp_path):
     assert run.settings(moved=moved, runtime=inside, out=Path("/new")).runtime == inside
 
 
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [
+        # Shards that lay beside the index, or below it, are among the checkpoint's own files.
+        pytest.param(f"{ODD}/ckpt/shards", "/bag/checkpoint/shards", id="below-the-checkpoint"),
+        pytest.param("/elsewhere", None, id="nothing-was-read-there"),
+    ],
+)
+def test_a_data_folder_without_files_of_its_own(tmp_path, folder, expected):
+    settings = replace(CONVERT, extract=replace(EXTRACT, data_folder=Path(folder)))
+    content = manifest("convert", settings)
+    del content["inputs"][1]
+    run = RecordedRun.read(written(tmp_path, content))
+    moved = {"checkpoint": Path("/bag/checkpoint")}
+    found = run.settings(moved=moved, runtime=run.runtime, out=Path("/new"))
+    assert found.extract.data_folder == (expected and Path(expected))
+    assert run.settings(runtime=run.runtime, out=settings.out) == settings
+
+
 def test_a_package_moves_with_its_folder(tmp_path):
     load = LoadOptions("mypkg.nets:Net", model_folder=Path(ODD))
     content = manifest("load", LoadSettings(Path(ODD, "export"), Path("/o"), False, load, RUNTIME))
@@ -165,6 +185,8 @@ EDITS = [
     pytest.param(["command"], ["convert"], "command is", id="command-is-a-list"),
     pytest.param(["inputs"], GONE, "'inputs' is missing", id="no-inputs"),
     pytest.param(["inputs"], {}, "inputs is no list", id="inputs"),
+    pytest.param(["inputs", 0], GONE, "inputs holds no checkpoint", id="no-checkpoint"),
+    pytest.param(["inputs", 1, "role"], "map", "inputs names a role twice", id="role-twice"),
     pytest.param(["inputs", 0, "role"], "secret", "inputs[0].role is 'secret'", id="role"),
     pytest.param(["inputs", 0, "role"], {}, "inputs[0].role", id="role-is-an-object"),
     pytest.param(["inputs", 1, "folder"], "shards", "inputs[1].folder is 'shards'", id="relative"),

@@ -173,6 +173,7 @@ def load(job):
         "reason": "no reference" if verdict == "unproven" else "1 output compared",
         "device": "cpu",
         "device_note": None,
+        "seed": 0,
         "model": {"name": word, "config": {}},
         "tensors": 1,
         "parameters": 6,

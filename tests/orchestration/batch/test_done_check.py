@@ -45,10 +45,14 @@ class Place:
         (self.inputs[1] / "m.data").write_bytes(b"data")
         (self.out / "model.safetensors").write_bytes(b"weights")
         (self.out / "export" / "graph.json").write_bytes(b"{}")
-        inputs = [*describe_files(self.inputs[0], ["m.index"])]
-        inputs += describe_files(self.inputs[1], ["m.data"])
+        inputs = [
+            {"role": "checkpoint", "files": describe_files(self.inputs[0], ["m.index"])},
+            {"role": "data", "files": describe_files(self.inputs[1], ["m.data"])},
+            # What a change of this does is told by the request.
+            {"role": "map", "files": [{"name": "x", "size_bytes": 1, "sha256": ""}]},
+        ]
         files = describe_files(self.out, ["model.safetensors", "export/graph.json"])
-        parts = {"request": REQUEST, "input": {"files": inputs}, "files": files}
+        parts = {"request": REQUEST, "inputs": inputs, "verdict": {"exit_code": 0}, "files": files}
         write_manifest(self.out, {**parts, **STAGES})
 
     def check(self, seen: Any = None, **changes: Any) -> Check:

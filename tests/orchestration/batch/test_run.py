@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.manifest_schema import checked_manifest
+
 SOME_FAILED = 3
 ITEMS_LEFT = 75
 
@@ -58,7 +60,7 @@ class Batch:
 
     def manifest(self, name: str) -> dict[str, Any]:
         """Manifest of an item's result."""
-        return json.loads((self.out / name / "manifest.json").read_text())
+        return checked_manifest(self.out / name)
 
     def leftovers(self) -> list[str]:
         """Names in the output folder that are neither results nor the batch's own."""
@@ -103,10 +105,16 @@ def test_each_item_has_the_result_of_the_single_command(batch, jobs):
         assert content(batch.out / f"item{number}") == content(single)
         made, alone = (
             batch.manifest(f"item{number}"),
-            json.loads((single / "manifest.json").read_text()),
+            checked_manifest(single),
         )
-        for part in ("request", "input", "files"):
+        for part in ("request", "inputs", "files"):
             assert made[part] == alone[part]
+        places = {"out", "checkpoint"}
+        for one in (made, alone):
+            assert one["settings"]["checkpoint"] == str(batch.machine.folder / checkpoint)
+        assert {key: value for key, value in made["settings"].items() if key not in places} == {
+            key: value for key, value in alone["settings"].items() if key not in places
+        }
         assert made["batch"]["item"] == f"item{number}"
         assert "batch" not in alone
     assert batch.leftovers() == []
