@@ -48,6 +48,7 @@ from orchestration.errors import (
 )
 from orchestration.printing import printable
 from orchestration.reading_options import checkpoint_options, extract_options, reference_options
+from orchestration.rerun_command import rerun
 from orchestration.run_paths import cache_folder, default_out
 from orchestration.summary import error_lines, kept_words, shown_path, summary_lines, verdict_color
 
@@ -195,6 +196,7 @@ def doctor(**given: Any) -> int:
 
 cli.add_command(archive)
 cli.add_command(batch)
+cli.add_command(rerun)
 
 
 def main(arguments: Sequence[str]) -> int:
