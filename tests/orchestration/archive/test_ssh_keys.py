@@ -17,8 +17,8 @@ from orchestration.archive.ssh_keys import (
     ask_on_terminal,
     load_private_key,
     public_blob,
-    put_string,
 )
+from orchestration.archive.ssh_public_keys import put_string
 from orchestration.errors import KeyUnusable
 from tests.orchestration.archive import ssh_keygen
 
@@ -92,7 +92,7 @@ UNUSABLE = {
     ),
     "hardware": (
         lambda path: hardware_key(path, b"sk-ssh-ed25519@openssh.com"),
-        "lies on a security key.*`ssh-keygen -Y sign -n tf1-to-torch-bag -f KEY",
+        "lies on a security key.*ssh-keygen -Y sign -n tf1-to-torch-bag -f /.*/key tagmanifest",
     ),
     "hardware-ecdsa": (
         lambda path: hardware_key(path, b"sk-ecdsa-sha2-nistp256@openssh.com"),
@@ -100,8 +100,11 @@ UNUSABLE = {
     ),
     "unknown": (lambda path: hardware_key(path, b"ssh-new"), "of type 'ssh-new'"),
     "dsa": (lambda path: hardware_key(path, b"ssh-dss"), "of type 'ssh-dss'"),
-    "dsa-pem": (dsa_key, "is a DSAPrivateKey"),
-    "odd-curve": (odd_curve_key, "is a ECPrivateKey"),
+    "dsa-pem": (dsa_key, "is of type 'DSAPrivateKey'"),
+    "odd-curve": (
+        odd_curve_key,
+        "is of type 'secp256k1'",
+    ),
     "short-rsa": (lambda path: made(path, "-t", "rsa", "-b", "1024"), "has 1024 bits"),
     "damaged": (damaged, "cannot be opened"),
     "cut-off": (cut_off, "cannot be opened"),
