@@ -24,6 +24,7 @@ import click
 from orchestration import option_types
 from orchestration import settings as s
 from orchestration.archive.command import archive
+from orchestration.archive.verify.command import verify
 from orchestration.batch.command import batch
 from orchestration.build_options import build_options, build_settings
 from orchestration.command_options import (
@@ -197,6 +198,7 @@ def doctor(**given: Any) -> int:
 cli.add_command(archive)
 cli.add_command(batch)
 cli.add_command(rerun)
+cli.add_command(verify)
 
 
 def main(arguments: Sequence[str]) -> int:

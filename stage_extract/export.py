@@ -15,7 +15,12 @@ from stage_extract.graph.describe import Description, describe
 from stage_extract.inspection import inspect
 from stage_extract.jobs import INSPECT, Job
 from stage_extract.protocol import JobEvents
-from stage_extract.proving import add_computed_kernels, run_reference, with_static_shapes
+from stage_extract.proving import (
+    add_computed_kernels,
+    left_to_tensorflow,
+    run_reference,
+    with_static_shapes,
+)
 from stage_extract.reader import VariableInfo, VariableReader
 from stage_extract.reader_choice import BOTH, check_reader
 from stage_extract.reference.result import ReferenceResult, ReferenceUnavailable
@@ -168,6 +173,7 @@ def _extract(
     reader.close()
     with clock.phase("describe"):
         description = _describe(job, source, selection)
+        left = left_to_tensorflow(description)
         description = _with_folded(job, out, source, selection, description, events)
     with clock.phase("reference"):
         path = os.path.join(out, REFERENCE_FILE_NAME)
@@ -177,7 +183,8 @@ def _extract(
     with clock.phase("graph"):
         graph = _complete_graph(description, selection, reference)
         write_graph(os.path.join(out, GRAPH_FILE_NAME), graph)
-    return _summarise(selection, size_bytes, graph)
+    result = _summarise(selection, size_bytes, graph)
+    return {**result, "left_to_tensorflow": left} if left else result
 
 
 def _with_folded(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import List, Sequence
 
 from stage_extract.graph.describe import Description
+from stage_extract.graph.remarks import SHAPES_UNKNOWN
 from stage_extract.jobs import ExtractOptions
 from stage_extract.reader_choice import is_pure
 from stage_extract.reference.result import ReferenceResult, ReferenceUnavailable, absent
@@ -16,6 +17,21 @@ NOT_PROVEN = (
     "tf` on an x86-64 machine with AVX makes an export with a reference run, and "
     "`orchestrate.py load` proves that anywhere"
 )
+
+
+def left_to_tensorflow(description: Description) -> List[str]:
+    """Tell what TensorFlow's reader may describe besides; nothing where this process has it.
+
+    Whoever compares this export with one by TensorFlow's reader learns where both may differ.
+    """
+    if not is_pure():
+        return []
+    found = []
+    if SHAPES_UNKNOWN in description.warnings:
+        found.append("the shapes of a graph that was saved without them")
+    if description.folded:
+        found.append("kernels that the graph computes from variables")
+    return found
 
 
 def with_static_shapes(graph: GraphFile) -> GraphFile:

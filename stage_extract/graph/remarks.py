@@ -14,6 +14,12 @@ from stage_extract.graph.traverse import ancestors
 from stage_extract.jobs import ExtractOptions
 from stage_extract.reader_choice import is_pure
 
+SHAPES_UNKNOWN = (
+    "The graph was saved without the shapes of its tensors, and nothing infers them without "
+    "TensorFlow: layers that depend on shapes, such as one behind a flatten, may be missing. "
+    "--reader tf describes them."
+)
+
 
 def endpoint_warnings(endpoints: Endpoints, names: Set[str], options: ExtractOptions) -> List[str]:
     """Tell of inputs and outputs that were not found, or that do not belong together."""
@@ -85,8 +91,4 @@ def shape_warnings(graph: Graph) -> List[str]:
     """Tell of a graph without shapes where TensorFlow is not there to infer them."""
     if not is_pure() or any(node.has_shapes() for node in graph):
         return []
-    return [
-        "The graph was saved without the shapes of its tensors, and nothing infers them without "
-        "TensorFlow: layers that depend on shapes, such as one behind a flatten, may be missing. "
-        "--reader tf describes them."
-    ]
+    return [SHAPES_UNKNOWN]

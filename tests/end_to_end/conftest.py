@@ -21,6 +21,7 @@ from orchestration.errors import LegacyPythonMissing
 from orchestration.run_paths import PROJECT
 from orchestration.runtimes.base import Stage
 from orchestration.settings import RuntimeOptions
+from tests.end_to_end.archives import Archive, make_archive
 from tests.manifest_schema import checked_manifest
 from tests.podman_people import Person, make_person
 
@@ -261,3 +262,17 @@ def browser() -> Iterator[Browser]:
         pytest.skip(reason)
     with open_browser(program) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def archive(
+    shared_workplace: Workplace, zoo: Callable[[str], Path], extract_python: Path
+) -> Iterator[Archive]:
+    """A signed archive, and who verifies copies of it by stages that stay warm."""
+    yield from make_archive(shared_workplace, zoo("upconvcat"), extract_python)
+
+
+@pytest.fixture
+def bag(archive: Archive, tmp_path: Path) -> Path:
+    """A copy of the archive, to be spoilt."""
+    return Path(shutil.copytree(archive.bag, tmp_path / "x.bag"))

@@ -28,6 +28,7 @@ def test_an_export_differs_only_in_what_was_not_run(
 ) -> None:
     event = extract(CONTRACT / "checkpoints" / name, tmp_path)
     assert event["event"] == "done", event
+    assert "left_to_tensorflow" not in event["result"]
     golden = CONTRACT / "golden" / name
     variables = (tmp_path / "variables.safetensors").read_bytes()
     assert variables == (golden / "variables.safetensors").read_bytes()

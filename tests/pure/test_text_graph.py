@@ -50,3 +50,5 @@ def test_its_weights_and_layers_are_found(frozen: Path, tmp_path: Path, run_work
     assert struct.unpack("<6f", data[-24:]) == (1, 2, 3, 4, 5, 6)
     told = [event["message"] for event in events if event["event"] == "warning"]
     assert any("without the shapes of its tensors" in message for message in told), told
+    left = events[-1]["result"]["left_to_tensorflow"]
+    assert left == ["the shapes of a graph that was saved without them"]

@@ -24,19 +24,23 @@ from orchestration.errors import DiskFull
 from orchestration.result_folder import writing_to
 
 # Hashed and not unpacked: no check looks into them.
-LEFT_PACKED: Final = tuple(f"{folder}/" for folder in (CODE, LEGAL, PROGRAM, WHEELHOUSE))
+_LEFT_PACKED: Final = tuple(f"{folder}/" for folder in (CODE, LEGAL, PROGRAM))
+_PACKAGES: Final = f"{WHEELHOUSE}/"
 # For whatever else uses the disk meanwhile.
 _SPARE_BYTES: Final = 64 << 20
 _MODE: Final = 0o644
 
 
-def read_stream(file: Path, scratch: Path, progress: Progress) -> BagContent:
+def read_stream(
+    file: Path, scratch: Path, progress: Progress, *, with_packages: bool = False
+) -> BagContent:
     """Hash every file of a bag, and unpack those that are needed below `scratch`.
 
     Args:
         file: the .tar.zst.
         scratch: an empty folder.
         progress: called as bytes of the compressed file are read.
+        with_packages: unpack the wheelhouse, too.
 
     Raises:
         DiskFull, OutputNotWritable: there is no room to unpack.
@@ -45,7 +49,8 @@ def read_stream(file: Path, scratch: Path, progress: Progress) -> BagContent:
     total_bytes = file.stat().st_size
     with file.open("rb") as packed, TwoHashes() as hashes:
         stream = TarStream(packed)
-        reader = _Reader(content, stream, hashes)
+        left_packed = _LEFT_PACKED if with_packages else (*_LEFT_PACKED, _PACKAGES)
+        reader = _Reader(content, stream, hashes, left_packed)
         try:
             for header in tar_headers(stream):
                 if not reader.take(header):
@@ -63,10 +68,17 @@ class _Reader:
         latest: the path that was read last; "." before the first.
     """
 
-    def __init__(self, content: BagContent, stream: TarStream, hashes: TwoHashes) -> None:
+    def __init__(
+        self,
+        content: BagContent,
+        stream: TarStream,
+        hashes: TwoHashes,
+        left_packed: tuple[str, ...],
+    ) -> None:
         self._content = content
         self._stream = stream
         self._hashes = hashes
+        self._left_packed = left_packed
         self._top: str | None = None
         self._count = 0
         self.latest = "."
@@ -117,7 +129,7 @@ class _Reader:
 
     def _read(self, header: tarfile.TarInfo, path: str) -> FileFound:
         read_into = self._bounded(header.size)
-        if path.startswith(LEFT_PACKED):
+        if path.startswith(self._left_packed):
             found = self._hashes.read(read_into)
         else:
             found = self._unpack(path, header.size, read_into)

@@ -1,0 +1,141 @@
+"""`verify`: every link of a bag, each with a verdict of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from orchestration.archive.verify.chain import Chain
+from orchestration.archive.verify.fixity import check_fixity, is_bag
+from orchestration.archive.verify.folder_members import read_folder
+from orchestration.archive.verify.former_names import FormerNames
+from orchestration.archive.verify.guard import Guard
+from orchestration.archive.verify.members import BagContent, Progress
+from orchestration.archive.verify.places import (
+    OutsideOfTheBag,
+    settings_in_bag,
+    why_untrusted,
+)
+from orchestration.archive.verify.records import MANIFEST, check_records
+from orchestration.archive.verify.rerun_link import RerunLink
+from orchestration.archive.verify.settings import VerifySettings
+from orchestration.archive.verify.signature_link import check_signature
+from orchestration.archive.verify.stages import scratch_folder
+from orchestration.archive.verify.tar_members import read_stream
+from orchestration.archive.verify.tar_stream import MAGIC
+from orchestration.archive.verify.verdicts import (
+    Fault,
+    Link,
+    Verdict,
+    Verification,
+    judged,
+    not_checked,
+)
+from orchestration.errors import BagUnreadable
+from orchestration.hardware import hardware_record
+from orchestration.recorded_run import RecordedRun
+from orchestration.run_context import RunContext
+
+_CHAIN: Final[tuple[Link, ...]] = ("export", "mapping", "proof")
+_SAME: Final = ("machine", "cpu_model", "cpu_features")
+
+
+def verify(settings: VerifySettings, context: RunContext, progress: Progress) -> Verification:
+    """Check a bag. What is wrong with it is told by the verdicts, and never raised.
+
+    Args:
+        settings: what is asked for.
+        context: of the command; its runtime is chosen when a stage is to be run.
+        progress: told how far the reading of the bag is.
+
+    Raises:
+        BagUnreadable: it is no bag.
+        KeyUnusable: the key that was named cannot check a signature.
+        DiskFull, OutputNotWritable: there is no room to unpack it.
+    """
+    guard = Guard()
+    with scratch_folder() as scratch:
+        content = _read(settings, scratch / "bag", progress)
+        verdicts = [check_fixity(content), check_signature(content, settings.key)]
+        records, run = check_records(content)
+        verdicts.append(records)
+        why = _why_not(settings, content, run)
+        if run is None or why is not None:
+            links = (*_CHAIN, "rerun") if settings.rerun else _CHAIN
+            verdicts += [not_checked(link, str(why)) for link in links]
+        else:
+            verdicts += _made_again(settings, content, run, scratch, context, guard)
+    return Verification(settings.bag, verdicts, guard.hindrance)
+
+
+def _read(settings: VerifySettings, scratch: Path, progress: Progress) -> BagContent:
+    bag = settings.bag
+    try:
+        if bag.is_dir():
+            if not is_bag(bag):
+                raise _unreadable(bag, "the folder has neither bagit.txt nor manifest-sha512.txt")
+            return read_folder(bag.resolve(), progress)
+        with bag.open("rb") as stream:
+            if stream.read(len(MAGIC)) != MAGIC:
+                raise _unreadable(bag, "the file is no Zstandard stream")
+        scratch.mkdir()
+        return read_stream(bag, scratch, progress, with_packages=settings.rerun)
+    except OSError as error:
+        raise _unreadable(bag, f"it cannot be read: {error.strerror}") from error
+
+
+def _unreadable(bag: Path, why: str) -> BagUnreadable:
+    return BagUnreadable(
+        f"{bag} is no bag: {why}.",
+        "A folder or a .tar.zst was expected that `orchestrate.py archive` made.",
+        "Look at the path.",
+    )
+
+
+def _why_not(settings: VerifySettings, content: BagContent, run: RecordedRun | None) -> str | None:
+    """Why no stage is run on a bag; None = it can be."""
+    if settings.fixity_only:
+        return "--fixity-only"
+    if not content.is_plain:
+        return "the bag holds links, devices or names that lead out of it: no stage is to see those"
+    if not content.is_whole:
+        return "the bag was not read whole"
+    return "manifest.json does not tell how it came about" if run is None else None
+
+
+def _made_again(
+    settings: VerifySettings,
+    content: BagContent,
+    run: RecordedRun,
+    scratch: Path,
+    context: RunContext,
+    guard: Guard,
+) -> Iterator[Verdict]:
+    """Verdicts of the links that are made again."""
+    links: tuple[Link, ...] = (*_CHAIN, "rerun") if settings.rerun else _CHAIN
+    try:
+        folder = FormerNames.read(content).with_former_names(content, scratch / "named")
+        asked = settings_in_bag(run, folder, settings.runtime, scratch / "out")
+    except ValueError:
+        # The link before has told.
+        yield from (not_checked(link, "the list of former names is damaged") for link in links)
+        return
+    except OutsideOfTheBag as error:
+        fault = Fault(MANIFEST, "unsafe", str(error))
+        yield from (judged(link, [fault], "was not made again") for link in links)
+        return
+    is_same = _is_same_processor(run)
+    yield from Chain(run, asked, folder, settings, is_same, scratch, context, guard).verdicts()
+    why = why_untrusted(asked, settings.trust_code)
+    if settings.rerun and why is not None:
+        yield not_checked("rerun", why)
+    elif settings.rerun:
+        again = RerunLink(run, folder, content.folder, settings, scratch, context)
+        yield guard.verdict("rerun", MANIFEST, again.verdict)
+
+
+def _is_same_processor(run: RecordedRun) -> bool:
+    """Whether this machine computes to the last digit what was computed then."""
+    then, now = run.manifest["hardware"], hardware_record(None)
+    return all(then.get(name) is not None and then.get(name) == now[name] for name in _SAME)
