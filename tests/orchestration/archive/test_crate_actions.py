@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from dataclasses import replace
 
+from orchestration.archive.crate import ArchiveFacts, FileFact, crate_metadata
+from orchestration.recorded_run import RecordedRun
 from tests.orchestration.archive.archived_runs import DOCKER, EXPORT, LOCAL, SIF, references
 
 
@@ -148,3 +152,22 @@ def test_the_program_and_its_source(tmp_path):
     assert (source["version"], source["targetProduct"]) == ("0.1.0", {"@id": "#tf1-to-torch"})
     assert entities["code/"]["@type"] == ["Dataset", "SoftwareSourceCode"]
     assert "url" not in EXPORT.entities(tmp_path)["#tf1-to-torch"]
+
+
+def test_a_run_that_took_place(machine):
+    run = machine.run(machine.checkpoint(), "--model", "unet")
+    assert run.returncode == 0, run.stderr
+    result = RecordedRun.read(machine.folder / "ckpt-torch")
+    files = [
+        FileFact(f"result/{one['name']}", one["size_bytes"], one["sha256"]) for one in result.files
+    ]
+    graph = json.loads(crate_metadata(result, files, ArchiveFacts("2026-11-26")))["@graph"]
+    entities = {one["@id"]: one for one in graph}
+    for stage in ("extract", "load"):
+        record, action = result.manifest[stage], entities[f"#{stage}"]
+        assert (action["startTime"], action["endTime"]) == (record["started"], record["ended"])
+        assert action["description"] == shlex.join(record["argv"])
+        environment = entities[f"#environment-{stage}"]
+        assert environment["name"] == f"Python environment of {record['environment']['lock']}"
+    told = {*references(entities["#extract"]["result"]), *references(entities["#load"]["result"])}
+    assert told == {one.path for one in files}
