@@ -203,6 +203,7 @@ def test_the_same_bytes_come_from_what_it_tells(converted: Any, shared_workplace
     done = shared_workplace.run("rerun", out, "--out", f"{runtime}-again")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("REPRODUCED")
+    assert "is not here" not in done.stderr
     again = checked_manifest(shared_workplace.folder / f"{runtime}-again")
     for part in ("files", "inputs", "program", "runtime", "seeds", "verdict"):
         assert again[part] == manifest[part], part
