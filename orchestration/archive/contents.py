@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -99,7 +101,7 @@ class _Collection:
         """Add a file, unless it is gone or its size is not what the record says."""
         was = path if isinstance(source, bytes) else os.fspath(source)
         try:
-            size_bytes = len(source) if isinstance(source, bytes) else source.stat().st_size
+            size_bytes = len(source) if isinstance(source, bytes) else _plain_size_bytes(source)
         except OSError as error:
             self._problems[was] = error.strerror or str(error)
             return
@@ -131,7 +133,7 @@ class _Collection:
     def add_result(self, run: RecordedRun, bag: Path) -> None:
         """The result folder, with what somebody may have put there besides."""
         recorded = {str(file["name"]): file for file in run.files}
-        found = self._walk(run.folder, bag)
+        found = self._walk(run.folder, bag, _RESULT)
         for name in sorted({*found, *recorded} - {MANIFEST_FILE}):
             if name in recorded:
                 self.add_recorded(_RESULT, run.folder, recorded[name])
@@ -141,7 +143,7 @@ class _Collection:
 
     def add_code(self, folder: Path, bag: Path) -> None:
         """The old training code."""
-        for name in self._walk(folder, bag):
+        for name in self._walk(folder, bag, _CODE):
             self.add(f"{_CODE}/{name}", folder / name)
 
     def add_program(self, root: Path) -> None:
@@ -170,11 +172,20 @@ class _Collection:
         entries = tuple(sorted(self._entries, key=lambda entry: entry.path))
         return Contents(entries, renamed, self._left_out, code_commit)
 
-    def _walk(self, folder: Path, bag: Path) -> list[str]:
+    def _walk(self, folder: Path, bag: Path, below: str) -> list[str]:
+        """Plain files of a folder that goes into `below`; the rest is noted."""
         content = walk_folder(folder, without=bag)
-        self._left_out |= {f"{folder}/{path}": why for path, why in content.left_out.items()}
+        self._left_out |= {f"{below}/{path}": why for path, why in content.left_out.items()}
         self._problems |= {f"{folder}/{path}": why for path, why in content.unreadable.items()}
         return content.files
+
+
+def _plain_size_bytes(file: Path) -> int:
+    """Size of a plain file. Raises OSError for anything else: a pipe has no end."""
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is no plain file")
+    return status.st_size
 
 
 def input_folder(role: str) -> str:

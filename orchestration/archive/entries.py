@@ -36,7 +36,7 @@ class Contents:
     Attributes:
         entries: sorted by path.
         renamed: path in the bag, below `data/` -> former path; what a bag could not list.
-        left_out: path, from the folder on that was given -> why it is not in the bag.
+        left_out: path that it would have below `data/` -> why it is not in the bag.
         code_commit: commit of the old training code, if its folder is a checkout of git.
     """
 

@@ -125,4 +125,5 @@ def _image_entry(
             f"The image {image.id} was expected, in which the result was made.",
             "Bring that image back, or convert again in the one that there is now.",
         )
-    return Entry(f"{folder}/{path.name}", path, saved.size_bytes, may_link=True)
+    name = f"{folder}/{path.name}"
+    return Entry(name, path, saved.size_bytes, may_link=True, sha256=saved.sha256)
