@@ -258,6 +258,7 @@ def _image_details(attributes: Mapping[str, Any]) -> ImageDetails:
         tags=tuple(attributes["RepoTags"] or ()),
         labels=attributes["Config"].get("Labels") or {},
         size_bytes=attributes["Size"],
+        registry_digests=tuple(attributes.get("RepoDigests") or ()),
     )
 
 

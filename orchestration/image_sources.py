@@ -23,6 +23,8 @@ REPOSITORIES: Mapping[Stage, str] = MappingProxyType(
 # The contract belongs to stage_extract; the load image gets a copy.
 CONTRACT = "stage_extract/contract_v1.json"
 TAG_DIGITS = 12
+# Variable and build argument: seconds since 1970 (reproducible-builds.org, "SOURCE_DATE_EPOCH").
+SOURCE_DATE = "SOURCE_DATE_EPOCH"
 
 
 @dataclass(frozen=True)

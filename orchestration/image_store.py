@@ -16,12 +16,25 @@ class ImageDetails:
         tags: its names.
         labels: its labels.
         size_bytes: unpacked, all layers.
+        registry_digests: "NAME@sha256:…" for each registry that it is known from.
     """
 
     image_id: str
     tags: tuple[str, ...]
     labels: Mapping[str, str]
     size_bytes: int
+    registry_digests: tuple[str, ...] = ()
+
+    def digest_of(self, reference: str) -> str:
+        """What anyone can fetch it by who asks a registry for `reference`, else its id."""
+        repository = reference.partition("@")[0]
+        if ":" in repository.rpartition("/")[2]:
+            repository = repository.rpartition(":")[0]
+        for known in sorted(self.registry_digests):
+            name, _, digest = known.partition("@")
+            if f"/{name}".endswith(f"/{repository}"):
+                return digest
+        return self.image_id
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration.engine_access import open_engine
 from orchestration.errors import FeatureUnavailable, ImageBuildFailed, ImageMissing
 from orchestration.image_records import record_image
-from orchestration.image_sources import REPOSITORIES, ImageSources
+from orchestration.image_sources import REPOSITORIES, SOURCE_DATE, ImageSources
 from orchestration.own_images import ExtendedSources
 from orchestration.package_sources import (
     PackageSources,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 BUILD_COMMAND = "python orchestrate.py build"
 DOCKER = "docker"
 CONTENT_LABEL = "tf1-to-torch.content"
+BASE_ID_LABEL = "tf1-to-torch.base"
 BASE_DIGEST_LABEL = "org.opencontainers.image.base.digest"
 BASE_NAME_LABEL = "org.opencontainers.image.base.name"
 
@@ -124,18 +125,31 @@ def build_images(settings: BuildSettings, notify: Callable[[str], None]) -> list
 
 def build_arguments(
     sources: ImageSources,
-    base_image: str,
-    base_digest: str,
+    base_name: str,
+    base: ImageDetails,
     packages: PackageSources,
     no_cache: bool,
+    environment: Mapping[str, str] = os.environ,
 ) -> dict[str, Any]:
-    """Arguments of the SDK's low-level `build`, the context apart."""
+    """Arguments of the SDK's low-level `build`, the context apart.
+
+    Args:
+        sources: of the image.
+        base_name: what the base image is called.
+        base: the base image; it is taken by its id, whatever has its name by then.
+        packages: where they come from.
+        no_cache: build every layer anew.
+        environment: the caller's, which may fix the time of every file.
+    """
     arguments = {
         **packages.arguments,
-        "BASE_IMAGE": base_image,
-        "BASE_DIGEST": base_digest,
+        "BASE_IMAGE": base.image_id,
+        "BASE_NAME": base_name,
+        "BASE_DIGEST": base.digest_of(base_name),
         "CONTENT": sources.content_hash(),
     }
+    if environment.get(SOURCE_DATE):
+        arguments[SOURCE_DATE] = environment[SOURCE_DATE]
     if sources.torch_variant:
         arguments["TORCH"] = sources.torch_variant
     return {
@@ -180,7 +194,7 @@ def _build_one(
         details = _run_build(engine, sources, base_image, base, packages, settings, notify)
     else:
         notify(f"{sources.reference} is there already, made from the same sources")
-    record_image(sources.reference, details, base_image, base.image_id, engine)
+    record_image(sources.reference, details, base_image, base.digest_of(base_image), engine)
     return BuiltImage(stage, sources.reference, details.image_id, details.size_bytes)
 
 
@@ -217,7 +231,7 @@ def _run_build(
     settings: BuildSettings,
     notify: Callable[[str], None],
 ) -> ImageDetails:
-    arguments = build_arguments(sources, base_image, base.image_id, packages, settings.no_cache)
+    arguments = build_arguments(sources, base_image, base, packages, settings.no_cache)
     notify(f"Building {sources.reference} from {base_image}")
     for line in engine.build_image(sources.context(packages.files), arguments):
         notify(line)
@@ -249,7 +263,7 @@ def _is_built(details: ImageDetails, sources: ImageSources, base: ImageDetails) 
     labels = details.labels
     return (
         labels.get(CONTENT_LABEL) == sources.content_hash()
-        and labels.get(BASE_DIGEST_LABEL) == base.image_id
+        and labels.get(BASE_ID_LABEL) == base.image_id
     )
 
 

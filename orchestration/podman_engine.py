@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestration.errors import EngineRefused, ImageBuildFailed
+from orchestration.image_sources import SOURCE_DATE
 from orchestration.image_store import ContainerSummary, ImageDetails
 from orchestration.podman_command import PROGRAM, PodmanCommand
 
@@ -145,9 +146,15 @@ def build_command_line(arguments: Mapping[str, Any]) -> list[str]:
         *(f"--build-arg={name}" for name in arguments["buildargs"]),
         *((f"--network={arguments['network_mode']}",) if arguments["network_mode"] else ()),
         *(("--no-cache",) if arguments["nocache"] else ()),
+        # Of the image itself, which Docker's builder always gives the present time.
+        *(f"--timestamp={time_s}" for time_s in _fixed_time(arguments["buildargs"])),
         "--pull-never",
         "-",
     ]
+
+
+def _fixed_time(arguments: Mapping[str, str]) -> list[str]:
+    return [arguments[SOURCE_DATE]] if SOURCE_DATE in arguments else []
 
 
 def full_names(reference: str) -> tuple[str, ...]:
@@ -180,4 +187,8 @@ def _details(image: Mapping[str, Any], names: list[str] | None) -> ImageDetails:
         tags=tuple(name.removeprefix(LOCAL) for name in names or ()),
         labels=image.get("Labels") or {},
         size_bytes=int(image["Size"]),
+        # Podman gives a digest to what no registry has, too.
+        registry_digests=tuple(
+            digest for digest in image.get("RepoDigests") or () if not digest.startswith(LOCAL)
+        ),
     )

@@ -42,7 +42,7 @@ def _stage(stage: BuildStage, context: Sequence[str], bootstrap: str, base: str)
     origins = dict.fromkeys(copy.origin for copy in stage.copies if copy.origin is not None)
     for origin in origins:
         copies = [copy for copy in stage.copies if copy.origin == origin]
-        files = [f"{source} {_inside(copy, source)}" for copy in copies for source in copy.sources]
+        files = [line for copy in copies for line in _from_stage(copy)]
         parts.append(_section(f"%files from {origin}", files))
     own = [pair for copy in stage.copies if copy.origin is None for pair in _files(copy, context)]
     if stage.name:
@@ -66,9 +66,10 @@ def _section(title: str, lines: Sequence[str]) -> str:
     return "\n".join([title, *(f"{_INDENT}{line}" for line in lines)])
 
 
-def _inside(copy: Copy, source: str) -> str:
+def _from_stage(copy: Copy) -> Iterator[str]:
     """A folder's contents go to the target, as COPY has it."""
-    return copy.target if copy.target != "/" else source
+    for source in copy.sources:
+        yield f"{source}* {copy.target}" if source.endswith("/") else f"{source} {copy.target}"
 
 
 def _files(copy: Copy, context: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestration.image_sources import ImageSources
+from orchestration.image_sources import SOURCE_DATE, ImageSources
 from orchestration.images import find_packages
 from orchestration.package_sources import PackageSources
 from orchestration.settings import BuildSettings
@@ -50,9 +50,12 @@ def prepare_recipe(
     given = {
         **packages.arguments,
         "BASE_IMAGE": title,
+        "BASE_NAME": title,
         "BASE_DIGEST": digest,
         "CONTENT": sources.content_hash(),
     }
+    if environment.get(SOURCE_DATE):
+        given[SOURCE_DATE] = environment[SOURCE_DATE]
     if sources.torch_variant:
         given["TORCH"] = sources.torch_variant
     stages = read_dockerfile(sources.files[sources.dockerfile].decode(), given)

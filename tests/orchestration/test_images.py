@@ -19,6 +19,7 @@ from orchestration.image_sources import CONTRACT, ImageSources
 from orchestration.image_store import ImageDetails
 from orchestration.images import build_arguments, build_images, find_image
 from orchestration.package_sources import PackageSources
+from orchestration.podman_engine import build_command_line
 from orchestration.run_paths import repository_folder
 from orchestration.settings import BuildSettings
 
@@ -37,7 +38,7 @@ class FakeEngine:
     builds: list[tuple[dict[str, Any], list[str]]] = field(default_factory=list)
     labels: Callable[[Mapping[str, Any]], dict[str, str]] = lambda arguments: {
         "tf1-to-torch.content": arguments["buildargs"]["CONTENT"],
-        "org.opencontainers.image.base.digest": arguments["buildargs"]["BASE_DIGEST"],
+        "tf1-to-torch.base": arguments["buildargs"]["BASE_IMAGE"],
     }
 
     program = "docker"
@@ -227,9 +228,15 @@ def test_what_the_engine_is_asked(
     variant: Any, packages: PackageSources, no_cache: bool, expected: dict[str, Any]
 ) -> None:
     sources = ImageSources.read("load", variant)
-    buildargs = {"BASE_IMAGE": "base", "BASE_DIGEST": "sha256:0", "CONTENT": sources.content_hash()}
+    base = ImageDetails("sha256:0", ("base:1",), {}, 7, ("base@sha256:1",))
+    buildargs = {
+        "BASE_IMAGE": "sha256:0",
+        "BASE_NAME": "base:1",
+        "BASE_DIGEST": "sha256:1",
+        "CONTENT": sources.content_hash(),
+    }
     buildargs |= {name: value for name, value in expected.items() if name.isupper()}
-    assert build_arguments(sources, "base", "sha256:0", packages, no_cache) == {
+    assert build_arguments(sources, "base:1", base, packages, no_cache, {}) == {
         "tag": sources.reference,
         "dockerfile": "docker/Dockerfile.load",
         "buildargs": buildargs,
@@ -239,6 +246,45 @@ def test_what_the_engine_is_asked(
         "rm": True,
         "forcerm": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("reference", "known", "expected"),
+    [
+        pytest.param("python:3.7", (), "sha256:id", id="no-registry-knows-it"),
+        pytest.param("python:3.7", ("python@sha256:a",), "sha256:a", id="docker"),
+        pytest.param("python:3.7", ("docker.io/library/python@sha256:a",), "sha256:a", id="podman"),
+        pytest.param(
+            "host:5000/me/python:3.7",
+            ("host:5000/me/python@sha256:b", "python@sha256:a"),
+            "sha256:b",
+            id="of-several",
+        ),
+        pytest.param("host:5000/python", ("host:5000/python@sha256:b",), "sha256:b", id="no-tag"),
+        pytest.param("python@sha256:a", ("python@sha256:a",), "sha256:a", id="by-digest"),
+        pytest.param("python:3.7", ("host/mypython@sha256:b",), "sha256:id", id="another-name"),
+    ],
+)
+def test_digest_of_a_base_image(reference: str, known: tuple[str, ...], expected: str) -> None:
+    details = ImageDetails("sha256:id", (), {}, 7, known)
+    assert details.digest_of(reference) == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        pytest.param({}, None, id="not-set"),
+        pytest.param({"SOURCE_DATE_EPOCH": "1234567890"}, "1234567890", id="set"),
+    ],
+)
+def test_the_time_of_every_file(environment: dict[str, str], expected: str | None) -> None:
+    base = ImageDetails("sha256:0", ("base:1",), {}, 7)
+    packages = PackageSources({}, {}, offline=False)
+    sources = ImageSources.read("extract", "cpu")
+    arguments = build_arguments(sources, "base:1", base, packages, False, environment)
+    assert arguments["buildargs"].get("SOURCE_DATE_EPOCH") == expected
+    times = [one for one in build_command_line(arguments) if one.startswith("--timestamp")]
+    assert times == ([] if expected is None else [f"--timestamp={expected}"])
 
 
 def test_build(engine: FakeEngine) -> None:
@@ -260,10 +306,10 @@ def test_build(engine: FakeEngine) -> None:
         f"Building {load.reference} from {LOAD_BASE}",
         "Step 1",
     ]
-    assert [arguments["buildargs"]["BASE_IMAGE"] for arguments, _ in engine.builds] == [
-        EXTRACT_BASE,
-        LOAD_BASE,
-    ]
+    assert [
+        (arguments["buildargs"]["BASE_IMAGE"], arguments["buildargs"]["BASE_NAME"])
+        for arguments, _ in engine.builds
+    ] == [(engine.images[name].image_id, name) for name in (EXTRACT_BASE, LOAD_BASE)]
     assert recorded_images()[load.reference] == {
         "digest": built[1].digest,
         "base_image": LOAD_BASE,
@@ -393,7 +439,7 @@ def test_dockerfile_serves_the_classic_builder(stage: str) -> None:
     # Docker 20.10 without BuildKit knows none of these.
     for word in ("syntax=", "--mount", "--chmod", "--link", "<<"):
         assert word not in text
-    assert text.count("FROM ${BASE_IMAGE}") == 2
+    assert text.count("FROM ${BASE_IMAGE}") == 3
 
 
 @pytest.mark.docker

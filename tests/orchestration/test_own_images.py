@@ -71,7 +71,8 @@ def test_the_packages_come_on_top_of_the_load_image_once(
         "docker/Dockerfile.load-packages",
     )
     assert extended.name.startswith("tf1-to-torch/load-packages:")
-    assert arguments["buildargs"]["BASE_IMAGE"] == load.name
+    assert arguments["buildargs"]["BASE_IMAGE"] == load.digest
+    assert arguments["buildargs"]["BASE_NAME"] == load.name
     assert arguments["buildargs"]["BASE_DIGEST"] == load.digest
     # A bundle of certificates may follow, where this machine names one.
     assert names[:4] == [

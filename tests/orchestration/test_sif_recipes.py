@@ -48,6 +48,7 @@ RUN make \\
 FROM ${BASE}
 ARG BASE
 COPY --from=packages /venv /venv
+COPY --from=packages /more/ /
 COPY code /stage/code
 RUN compile /stage
 ENV A=1 B=2
@@ -78,6 +79,7 @@ Stage: image
 
 %files from packages
     /venv /venv
+    /more/* /
 
 %files
     code/deep/b.py /stage/code/deep/b.py
