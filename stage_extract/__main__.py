@@ -42,6 +42,9 @@ def _import_libraries() -> None:
         warnings.simplefilter("ignore", FutureWarning)
         import tensorflow
     tensorflow.compat.v1.logging.set_verbosity(tensorflow.compat.v1.logging.ERROR)
+    from stage_extract.reference.determinism import settle_process
+
+    settle_process()
 
 
 def _announce(stream: EventStream) -> None:

@@ -12,12 +12,16 @@ from stage_extract.graph.traverse import forward_order
 _CONSTANT_STATE_OPS = VARIABLE_OPS | {"ReadVariableOp", "ResourceGather", "ResourceGatherNd"}
 # Stateful because a loop fills them; what they give depends on their inputs alone.
 _LOOP_STATE_PREFIXES = ("TensorArray", "Stack")
+# Stateless for TensorFlow, but they draw: what lies beside an image, or where a window begins.
+_DRAWING_OPS = frozenset(("ExtractGlimpse", "FractionalAvgPool", "FractionalMaxPool"))
 
 
 def is_random(op: str) -> bool:
     """Tell whether an op type may give another value at each run."""
     if op in _CONSTANT_STATE_OPS or op.startswith(_LOOP_STATE_PREFIXES):
         return False
+    if op in _DRAWING_OPS:
+        return True
     definition = op_def_registry.get_registered_ops().get(op)
     return definition is not None and bool(definition.is_stateful)
 

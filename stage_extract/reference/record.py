@@ -15,6 +15,7 @@ from stage_extract.graph.moving_statistics import with_moving_averages
 from stage_extract.jobs import ExtractOptions
 from stage_extract.memory import give_back_free_memory
 from stage_extract.reference.attempts import Attempt, find_attempt
+from stage_extract.reference.determinism import racing_node
 from stage_extract.reference.filling import Filler
 from stage_extract.reference.graph_facts import GraphFacts
 from stage_extract.reference.original import difference_from_original
@@ -236,7 +237,7 @@ def _with_notes(records: Sequence[LayerRecord], not_finite: Set[str]) -> List[La
 
 
 def _part_warnings(graph: OpenGraph) -> List[str]:
-    """Tell in what the graph that ran differs from the graph that was saved."""
+    """Tell in what the run differs from the graph that was saved, and from other runs."""
     warnings = []
     if graph.cut_because is not None:
         warnings.append(
@@ -249,6 +250,12 @@ def _part_warnings(graph: OpenGraph) -> List[str]:
             f"The reference run computes {len(turned)} ops of layout NCHW as NHWC, between "
             f"transpositions, which gives the same values (first '{turned[0]}'): TensorFlow's "
             "kernels for CPUs have that layout alone."
+        )
+    racing = racing_node(graph.subgraph.graph_def)
+    if racing is not None:
+        warnings.append(
+            f"The reference run computes with one thread: what {racing} gives depends on which of "
+            "several threads comes first."
         )
     return warnings
 

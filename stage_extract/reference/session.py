@@ -1,34 +1,24 @@
-"""One TensorFlow session over a part of a graph, with the variables read from the checkpoint.
-
-The session is set up so that equal input gives equal bytes on every machine: each op by its own
-kernel and one op after the other, a number of threads that does not follow the number of cores (a
-matrix product splits its sums by it), and no matrix kernels chosen by the processor's vector
-instructions.
-"""
+"""One TensorFlow session over a part of a graph, with the variables read from the checkpoint."""
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from types import TracebackType
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
 
 import tensorflow
-from tensorflow.core.protobuf import rewriter_config_pb2
 
 from stage_extract.memory import limited_memory
+from stage_extract.reference.determinism import session_config
 from stage_extract.reference.filling import Fill, Filler
 from stage_extract.reference.result import ReferenceUnavailable
 from stage_extract.reference.subgraph import Subgraph
 from stage_extract.reference.variables import VariableSource
 from stage_extract.storage.slices import count_elements
 
-THREADS = 8
 # One session's runs together. TensorFlow looks at the clock between two kernels.
 LONGEST_RUNS_S = 600.0
-# Eigen's switch for the kernels of MKL-DNN, read when the first contraction of the process runs.
-PORTABLE_KERNELS = {"TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL": "false"}
 # "(defined at /home/…/ops.py:1748)"
 _SOURCE_FILE = re.compile(r" ?\(defined at [^)]*\)")
 _NODE_IN_MESSAGE = re.compile(r"\[\[\{*node ([^\s}]+)")
@@ -82,6 +72,7 @@ class ImportedGraph:
     def __init__(self, subgraph: Subgraph) -> None:
         self.feed_names = subgraph.feed_names
         self._fetch_names = subgraph.fetch_names
+        self.config = session_config(subgraph.graph_def)
         self.graph = tensorflow.Graph()
         with self.graph.as_default():
             try:
@@ -137,8 +128,7 @@ class ReferenceSession:
         self._shapes: Dict[str, Any] = {}
         self._add_probes(tensors)
         fills = filler.prepare(imported.graph, sources)
-        os.environ.update(PORTABLE_KERNELS)
-        self._session = _compat.Session(graph=imported.graph, config=_session_config())
+        self._session = _compat.Session(graph=imported.graph, config=imported.config)
         self._fill(fills)
         self._ends_at_s = time.monotonic() + LONGEST_RUNS_S
 
@@ -223,19 +213,6 @@ class ReferenceSession:
             raise RunFailed(text, is_final=True) from error
         except tensorflow.errors.OpError as error:
             raise RunFailed(_told(error), _is_final(error)) from error
-
-
-def _session_config() -> Any:
-    return _compat.ConfigProto(
-        device_count={"GPU": 0},
-        intra_op_parallelism_threads=THREADS,
-        inter_op_parallelism_threads=1,
-        use_per_session_threads=True,
-        graph_options=_compat.GraphOptions(
-            optimizer_options=_compat.OptimizerOptions(opt_level=_compat.OptimizerOptions.L0),
-            rewrite_options=rewriter_config_pb2.RewriterConfig(disable_meta_optimizer=True),
-        ),
-    )
 
 
 def _is_final(error: Any) -> bool:

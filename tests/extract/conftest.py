@@ -33,11 +33,13 @@ import numpy
 import pytest
 
 from stage_extract.protocol import EventStream
+from stage_extract.reference.determinism import settle_process
 from stage_extract.storage import native
 from stage_extract.storage.sstable import MAGIC
 from stage_extract.worker import run_job_line
 
 tensorflow.compat.v1.logging.set_verbosity(tensorflow.compat.v1.logging.ERROR)
+settle_process()
 
 SaveBundle = Callable[..., str]
 NOBODY = 65534
