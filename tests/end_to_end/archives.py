@@ -15,6 +15,7 @@ from orchestration.archive.verify.verdicts import Verification
 from orchestration.archive.verify.verification import verify
 from orchestration.display import QuietDisplay
 from orchestration.run_context import RunContext
+from orchestration.runtimes.base import Runtime
 from orchestration.runtimes.local import LocalRuntime
 from orchestration.settings import RuntimeOptions
 from tests.end_to_end.warm_runtime import WarmRuntime
@@ -71,13 +72,19 @@ class Archive:
     runtime: WarmRuntime
 
     def verify(self, bag: Path, **settings: Any) -> Verification:
-        context = RunContext(
-            choose=lambda: self.runtime,
-            display=QuietDisplay(io.StringIO()),
-            argv=("verify",),
-            environment=os.environ,
-        )
-        return verify(VerifySettings(bag=bag, **settings), context, lambda done, total: None)
+        """Verify a bag."""
+        return verified_by(self.runtime, bag, **settings)
+
+
+def verified_by(runtime: Runtime, bag: Path, **settings: Any) -> Verification:
+    """Verify a bag by the stages of a runtime; `settings`: fields of `VerifySettings`."""
+    context = RunContext(
+        choose=lambda: runtime,
+        display=QuietDisplay(io.StringIO()),
+        argv=("verify",),
+        environment=os.environ,
+    )
+    return verify(VerifySettings(bag=bag, **settings), context, lambda done, total: None)
 
 
 class Place(Protocol):

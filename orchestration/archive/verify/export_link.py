@@ -100,8 +100,9 @@ class ExportLink:
     def _compared(self, reader: Reader, whole: bool) -> str:
         names = [VARIABLES_FILE, GRAPH_FILE]
         names += [REFERENCE_FILE] if whole and self._has_reference() else []
-        excused = self._excused(reader, whole)
-        less = f" (but for what it says of its {' and '.join(sorted(excused))})" if excused else ""
+        words = {REFERENCE: "reference", SOURCE: "reader"}
+        excused = [words[part] for part in self._excused(reader, whole)]
+        less = f" (but for its {' and its '.join(excused)})" if excused else ""
         return f"{', '.join(names)}{less} byte for byte"
 
     def _attempt(self, reader: Reader, *, with_reference: bool, exactly: bool) -> Attempt:
@@ -135,7 +136,10 @@ class ExportLink:
             return Attempt(())
         both = tensor_names(out / VARIABLES_FILE)
         wrong = set(differing_tensors(self._archived / VARIABLES_FILE, out / VARIABLES_FILE)) & both
-        told = f"TensorFlow alone knows {' and '.join(left)}, which this export may hold"
+        told = (
+            "without TensorFlow, what can be read is equal, and this cannot be:"
+            f" {' and '.join(left)}"
+        )
         return Attempt(
             [self._fault(VARIABLES_FILE, f"other values in {name}") for name in sorted(wrong)[:3]],
             told,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from orchestration.archive.layout import IMAGES
+from orchestration.archive.verify.bag_runtime import BagRuntime
 from orchestration.archive.verify.chain import Chain
 from orchestration.archive.verify.fixity import check_fixity, is_bag
 from orchestration.archive.verify.folder_members import read_folder
@@ -18,10 +21,10 @@ from orchestration.archive.verify.places import (
     why_untrusted,
 )
 from orchestration.archive.verify.records import MANIFEST, check_records
-from orchestration.archive.verify.rerun_link import RerunLink
+from orchestration.archive.verify.rerun_link import rerun_verdict
 from orchestration.archive.verify.settings import VerifySettings
 from orchestration.archive.verify.signature_link import check_signature
-from orchestration.archive.verify.stages import scratch_folder
+from orchestration.archive.verify.stages import LOAD, scratch_folder
 from orchestration.archive.verify.tar_members import read_stream
 from orchestration.archive.verify.tar_stream import MAGIC
 from orchestration.archive.verify.verdicts import (
@@ -32,7 +35,7 @@ from orchestration.archive.verify.verdicts import (
     judged,
     not_checked,
 )
-from orchestration.errors import BagUnreadable
+from orchestration.errors import BagUnreadable, ImageMissing, OrchestrationError
 from orchestration.hardware import hardware_record
 from orchestration.recorded_run import RecordedRun
 from orchestration.run_context import RunContext
@@ -125,14 +128,39 @@ def _made_again(
         fault = Fault(MANIFEST, "unsafe", str(error))
         yield from (judged(link, [fault], "was not made again") for link in links)
         return
+    own = BagRuntime(run, content.folder, settings, scratch / "cache", context)
     is_same = _is_same_processor(run)
-    yield from Chain(run, asked, folder, settings, is_same, scratch, context, guard).verdicts()
+    chain_context, notes = _context_of_chain(settings, own, context, guard)
+    chain = Chain(run, asked, folder, settings, is_same, scratch, chain_context, guard)
+    for verdict in chain.verdicts():
+        yield replace(verdict, notes=(*verdict.notes, *notes))
     why = why_untrusted(asked, settings.trust_code)
     if settings.rerun and why is not None:
         yield not_checked("rerun", why)
     elif settings.rerun:
-        again = RerunLink(run, folder, content.folder, settings, scratch, context)
-        yield guard.verdict("rerun", MANIFEST, again.verdict)
+        out = scratch / "rerun"
+        yield guard.verdict("rerun", MANIFEST, lambda: rerun_verdict(run, folder, own, out))
+
+
+def _context_of_chain(
+    settings: VerifySettings, own: BagRuntime, context: RunContext, guard: Guard
+) -> tuple[RunContext, Sequence[str]]:
+    """Where the stages are run: as the user says, or, if there is no image, in the bag's own.
+
+    That is done only where those are run anyway: a stranger's image may answer what it likes.
+    """
+    if not (settings.rerun and own.is_in_images):
+        return context, ()
+    try:
+        context.runtime.prepare([LOAD], context.display.notify)
+    except ImageMissing:
+        restored = guard.part("rerun", IMAGES, lambda: own.context)
+        note = "made again in the bag's own image, for this machine has none"
+        return (own.context, [note]) if restored is None else (context, ())
+    except OrchestrationError:
+        # The links tell.
+        return context, ()
+    return context, ()
 
 
 def _is_same_processor(run: RecordedRun) -> bool:
