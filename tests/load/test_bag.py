@@ -10,7 +10,8 @@ import torch
 
 from stage_load import load_model
 from stage_load.errors import ResultDamaged
-from tests.load.hostility import pipe
+from tests.load.hostility import pipe, serve_job
+from tests.load.networks import CLASSIFIER_SOURCE, classifier_export, write_model
 
 CONFIG, MODEL = "data/result/config.json", "data/result/model.safetensors"
 
@@ -24,13 +25,23 @@ def manifest_of(bag, algorithm):
     return "".join(lines)
 
 
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    """The result of a user's own model."""
+    folder = tmp_path_factory.mktemp("result")
+    maker, _ = classifier_export()
+    model = f"{write_model(folder, CLASSIFIER_SOURCE)}:Classifier"
+    (folder / "out").mkdir()
+    done = serve_job(maker.write(folder / "export"), folder / "out", model)
+    assert done["event"] == "done"
+    return folder / "out"
+
+
 @pytest.fixture(params=["sha256", "sha512"])
-def bag(request, classifier, load, tmp_path):
-    """The archive of a user's own model, by the format's standard (RFC 8493)."""
-    maker, model = classifier
-    _, out = load(maker.write(tmp_path / "export"), model)
+def bag(request, result, tmp_path):
+    """An archive of it, by the format's standard (RFC 8493)."""
     folder = tmp_path / "pro ject.bag"
-    shutil.copytree(out, folder / "data" / "result")
+    shutil.copytree(result, folder / "data" / "result")
     declaration = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
     (folder / "bagit.txt").write_text(declaration)
     name = f"manifest-{request.param}.txt"
