@@ -47,6 +47,7 @@ from orchestration.errors import (
     Terminated,
     exit_code_of,
 )
+from orchestration.hub.command import export
 from orchestration.printing import printable
 from orchestration.reading_options import checkpoint_options, extract_options, reference_options
 from orchestration.rerun_command import rerun
@@ -195,10 +196,8 @@ def doctor(**given: Any) -> int:
     return EXIT_OK
 
 
-cli.add_command(archive)
-cli.add_command(batch)
-cli.add_command(rerun)
-cli.add_command(verify)
+for command in (archive, batch, export, rerun, verify):
+    cli.add_command(command)
 
 
 def main(arguments: Sequence[str]) -> int:

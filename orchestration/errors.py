@@ -241,6 +241,18 @@ class WheelhouseIncomplete(OrchestrationError):
     exit_code = 84
 
 
+class NotShareable(OrchestrationError):
+    """A result has no model, or none that the hub's library can build."""
+
+    exit_code = 85
+
+
+class ResultChanged(OrchestrationError):
+    """Files of a result are not as its manifest lists them."""
+
+    exit_code = 86
+
+
 class StageFailed(OrchestrationError):
     """A stage reported a failure of its own; class name and exit code are the stage's.
 

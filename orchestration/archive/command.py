@@ -36,7 +36,7 @@ def _bag_path(text: str) -> Path:
     return path
 
 
-def _license(text: str) -> str | Path:
+def license_given(text: str) -> str | Path:
     """A file's path, or what SPDX calls a licence, or an address."""
     path = option_types.path(text)
     if path.is_file():
@@ -87,7 +87,7 @@ _what_to_keep = with_options(
 _what_to_tell = with_options(
     click.option(
         "--license",
-        type=_license,
+        type=license_given,
         metavar="SPDX|FILE",
         help="Licence of the model: an identifier such as CC-BY-4.0, or its text.",
     ),

@@ -31,7 +31,8 @@ RO_CRATE_VERSION: Final = "1.1"
 PROFILE: Final = "https://w3id.org/ro/wfrun/process/0.5"
 # Terms that RO-Crate does not have: ContainerImage, sha256 …
 CONTEXT: Final = "https://w3id.org/ro/terms/workflow-run/context"
-_SPDX: Final = "https://spdx.org/licenses/"
+SPDX: Final = "https://spdx.org/licenses/"
+NO_LICENSE: Final = "#no-license"
 # One that names a licence; "MIT OR Apache-2.0" is an expression.
 _SPDX_IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 
@@ -117,7 +118,7 @@ def _add_license(crate: ROCrate, license: str | None) -> Entity:
     if license is None:
         return add_entity(
             crate,
-            "#no-license",
+            NO_LICENSE,
             {
                 "@type": "CreativeWork",
                 "name": "No licence was stated",
@@ -129,13 +130,13 @@ def _add_license(crate: ROCrate, license: str | None) -> Entity:
         return file
     identifier = license
     if _SPDX_IDENTIFIER.fullmatch(license):
-        identifier = f"{_SPDX}{license}"
+        identifier = f"{SPDX}{license}"
     elif not license.startswith(("http://", "https://")):
         identifier = "#license"
     # Nothing is added to an address but what may not stand in one.
     identifier = quote(identifier, safe="%/:?#[]@!$&'()*+,;=")
     address = identifier if identifier.startswith("http") else None
-    description = f"The licence {license}; identifiers are those of {_SPDX}"
+    description = f"The licence {license}; identifiers are those of {SPDX}"
     return add_entity(
         crate,
         identifier,

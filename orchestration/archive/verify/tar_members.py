@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from orchestration.archive.layout import CODE, LEGAL, PROGRAM, WHEELHOUSE
+from orchestration.archive.layout import CODE, PROGRAM, WHEELHOUSE
 from orchestration.archive.verify.bag_names import MOST_FILES, why_unsafe
 from orchestration.archive.verify.hashing import FileFound, TwoHashes
 from orchestration.archive.verify.members import BagContent, Progress
@@ -24,7 +24,7 @@ from orchestration.errors import DiskFull
 from orchestration.result_folder import writing_to
 
 # Hashed and not unpacked: no check looks into them.
-_LEFT_PACKED: Final = tuple(f"{folder}/" for folder in (CODE, LEGAL, PROGRAM))
+_LEFT_PACKED: Final = tuple(f"{folder}/" for folder in (CODE, PROGRAM))
 _PACKAGES: Final = f"{WHEELHOUSE}/"
 # For whatever else uses the disk meanwhile.
 _SPARE_BYTES: Final = 64 << 20
