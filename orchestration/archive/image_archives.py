@@ -98,6 +98,7 @@ def restore_image(
     path: Path,
     *,
     folder: Path | None = None,
+    with_name: bool = True,
     environment: Mapping[str, str] = os.environ,
     notify: Notify = lambda line: None,
 ) -> str:
@@ -110,6 +111,8 @@ def restore_image(
         runtime: who is to have it.
         path: what `save_image` wrote.
         folder: Apptainer: where a SIF file is made of an archive; None = the user's cache folder.
+        with_name: under the name that it had. A stranger's image could have the name of one that
+            is to be built here, and would be run in its place.
         environment: the caller's.
         notify: takes what the runtime says, line by line.
 
@@ -135,7 +138,7 @@ def restore_image(
         return _make_sif(facts, path, folder, environment, notify)
     engine = _open(runtime, environment)
     try:
-        return _load(engine, facts, path, notify)
+        return _load(engine, facts, path, with_name, notify)
     finally:
         engine.close()
 
@@ -157,11 +160,14 @@ def _missing(program: str, reference: str) -> ImageMissing:
     )
 
 
-def _load(engine: ImageSource, facts: LayoutFacts, path: Path, notify: Notify) -> str:
+def _load(
+    engine: ImageSource, facts: LayoutFacts, path: Path, with_name: bool, notify: Notify
+) -> str:
     details = _find(engine, facts)
     if details is None:
         is_taken = facts.reference and engine.find_image(facts.reference) is not None
-        pieces = layout_without_name(path) if is_taken else file_pieces(path)
+        is_nameless = is_taken or not with_name
+        pieces = layout_without_name(path) if is_nameless else file_pieces(path)
         for line in engine.load_images(pieces):
             notify(line)
         details = _find(engine, facts)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +148,19 @@ def test_what_is_no_bag_is_refused(workplace, tmp_path):
         done = workplace.run("verify", path)
         assert done.returncode == 81
         assert "BagUnreadable" in done.stderr
+
+
+def test_an_engine_that_is_not_there_is_no_success_and_no_fault(archived, workplace, zoo):
+    bag = archived("export", "extract", zoo("upconvcat"), "--reader", "pure")
+    environment = {**workplace.environment, "DOCKER_HOST": "unix:///nowhere/docker.sock"}
+    elsewhere = replace(workplace, environment=environment)
+    done = elsewhere.run("verify", bag, "--runtime", "docker", "--json")
+    found = json.loads(done.stdout)
+    links = {link["link"]: link for link in found["links"]}
+    assert links["fixity"]["state"] == links["records"]["state"] == "ok"
+    assert links["export"]["state"] == "not_checked"
+    assert links["export"]["details"].startswith("EngineNotRunning")
+    assert (done.returncode, found["exit_code"], found["state"]) == (13, 13, "ok")
 
 
 def test_the_table_names_the_fault(archived, workplace, zoo):

@@ -115,9 +115,15 @@ class BagRuntime:
         )
 
     def _restored(self, path: Path) -> str:
-        runtime = cast(ImageRuntimeName, self.name)
         notify = self._outer.display.notify
-        return restore_image(runtime, path, environment=self._environment, notify=notify)
+        notify(f"Image: {path.name}, which stays there without a name")
+        return restore_image(
+            cast(ImageRuntimeName, self.name),
+            path,
+            with_name=False,
+            environment=self._environment,
+            notify=notify,
+        )
 
     def _first_engine(self) -> RuntimeName:
         """A container engine that works here, or else the first, which then says what it lacks."""

@@ -12,6 +12,8 @@ from orchestration.strict_json import decode_json
 _PIECE_BYTES: Final = 1 << 20
 _LENGTH_BYTES: Final = 8
 _MOST_HEADER_BYTES: Final = 100_000_000
+# A line of a hostile file may be all of it.
+_MOST_TEXT_BYTES: Final = 64 << 20
 _MOST_NAMED: Final = 3
 _SHOWN_CHARACTERS: Final = 120
 
@@ -26,7 +28,8 @@ def difference(archived: Path, remade: Path) -> str | None:
         return None
     if archived.suffix == ".safetensors":
         return _tensor_difference(archived, remade)
-    if archived.suffix in (".csv", ".json", ".py"):
+    size_bytes = archived.stat().st_size
+    if archived.suffix in (".csv", ".json", ".py") and size_bytes <= _MOST_TEXT_BYTES:
         return _line_difference(archived, remade)
     return "its bytes differ"
 

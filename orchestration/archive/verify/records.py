@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from orchestration.archive.layout import GIVEN, IMAGES, ORIGINAL, RENAMED, RESULT
-from orchestration.archive.verify.bag_names import is_payload
+from orchestration.archive.verify.bag_names import MOST_TAG_FILE_BYTES, is_payload
 from orchestration.archive.verify.crate_records import crate_faults
 from orchestration.archive.verify.former_names import FormerNames
 from orchestration.archive.verify.hashing import FileFound
@@ -45,8 +45,10 @@ def check_records(content: BagContent) -> tuple[Verdict, RecordedRun | None]:
 
 
 def _run(content: BagContent, faults: list[Fault]) -> RecordedRun | None:
-    if MANIFEST not in content.files:
-        faults.append(Fault(MANIFEST, "missing", "it is not there"))
+    found = content.files.get(MANIFEST)
+    if found is None or found.size_bytes > MOST_TAG_FILE_BYTES:
+        told = "it is not there" if found is None else f"it has {found.size_bytes:,} bytes"
+        faults.append(Fault(MANIFEST, "missing" if found is None else "malformed", told))
         return None
     try:
         return RecordedRun.read(content.folder / RESULT)

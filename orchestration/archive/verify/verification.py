@@ -37,6 +37,7 @@ from orchestration.archive.verify.verdicts import (
 )
 from orchestration.errors import BagUnreadable, ImageMissing, OrchestrationError
 from orchestration.hardware import hardware_record
+from orchestration.program import program_record
 from orchestration.recorded_run import RecordedRun
 from orchestration.run_context import RunContext
 
@@ -133,13 +134,23 @@ def _made_again(
     chain_context, notes = _context_of_chain(settings, own, context, guard)
     chain = Chain(run, asked, folder, settings, is_same, scratch, chain_context, guard)
     for verdict in chain.verdicts():
-        yield replace(verdict, notes=(*verdict.notes, *notes))
+        more = _notes_of_failure(run) if verdict.state == "failed" else ()
+        yield replace(verdict, notes=(*verdict.notes, *notes, *more))
     why = why_untrusted(asked, settings.trust_code)
     if settings.rerun and why is not None:
         yield not_checked("rerun", why)
     elif settings.rerun:
         out = scratch / "rerun"
         yield guard.verdict("rerun", MANIFEST, lambda: rerun_verdict(run, folder, own, out))
+
+
+def _notes_of_failure(run: RecordedRun) -> Sequence[str]:
+    """What besides the bag may be the reason that a link does not hold."""
+    then, now = run.manifest["program"], program_record()
+    if then.get("source_sha256") == now["source_sha256"]:
+        return ()
+    versions = f"{then.get('version')!r:.40} then and {now['version']!r} now"
+    return (f"this program is not the one that made it ({versions}), and may do it otherwise",)
 
 
 def _context_of_chain(

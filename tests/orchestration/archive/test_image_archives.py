@@ -127,6 +127,16 @@ def test_another_image_keeps_its_name(
 
 
 @ENGINES
+def test_a_stranger_s_image_gets_no_name_here(
+    saved: tuple[ImageArchive, Path], engine: ImageRuntimeName
+) -> None:
+    archive, path = saved
+    assert restore_image(engine, path, with_name=False) == archive.id
+    assert names(engine, archive.id) == []
+    remove(engine, archive.id)
+
+
+@ENGINES
 def test_a_changed_layer_is_not_taken(
     saved: tuple[ImageArchive, Path], tmp_path: Path, engine: ImageRuntimeName
 ) -> None:
