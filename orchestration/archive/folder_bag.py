@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import stat
 from pathlib import Path
 from typing import IO, Final
 
@@ -20,6 +21,7 @@ from orchestration.archive.verify.hashing import FileFound, TwoHashes
 
 # <linux/fs.h>: _IOW(0x94, 9, int)
 _FICLONE: Final = 0x40049409
+_WRITABLE: Final = 0o222
 
 
 class FolderSink:
@@ -112,10 +114,18 @@ def _clone(source: int, output: IO[bytes]) -> bool:
 
 
 def _link(source: Path | bytes, target: Path) -> bool:
-    """Make a hard link; False on another file system, or where others' files get none."""
+    """Make a hard link; False on another file system, or where others' files get none.
+
+    Nobody writes into the file from now on, through whichever name: it would be the bag's, too.
+    """
     assert isinstance(source, Path)
     try:
         os.link(os.path.realpath(source), target)
     except OSError:
+        return False
+    try:
+        target.chmod(stat.S_IMODE(target.stat().st_mode) & ~_WRITABLE)
+    except OSError:
+        target.unlink()
         return False
     return True

@@ -164,6 +164,8 @@ def test_what_nobody_edits_is_shared_and_the_rest_is_not(made: Made, tmp_path: P
         and path.stat().st_ino == (data / name).stat().st_ino
     }
     assert shared == {"result/model.safetensors", "result/export/variables.safetensors"}
+    # Through its other name a shared file could be written into, and the bag would be broken.
+    assert {name for name in contents(data) if not (data / name).stat().st_mode & 0o222} == shared
 
 
 def test_on_another_file_system_everything_is_copied(made: Made) -> None:
