@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from typing import BinaryIO, List
 
 from stage_extract.errors import NotReadable
 
+# In the path of a checkpoint, TensorFlow takes these for parts of a pattern, and refuses what is no
+# UTF-8.
+_NOT_LITERAL = re.compile(r"[*?\[\]\\\ud800-\udfff]")
 _KINDS = {
     stat.S_IFDIR: "folder",
     stat.S_IFIFO: "pipe",
@@ -15,6 +19,11 @@ _KINDS = {
     stat.S_IFCHR: "device",
     stat.S_IFBLK: "device",
 }
+
+
+def literal_name(path: str) -> str:
+    """Give a path without what TensorFlow does not take as it stands; mostly the path itself."""
+    return _NOT_LITERAL.sub("_", path)
 
 
 def not_readable(path: str, error: OSError) -> NotReadable:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from glob import has_magic
 from typing import Optional, Tuple
 
+from stage_extract.files import literal_name
 from stage_extract.finding.located import Located
 from stage_extract.formats.object_based import by_objects
 from stage_extract.formats.text_graph import with_text_graph
@@ -35,6 +35,7 @@ def open_v2(located: Located, options: ExtractOptions) -> Source:
     """Check the files of a V2 checkpoint (raises what `check_checkpoint` raises)."""
     files, index = check_checkpoint(located, options.data_folder)
     folders = {os.path.dirname(path) for path in (files.index_path, *files.shard_paths)}
+    is_literal = literal_name(files.prefix) == files.prefix
     source = Source(
         format="V2",
         prefix=files.prefix,
@@ -43,6 +44,6 @@ def open_v2(located: Located, options: ExtractOptions) -> Source:
         open_reader=_Opener(index, files.index_path, files.shard_paths),
         graph=None if files.meta_path is None else MetaFile(files.meta_path),
         # TensorFlow looks for data shards beside the index alone, and takes the prefix for a glob.
-        restore_prefix=None if len(folders) > 1 or has_magic(files.prefix) else files.prefix,
+        restore_prefix=files.prefix if len(folders) == 1 and is_literal else None,
     )
     return with_text_graph(by_objects(source, index, files.shard_paths))

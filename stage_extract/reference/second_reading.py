@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import tempfile
-from glob import has_magic
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy
@@ -14,13 +13,13 @@ import tensorflow
 from tensorflow.python import pywrap_tensorflow
 from tensorflow.python.framework import tensor_util
 
+from stage_extract.files import literal_name
 from stage_extract.finding.checkpoint_names import INDEX_SUFFIX
 from stage_extract.reader import VariableInfo
 from stage_extract.source import GraphFile, Source
 from stage_extract.storage.comparing_reader import SecondReading, SecondReadingFailed
 
 _compat = tensorflow.compat.v1
-_GLOB_SIGN = re.compile(r"[*?\[\]]")
 _SHARD = re.compile(r"-\d{5,}(-of-\d{5,})$")
 
 
@@ -95,7 +94,7 @@ class LinkedTensors(RestoredTensors):
         self._folder = tempfile.mkdtemp(prefix="linked-")
         links = []
         for path in paths:
-            name = _GLOB_SIGN.sub("_", os.path.basename(path))
+            name = literal_name(os.path.basename(path))
             links.append(os.path.join(self._folder, name))
             os.symlink(os.path.abspath(path), links[-1])
         super().__init__(_v1_pattern(links) if is_v1 else _v2_prefix(links), is_v1)
@@ -143,7 +142,7 @@ def second_reading_of(source: Source) -> Optional[SecondReading]:
     if any(path.endswith(INDEX_SUFFIX) for path in source.paths):
         return LinkedTensors(source.paths, is_v1=False)
     if source.format in ("V1", "session bundle"):
-        if has_magic(source.paths[0]):
+        if literal_name(source.paths[0]) != source.paths[0]:
             return LinkedTensors(source.paths, is_v1=True)
         return RestoredTensors(_v1_pattern(source.paths), is_v1=True)
     if source.format in ("frozen graph", "SavedModel") and source.graph is not None:

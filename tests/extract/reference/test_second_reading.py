@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy
@@ -138,17 +139,24 @@ def shards_elsewhere(folder, save_bundle):
     return folder / "model.ckpt", 2
 
 
+# Brackets and a backslash are signs of a pattern; the last byte is no UTF-8.
+ODD_NAME = os.fsdecode(b"run[1] \\n \xff")
+
+
 def v2_in_odd_folder(folder, save_bundle):
-    """TensorFlow takes a prefix for a glob, in which brackets are signs."""
-    (folder / "run[1]").mkdir()
-    save_bundle(folder / "run[1]" / "model[2].ckpt", {"a": bits("float32", 2, 3)})
-    return folder / "run[1]" / "model[2].ckpt", 1
+    """TensorFlow takes a prefix for a pattern, and cannot take every name."""
+    (folder / "plain").mkdir()
+    save_bundle(folder / "plain" / "model[2].ckpt", {"a": bits("float32", 2, 3)})
+    (folder / "plain").rename(folder / ODD_NAME)
+    return folder / ODD_NAME / "model[2].ckpt", 1
 
 
 def v1_in_odd_folder(folder, save_bundle):
     """The same of the other format."""
-    (folder / "run[1]").mkdir()
-    return v1_file(folder / "run[1]", save_bundle)
+    (folder / "plain").mkdir()
+    path, count = v1_file(folder / "plain", save_bundle)
+    (folder / "plain").rename(folder / ODD_NAME)
+    return folder / ODD_NAME / path.name, count
 
 
 def frozen_graph(folder, save_bundle):
