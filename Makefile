@@ -16,7 +16,7 @@ HOST := $(VENV)/bin/python
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz bench bench-quick bench-batch bench-batch-quick lint format lock build wheelhouse clean
+.PHONY: help demo test fuzz bench bench-quick bench-batch bench-batch-quick bench-archive bench-archive-quick lint format lock build wheelhouse clean
 
 help:
 	@echo "make demo         train a small UNet in TensorFlow 1.15, convert it, prove it, and show a picture"
@@ -24,6 +24,7 @@ help:
 	@echo "make fuzz         ten minutes of damaged files; FUZZ='--seconds 60' for fewer"
 	@echo "make bench        the figures of the README; make bench-quick: a few of them"
 	@echo "make bench-batch  200 checkpoints as a batch, beside the single command; make bench-batch-quick: a tenth"
+	@echo "make bench-archive  a result of 4 GB archived and checked, beside plain hashing; make bench-archive-quick: 200 MB"
 	@echo "make lint         ruff and mypy; make format: rewrite the layout"
 	@echo "make build        both container images; BUILD='--wheelhouse wheelhouse' without network"
 	@echo "make wheelhouse   fetch every package of the images into a folder"
@@ -64,6 +65,12 @@ bench-batch: $(READY)
 
 bench-batch-quick: $(READY)
 	$(HOST) -m benchmarks.batch --quick $(BENCH)
+
+bench-archive: $(READY)
+	$(HOST) -m benchmarks.archive $(BENCH)
+
+bench-archive-quick: $(READY)
+	$(HOST) -m benchmarks.archive --quick $(BENCH)
 
 lint: $(READY)
 	$(HOST) tests/run.py lint legacy_syntax

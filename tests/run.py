@@ -35,6 +35,7 @@ MYPY_LOWEST = "3.10"
 # mypy follows their imports; those of a stage's packages resolve in one environment only.
 BENCHMARKS_OF_THE_HOST = (
     "benchmarks/__main__.py",
+    "benchmarks/archive.py",
     "benchmarks/batch.py",
     "benchmarks/demo/__main__.py",
     "benchmarks/demo/report_picture.py",
