@@ -87,7 +87,9 @@ def converted(size: Size, work: Path) -> Iterator[Path]:
             size.fixture,
         ]
         environment = stage_environment()
-        subprocess.run([*maker, folder / "ckpt"], cwd=REPOSITORY, env=environment, check=True)
+        subprocess.run(
+            [*maker, size.fixture, folder / "ckpt"], cwd=REPOSITORY, env=environment, check=True
+        )
         model = ["--model", f"{MODELS_FILE}:DenseChain"]
         arguments = [f"--model-arg=layers={size.layers}", f"--model-arg=width={WIDTH}"]
         options: list[str | Path] = ["--runtime", "local", "--no-prove", "--out", folder / "result"]
