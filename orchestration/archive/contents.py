@@ -24,8 +24,6 @@ from orchestration.run_paths import repository_folder
 CHECKPOINT: Final = "checkpoint"
 # What nobody edits by hand; the rest of a result is small, and people do edit mapping.csv.
 _NEVER_EDITED: Final = ".safetensors"
-# Readers refuse what their tables do not hold.
-MOST_FILES: Final = 200_000
 _NAMED: Final = 50
 # Inputs that a result has a copy of: role -> its folder there. Whoever made them may have gone on
 # working on them since.
@@ -163,10 +161,10 @@ class _Collection:
         renamed = self._names.renamed
         if renamed:
             self.add(layout.below_payload(layout.RENAMED), write_renamed(renamed))
-        if len(self._entries) > MOST_FILES:
+        if len(self._entries) > layout.MOST_FILES:
             raise NotArchivable(
                 f"The archive would hold {len(self._entries):,} files.",
-                f"At most {MOST_FILES:,} files were expected.",
+                f"At most {layout.MOST_FILES:,} files were expected.",
                 "Give a smaller folder with --with-code, or pack data sets in it into one file.",
             )
         entries = tuple(sorted(self._entries, key=lambda entry: entry.path))

@@ -35,6 +35,9 @@ CITATION: Final = f"{LEGAL}/citation"
 # Which files had names that a bag cannot list, if any had.
 RENAMED: Final = f"{PAYLOAD}/renamed.json"
 
+# A reader holds a table of all; more do not fit into little memory.
+MOST_FILES: Final = 200_000
+
 
 def below_payload(path: str) -> str:
     """A path of the bag as its payload's own folder sees it."""

@@ -5,18 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from orchestration.archive.layout import HASHES, PAYLOAD, README, SIGNATURE
+from orchestration.archive.tag_files import DECLARATION_FILE, INFO_FILE, manifest_name
 
-BAG_INFO: Final = "bag-info.txt"
-DECLARATION: Final = "bagit.txt"
-MANIFESTS: Final = {algorithm: f"manifest-{algorithm}.txt" for algorithm in HASHES}
-TAG_MANIFESTS: Final = {algorithm: f"tagmanifest-{algorithm}.txt" for algorithm in HASHES}
+MANIFESTS: Final = {algorithm: manifest_name(algorithm) for algorithm in HASHES}
+TAG_MANIFESTS: Final = {algorithm: manifest_name(algorithm, of_tags=True) for algorithm in HASHES}
 # What no tag manifest can list, for it is made after them.
 OUTSIDE_TAG_MANIFESTS: Final = frozenset({*TAG_MANIFESTS.values(), SIGNATURE})
 TAG_FILES: Final = frozenset(
-    {DECLARATION, BAG_INFO, README, *MANIFESTS.values(), *OUTSIDE_TAG_MANIFESTS}
+    {DECLARATION_FILE, INFO_FILE, README, *MANIFESTS.values(), *OUTSIDE_TAG_MANIFESTS}
 )
-# Beyond, a bag is refused: the tables of its files would not fit into memory.
-MOST_FILES: Final = 200_000
 MOST_TAG_FILE_BYTES: Final = 64 << 20
 _MOST_PATH_BYTES: Final = 4096
 _MOST_NAME_BYTES: Final = 255

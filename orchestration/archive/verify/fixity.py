@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from orchestration.archive.layout import HASHES, README, SIGNATURE
+from orchestration.archive.tag_files import DECLARATION, DECLARATION_FILE, INFO_FILE
 from orchestration.archive.verify.bag_names import (
-    BAG_INFO,
-    DECLARATION,
     MANIFESTS,
     MOST_TAG_FILE_BYTES,
     OUTSIDE_TAG_MANIFESTS,
@@ -22,7 +21,6 @@ from orchestration.archive.verify.members import BagContent
 from orchestration.archive.verify.tag_text import parse_manifest, parse_oxum
 from orchestration.archive.verify.verdicts import Fault, Verdict, judged
 
-_DECLARED: Final = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 _WORDS: Final = {"sha256": "SHA-256", "sha512": "SHA-512"}
 _NOT_OPTIONAL: Final = TAG_FILES - {SIGNATURE, README}
 
@@ -53,7 +51,7 @@ def _tag_texts(content: BagContent, faults: list[Fault]) -> Iterator[tuple[str, 
         found = content.files.get(name)
         if found is None:
             # Where it is listed, the lists tell.
-            if content.is_whole and name in {DECLARATION, *OUTSIDE_TAG_MANIFESTS}:
+            if content.is_whole and name in {DECLARATION_FILE, *OUTSIDE_TAG_MANIFESTS}:
                 faults.append(Fault(name, "missing", "every bag has it"))
         elif found.size_bytes > MOST_TAG_FILE_BYTES:
             told = f"it has {found.size_bytes:,} bytes, more than {MOST_TAG_FILE_BYTES:,}"
@@ -85,9 +83,9 @@ def _tag_files(files: Mapping[str, FileFound]) -> dict[str, FileFound]:
 
 
 def _declaration_faults(texts: Mapping[str, bytes]) -> Iterator[Fault]:
-    if texts.get(DECLARATION, _DECLARED) != _DECLARED:
-        told = f"it is {texts[DECLARATION][:200]!r}, expected {_DECLARED!r}"
-        yield Fault(DECLARATION, "malformed", told)
+    if texts.get(DECLARATION_FILE, DECLARATION) != DECLARATION:
+        told = f"it is {texts[DECLARATION_FILE][:200]!r}, expected {DECLARATION!r}"
+        yield Fault(DECLARATION_FILE, "malformed", told)
 
 
 def _differences(found: Mapping[str, FileFound], listed: Listed, is_whole: bool) -> Iterator[Fault]:
@@ -167,32 +165,32 @@ def _changed(path: str, found: FileFound, listed: Listed) -> Fault:
 
 def _oxum_faults(content: BagContent, texts: Mapping[str, bytes]) -> Iterator[Fault]:
     """The payload's size, by which a reader sees at once that a part has not arrived."""
-    if BAG_INFO not in texts or not content.is_whole:
+    if INFO_FILE not in texts or not content.is_whole:
         return
-    oxum = parse_oxum(texts[BAG_INFO])
+    oxum = parse_oxum(texts[INFO_FILE])
     payload = _payload(content.files)
     size_bytes = sum(found.size_bytes for found in payload.values())
     if oxum is None:
-        yield Fault(BAG_INFO, "malformed", "it tells no Payload-Oxum, or two")
+        yield Fault(INFO_FILE, "malformed", "it tells no Payload-Oxum, or two")
     elif (oxum.size_bytes, oxum.files) != (size_bytes, len(payload)):
         told = f"it tells of {oxum.files:,} files of {oxum.size_bytes:,} bytes"
         yield Fault(
-            BAG_INFO, "contradicted", f"{told}; there are {len(payload):,} of {size_bytes:,}"
+            INFO_FILE, "contradicted", f"{told}; there are {len(payload):,} of {size_bytes:,}"
         )
 
 
 def _library_faults(content: BagContent) -> Iterator[Fault]:
     """What the reference implementation says of the structure of a bag that is a folder."""
-    if not (content.folder / DECLARATION).is_file() or content.is_stream:
+    if not (content.folder / DECLARATION_FILE).is_file() or content.is_stream:
         return
     import bagit
 
     try:
         bagit.Bag(str(content.folder)).validate(completeness_only=True)
     except bagit.BagError as error:
-        yield Fault(DECLARATION, "malformed", f"the BagIt library refuses the bag: {error}")
+        yield Fault(DECLARATION_FILE, "malformed", f"the BagIt library refuses the bag: {error}")
 
 
 def is_bag(folder: Path) -> bool:
     """Whether a folder looks like a bag, be it damaged."""
-    return any((folder / name).is_file() for name in (DECLARATION, *MANIFESTS.values()))
+    return any((folder / name).is_file() for name in (DECLARATION_FILE, *MANIFESTS.values()))

@@ -7,7 +7,6 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestration.archive.verify.bag_names import MOST_FILES
 from orchestration.archive.verify.hashing import FileFound, TwoHashes
 from orchestration.archive.verify.members import BagContent, Progress
 from orchestration.archive.verify.verdicts import Fault
@@ -39,27 +38,31 @@ def read_folder(folder: Path, progress: Progress) -> BagContent:
 
 def _plain_files(content: BagContent) -> Iterator[tuple[str, int]]:
     """Path and size of each plain file; the rest is noted in `content`."""
-    folders, count = [""], 0
+    folders = [""]
     while folders:
-        folder = folders.pop()
-        for entry, path in _listed(content, folder):
-            count += 1
-            if count > MOST_FILES:
-                why = f"the bag holds more than {MOST_FILES:,} files and folders"
+        for entry, path in _listed(content, folders.pop()):
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if (why := content.count.add(is_folder)) is not None:
                 content.broke_off(path, f"{why}; what lies behind this one was not looked at")
                 return
-            try:
-                status = entry.stat(follow_symlinks=False)
-            except OSError as error:
-                content.faults.append(Fault(path, "unreadable", f"{error.strerror}"))
-                continue
-            if stat.S_ISDIR(status.st_mode):
+            if is_folder:
                 folders.append(path)
-            elif stat.S_ISREG(status.st_mode):
-                yield path, status.st_size
-            else:
-                kind = "a link" if stat.S_ISLNK(status.st_mode) else "a pipe, socket or device"
-                content.refuse(path, f"it is {kind}, and a bag holds plain files")
+            elif (size_bytes := _size_bytes(content, entry, path)) is not None:
+                yield path, size_bytes
+
+
+def _size_bytes(content: BagContent, entry: os.DirEntry[str], path: str) -> int | None:
+    """Size of a plain file; None for anything else, which is noted."""
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError as error:
+        content.faults.append(Fault(path, "unreadable", error.strerror or str(error)))
+        return None
+    if stat.S_ISREG(status.st_mode):
+        return status.st_size
+    kind = "a link" if stat.S_ISLNK(status.st_mode) else "a pipe, socket or device"
+    content.refuse(path, f"it is {kind}, and a bag holds plain files")
+    return None
 
 
 def _listed(content: BagContent, folder: str) -> Iterator[tuple[os.DirEntry[str], str]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from orchestration.archive.layout import CODE, PROGRAM, WHEELHOUSE
-from orchestration.archive.verify.bag_names import MOST_FILES, why_unsafe
+from orchestration.archive.verify.bag_names import why_unsafe
 from orchestration.archive.verify.hashing import FileFound, TwoHashes
 from orchestration.archive.verify.members import BagContent, Progress
 from orchestration.archive.verify.tar_stream import StreamDamaged, TarStream, tar_headers
@@ -80,14 +80,11 @@ class _Reader:
         self._hashes = hashes
         self._left_packed = left_packed
         self._top: str | None = None
-        self._count = 0
         self.latest = "."
 
     def take(self, header: tarfile.TarInfo) -> bool:
         """Read one file. False: no more are to be read."""
-        self._count += 1
-        if self._count > MOST_FILES:
-            why = f"the bag holds more than {MOST_FILES:,} files and folders"
+        if (why := self._content.count.add(header.isdir())) is not None:
             self._content.broke_off(self.latest, f"{why}; what lies behind this one was not read")
             return False
         path = self._path(header)

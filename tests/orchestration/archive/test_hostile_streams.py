@@ -14,7 +14,7 @@ import zstandard
 
 from orchestration.archive.verify.fixity import check_fixity
 from orchestration.archive.verify.folder_members import read_folder
-from orchestration.archive.verify.members import BagContent
+from orchestration.archive.verify.members import BagContent, Count
 from orchestration.archive.verify.tar_members import read_stream
 from orchestration.errors import DiskFull
 from tests.orchestration.archive.bags import (
@@ -232,7 +232,7 @@ def test_a_window_larger_than_the_memory_is_refused(tmp_path, scratch):
 def test_very_many_files_are_not_read_to_the_end(tmp_path, scratch, monkeypatch):
     """A million empty files would each have their place in the tables."""
     most = 300
-    monkeypatch.setattr("orchestration.archive.verify.tar_members.MOST_FILES", most)
+    monkeypatch.setattr(Count.__init__, "__defaults__", (most, 0, 0))
     many = [file_member(f"x.bag/data/code/{number}", b"") for number in range(3 * most)]
     content = read(write_stream(tmp_path / "x.tar.zst", many), scratch)
     assert len(content.files) == most
@@ -242,7 +242,7 @@ def test_very_many_files_are_not_read_to_the_end(tmp_path, scratch, monkeypatch)
 
 def test_very_many_files_of_a_folder_are_not_read_to_the_end(tmp_path, monkeypatch):
     most = 20
-    monkeypatch.setattr("orchestration.archive.verify.folder_members.MOST_FILES", most)
+    monkeypatch.setattr(Count.__init__, "__defaults__", (most, 0, 0))
     bag = make_bag(tmp_path / "x.bag", {f"code/{number}": b"" for number in range(most)})
     content = read_folder(bag, lambda done, total: None)
     assert not content.is_whole
