@@ -19,11 +19,10 @@ from urllib.parse import quote, unquote_to_bytes
 
 _MOST_NAME_BYTES: Final = 255
 _DIGEST_CHARACTERS: Final = 16
-# What cannot be listed, and what an escaped name looks like.
-_UNLISTABLE: Final = re.compile(
-    "[%\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|^\\s|\\s$|_(?=x[0-9A-F]{2}_)"
-)
+_UNLISTABLE: Final = re.compile("[%\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|^\\s|\\s$")
 _BEYOND_ASCII: Final = re.compile(f"{_UNLISTABLE.pattern}|[^\x00-\x7f]")
+# What an escaped name looks like. So do names of packages for x86_64, which pip must find.
+_ESCAPED: Final = re.compile("_(?=x[0-9A-F]{2}_)")
 
 
 class PortableNames:
@@ -38,12 +37,21 @@ class PortableNames:
         self._taken: set[str] = set()
 
     def add(self, path: str) -> str:
-        """The path in the bag for a file that was called so; "/" is between the names."""
-        portable = "/".join(_escaped(name, _UNLISTABLE) for name in path.split("/"))
+        """The path in the bag for a file that was called so; "/" is between the names.
+
+        Raises:
+            ValueError: it was added before.
+        """
+        portable = _escaped_path(path, _UNLISTABLE)
         # Two ways to write one name, such as an umlaut as one letter and as two.
         portable = unicodedata.normalize("NFC", portable)
         if portable in self._taken:
-            portable = "/".join(_escaped(name, _BEYOND_ASCII) for name in path.split("/"))
+            portable = _escaped_path(path, _BEYOND_ASCII)
+        while portable in self._taken:
+            other = _escaped_path(portable, _ESCAPED)
+            if other == portable:
+                raise ValueError(f"{path!r} is there twice")
+            portable = other
         self._taken.add(portable)
         if portable != path:
             self.renamed[portable] = path
@@ -68,13 +76,17 @@ def read_renamed(text: bytes) -> dict[str, str]:
     return {path: os.fsdecode(unquote_to_bytes(former)) for path, former in listed.items()}
 
 
-def _escaped(name: str, unlistable: re.Pattern[str]) -> str:
-    """A name with each byte of what cannot be listed as _xNN_, as spreadsheets write it."""
+def _escaped_path(path: str, what: re.Pattern[str]) -> str:
+    return "/".join(_escaped(name, what) for name in path.split("/"))
+
+
+def _escaped(name: str, what: re.Pattern[str]) -> str:
+    """A name with each byte of what is found in it as _xNN_, as spreadsheets write it."""
 
     def escape(match: re.Match[str]) -> str:
         return "".join(f"_x{byte:02X}_" for byte in os.fsencode(match[0]))
 
-    escaped = unlistable.sub(escape, name)
+    escaped = what.sub(escape, name)
     encoded = escaped.encode()
     if len(encoded) <= _MOST_NAME_BYTES:
         return escaped
