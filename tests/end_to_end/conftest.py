@@ -275,4 +275,6 @@ def archive(
 @pytest.fixture
 def bag(archive: Archive, tmp_path: Path) -> Path:
     """A copy of the archive, to be spoilt."""
-    return Path(shutil.copytree(archive.bag, tmp_path / "x.bag"))
+    # Without its modes: what a bag shares with the result is read-only.
+    bag = shutil.copytree(archive.bag, tmp_path / "x.bag", copy_function=shutil.copyfile)
+    return Path(bag)
