@@ -6,7 +6,6 @@ in. A collection that was cut short goes on where it ended.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import re
@@ -26,8 +25,7 @@ from orchestration.result_folder import writing_to
 from orchestration.run_paths import repository_folder
 from orchestration.runtimes.base import Notify
 from orchestration.settings import TorchVariant
-from orchestration.tar_stream import file_pieces
-from orchestration.wheelhouse import package_files
+from orchestration.wheelhouse import package_files, sha256_of
 
 SUMS_FILE: Final = "SHA256SUMS"
 HOST_LOCK: Final = "requirements.txt"
@@ -115,12 +113,7 @@ def write_sums(folder: Path) -> list[str]:
     """Write SHA256SUMS, as `sha256sum --check` reads it; returns the files' names, sorted."""
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     names = [name for name in names if name != SUMS_FILE and (folder / name).is_file()]
-    lines = []
-    for name in names:
-        digest = hashlib.sha256()
-        for piece in file_pieces(folder / name):
-            digest.update(piece)
-        lines.append(f"{digest.hexdigest()}  {name}\n")
+    lines = [f"{sha256_of(folder / name)}  {name}\n" for name in names]
     partial = folder / f".{SUMS_FILE}"
     partial.write_text("".join(lines), encoding="utf-8")
     partial.replace(folder / SUMS_FILE)

@@ -100,7 +100,7 @@ def _find(lock: str, folder: Path) -> dict[str, Path]:
     wanted = frozenset().union(*(package.sha256 for package in read_lock(lock)))
     found: dict[str, Path] = {}
     for path in package_files(folder):
-        if (digest := _sha256(path)) in wanted:
+        if (digest := sha256_of(path)) in wanted:
             found[digest] = path
     return found
 
@@ -109,7 +109,8 @@ def _by_name(found: dict[str, Path]) -> list[Path]:
     return sorted(found.values(), key=lambda path: path.name)
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Hash of a file, in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from orchestration.archive.image_layout import (
     layout_without_name,
     read_layout,
     write_layout,
+    write_pieces,
 )
 from orchestration.engine_access import open_engine
 from orchestration.errors import FeatureUnavailable, ImageMissing, ImageUnusable
@@ -190,19 +190,12 @@ def _copy_sif(reference: str, path: Path, environment: Mapping[str, str]) -> Ima
     source = store.path(reference)
     if not source.is_file():
         raise _missing(APPTAINER, reference)
-    digest = hashlib.sha256()
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with partial.open("wb") as file:
-            for piece in file_pieces(source):
-                digest.update(piece)
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
+        sha256 = write_pieces(file_pieces(source), partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    sha256 = digest.hexdigest()
     return ImageArchive(os.fspath(source), f"sha256:{sha256}", sha256, path.stat().st_size)
 
 

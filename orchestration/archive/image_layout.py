@@ -77,14 +77,21 @@ def write_layout(saved: Iterable[bytes], reference: str, target: Path) -> str:
         config, layers = _unpack(saved, Path(scratch))
         members = _members(config, layers, reference)
         partial = Path(scratch, "layout.tar")
-        digest = hashlib.sha256()
-        with partial.open("wb") as file:
-            for piece in _tar(members):
-                digest.update(piece)
-                file.write(piece)
+        sha256 = write_pieces(_tar(members), partial)
+        partial.replace(target)
+    return sha256
+
+
+def write_pieces(pieces: Iterable[bytes], path: Path, *, is_kept: bool = True) -> str:
+    """Write a file, and see it on the disk if it is kept; returns its SHA-256."""
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for piece in pieces:
+            digest.update(piece)
+            file.write(piece)
+        if is_kept:
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(target)
     return digest.hexdigest()
 
 
@@ -156,13 +163,9 @@ def _unpack(saved: Iterable[bytes], folder: Path) -> tuple[bytes, dict[str, Path
 
 def _keep(content: IO[bytes], folder: Path) -> str:
     """Put a file into the folder under its hash, uncompressed; returns that name."""
-    digest = hashlib.sha256()
     partial = folder / "partial"
-    with partial.open("wb") as file:
-        for piece in _pieces(_uncompressed(content)):
-            digest.update(piece)
-            file.write(piece)
-    name = f"sha256:{digest.hexdigest()}"
+    sha256 = write_pieces(_pieces(_uncompressed(content)), partial, is_kept=False)
+    name = f"sha256:{sha256}"
     partial.replace(folder / name)
     return name
 
