@@ -29,6 +29,7 @@ from stage_extract.selecting.selection import UNSUPPORTED_DTYPE, Selection, sele
 from stage_extract.source import Source
 from stage_extract.storage.comparing_reader import ComparingReader
 from stage_extract.storage.slices import count_elements
+from stage_extract.storage.stored_checksums import StoredChecksums
 from stage_extract.writing.export_format import (
     GRAPH_FILE_NAME,
     HEADER_METADATA,
@@ -78,12 +79,12 @@ def _run(job: Job, source: Source, clock: PhaseClock, events: JobEvents) -> Dict
         folder = given if os.path.isdir(given) else os.path.dirname(given)
         with InputHasher(source.paths, folder) as hasher, _removed_on_error(job.out) as keep:
             _check_output_folder(job.out)
-            checksums = reader.checksums(variable.name for variable in selection.kept)
+            checksums = StoredChecksums(reader, selection.kept)
             result = _extract(job, job.out, source, reader, selection, clock, events)
             with clock.phase("hash"):
                 checkpoint = {**_checkpoint_summary(source), "files": hasher.result()}
             if checksums:
-                checkpoint["crc32c"] = checksums
+                checkpoint["crc32c"] = checksums.by_name()
             keep()
     if isinstance(reader, ComparingReader):
         result["readers"] = reader.summary(selection.kept)

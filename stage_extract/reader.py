@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy
 
 from stage_extract.dtypes import BY_NAME, stored_name
-
-Checksums = Union[str, List[str]]
 
 
 class VariableInfo(NamedTuple):
@@ -65,14 +63,14 @@ class VariableReader(abc.ABC):
     def close(self) -> None:
         """Give back the open files."""
 
-    def checksums(self, names: Iterable[str]) -> Mapping[str, Checksums]:
-        """Give the CRC32C that the file itself keeps of each of these tensors, without reading any.
+    def checksums(self, name: str) -> Tuple[int, ...]:
+        """Give the CRC32C that the file itself keeps of one tensor, without reading the tensor.
 
         Returns:
-            name -> 8 hexadecimal digits, or a list of such for a partitioned tensor; nothing where
-            the format keeps none of a tensor.
+            One for a plain tensor, one for each slice of a partitioned one; none where the format
+            keeps none of tensors.
         """
-        return {}
+        return ()
 
     def read(self, name: str) -> Any:
         """Give one numeric tensor as an array of its shape; bfloat16 as its bits (uint16).

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Callable, Iterable, Iterator, List, Mapping, Sequence
+from typing import Callable, Iterator, List, Mapping, Sequence, Tuple
 
 from stage_extract.errors import CorruptTensor
-from stage_extract.reader import Checksums, VariableInfo, VariableReader
+from stage_extract.reader import VariableInfo, VariableReader
 from stage_extract.selecting.object_graph import (
     ATTRIBUTES,
     OBJECT_GRAPH_KEY,
@@ -45,10 +45,9 @@ class RenamedReader(VariableReader):
         """Give the bytes of one tensor in pieces (see `VariableReader.pieces`)."""
         return self._reader.pieces(self._keys[name])
 
-    def checksums(self, names: Iterable[str]) -> Mapping[str, Checksums]:
-        """Give what the file keeps of tensors (see `VariableReader.checksums`)."""
-        keys = {self._keys[name]: name for name in names}
-        return {keys[key]: found for key, found in self._reader.checksums(keys).items()}
+    def checksums(self, name: str) -> Tuple[int, ...]:
+        """Give what the file keeps of a tensor (see `VariableReader.checksums`)."""
+        return self._reader.checksums(self._keys[name])
 
     def close(self) -> None:
         """Close the other reader."""

@@ -8,13 +8,13 @@ over exactly the bytes that are handed on.
 from __future__ import annotations
 
 import os
-from typing import Iterable, Iterator, List, Mapping, Sequence
+from typing import Iterator, List, Mapping, Sequence, Tuple
 
 import numpy
 
 from stage_extract.errors import CorruptTensor, TruncatedData
 from stage_extract.files import not_readable
-from stage_extract.reader import Checksums, VariableInfo, VariableReader
+from stage_extract.reader import VariableInfo, VariableReader
 from stage_extract.storage import checksums
 from stage_extract.storage.bundle_index import BundleIndex, Extent, IndexedTensor
 from stage_extract.storage.crc32c import unmask
@@ -102,11 +102,6 @@ def _corrupt(name: str, path: str, extent: Extent) -> CorruptTensor:
     )
 
 
-def _checksums(tensor: IndexedTensor) -> Checksums:
-    found = [f"{unmask(extent.masked_crc32c):08x}" for extent in tensor.extents]
-    return found[0] if len(found) == 1 else found
-
-
 class BundleReader(VariableReader):
     """Reads the tensors of one V2 checkpoint.
 
@@ -154,9 +149,9 @@ class BundleReader(VariableReader):
             raise ValueError(f"{name!r} has no numeric elements ({tensor.element_type.name})")
         return merge(parts, tensor.shape, item_size_bytes)
 
-    def checksums(self, names: Iterable[str]) -> Mapping[str, Checksums]:
-        """Give what the index keeps of tensors (see `VariableReader.checksums`)."""
-        return {name: _checksums(self._tensors[name]) for name in names}
+    def checksums(self, name: str) -> Tuple[int, ...]:
+        """Give what the index keeps of a tensor (see `VariableReader.checksums`)."""
+        return tuple(unmask(extent.masked_crc32c) for extent in self._tensors[name].extents)
 
     def close(self) -> None:
         """Close the data shards and let go of the index and the memory for pieces."""

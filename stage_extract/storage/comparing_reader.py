@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy
 
 from stage_extract.errors import ReadersDisagree
-from stage_extract.reader import Checksums, VariableInfo, VariableReader
+from stage_extract.reader import VariableInfo, VariableReader
 
 
 class SecondReadingFailed(Exception):
@@ -91,9 +91,9 @@ class ComparingReader(VariableReader):
             raise _disagree(name, f"the first gives {offset} bytes, the second {len(expected)}")
         self._compared.add(name)
 
-    def checksums(self, names: Iterable[str]) -> Mapping[str, Checksums]:
-        """Give what the file keeps of tensors (see `VariableReader.checksums`)."""
-        return self._reader.checksums(names)
+    def checksums(self, name: str) -> Tuple[int, ...]:
+        """Give what the file keeps of a tensor (see `VariableReader.checksums`)."""
+        return self._reader.checksums(name)
 
     def close(self) -> None:
         """Close both readings; what they came to is kept."""

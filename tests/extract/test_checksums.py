@@ -86,5 +86,6 @@ def test_nothing_is_read_for_them(tmp_path, save_bundle):
     shard = tmp_path / "model.data-00000-of-00001"
     shard.write_bytes(bytes(shard.stat().st_size))
     reader = open_source(locate(prefix, None), ExtractOptions()).open_reader()
-    assert reader.checksums(["w"]) == {"w": crc32c(WHOLE.tobytes())}
+    (told,) = reader.checksums("w")
+    assert f"{told:08x}" == crc32c(WHOLE.tobytes())
     reader.close()
