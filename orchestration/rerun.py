@@ -5,6 +5,7 @@ of the result is compared.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from orchestration.run_context import Outcome, RunContext
 from orchestration.settings import ExtractSettings, LoadSettings, RuntimeOptions
 
 _SHOWN_NAMES = 5
+_HASH = re.compile(r"[0-9a-f]{64}")
+_SHOWN_DIGITS = 12
 # What may explain other bytes: the place in the manifest, and its name for people.
 _CONDITIONS: Mapping[tuple[str, ...], str] = {
     ("program", "source_sha256"): "program",
@@ -163,8 +166,8 @@ def _changed_conditions(before: Mapping[str, Any], after: Mapping[str, Any]) -> 
     for place, name in _CONDITIONS.items():
         then, now = _at(before, place), _at(after, place)
         if isinstance(then, list) and isinstance(now, list):
-            changes = [f"no {one}" for one in sorted(set(then) - set(now))]
-            changes += [f"{one} besides" for one in sorted(set(now) - set(then))]
+            changes = [f"no {one}" for one in then if one not in now]
+            changes += [f"{one} besides" for one in now if one not in then]
             if changes:
                 yield f"{name} ({_listed(changes)})"
         elif then != now:
@@ -180,6 +183,8 @@ def _at(manifest: Any, place: Sequence[str]) -> Any:
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {version}" for name, version in sorted(value.items()))
+    if isinstance(value, str) and _HASH.fullmatch(value):
+        return f"{value[:_SHOWN_DIGITS]}…"
     return "none" if value is None else str(value)
 
 

@@ -93,7 +93,7 @@ def _name_here(image: RecordedImage, store: ImageStore) -> str | None:
     names = [image.id]
     if isinstance(store, SifStore):
         # Where it lay then, or by the same name among this user's images.
-        names = [image.reference, os.fspath(store.folder / Path(image.reference).name)]
+        names = [image.reference, os.fspath(store.named(Path(image.reference).name))]
     for name in names:
         with suppress(EngineRefused, ImageUnusable):
             details = store.find_image(name)

@@ -65,7 +65,11 @@ class SifStore:
         """
         if reference.endswith(SUFFIX):
             return Path(os.path.realpath(reference))
-        default = self.folder / file_name(reference)
+        return self.named(file_name(reference))
+
+    def named(self, name: str) -> Path:
+        """Where the file of this name lies, in the cache folder or elsewhere, or would lie."""
+        default = self.folder / name
         if default.is_file():
             return default
         elsewhere = (Path(path) for path in self._records() if path.endswith(f"/{default.name}"))
