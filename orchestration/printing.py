@@ -9,6 +9,8 @@ import re
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+# What Markdown would take for its own.
+_MARKDOWN = re.compile(r"([`|<>*_\[\]\\])")
 _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 # Shorter durations have a decimal.
 _LEAST_WHOLE_S = 10
@@ -20,6 +22,11 @@ _DAY_H = 24
 def printable(text: str) -> str:
     r"""`text` with what a terminal would obey written out, such as \x1b."""
     return _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def markdown_text(text: str) -> str:
+    """`text` in one line in which Markdown finds no marks."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(printable(text).split()))
 
 
 def size_text(size_bytes: int | None) -> str:

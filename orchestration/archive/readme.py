@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from orchestration.archive.crate_facts import ArchiveFacts, Creator
 from orchestration.archive.entries import Contents, Entry
 from orchestration.archive.signature import NAMESPACE
 from orchestration.archive.tag_files import manifest_name
-from orchestration.printing import printable, size_text
+from orchestration.printing import markdown_text, printable, size_text
 from orchestration.recorded_run import RecordedRun
 
 _HERE: Final = Path(__file__).parent
@@ -48,8 +47,6 @@ _VERDICTS: Final = {
     "unproven": "**Not proven**: the two networks were not compared by running them.",
     "exported": "The original was exported as plain data, and not yet made into a PyTorch model.",
 }
-# What Markdown would take for its own.
-_MARKS: Final = re.compile(r"([`|<>*_\[\]\\])")
 
 
 def readme(run: RecordedRun, contents: Contents, facts: ArchiveFacts, *, is_signed: bool) -> bytes:
@@ -92,12 +89,12 @@ def reader_program() -> str:
 
 def _about(run: RecordedRun, facts: ArchiveFacts) -> dict[str, Any]:
     return {
-        "title": _marked(printable(title(run))),
+        "title": markdown_text(title(run)),
         "version": run.manifest["program"]["version"],
         "created": str(run.manifest["created"])[:10],
         "verdict": _verdict(run.manifest["verdict"]),
         "license": None if facts.license is None else _license(facts.license),
-        "creators": [_marked(_creator(one)) for one in facts.creators],
+        "creators": [markdown_text(_creator(one)) for one in facts.creators],
         "doi": facts.doi,
         "citation": None if facts.citation is None else f"data/{facts.citation}",
     }
@@ -143,14 +140,14 @@ def _verdict(verdict: Mapping[str, Any]) -> str:
         return text if text.endswith(".") else f"{text}."
     return (
         f"{text}; the largest difference, relative to the scale of the output, was"
-        f" {worst['max_rel']:.2g} in {_marked(printable(str(worst['tensor'])))}, and"
+        f" {worst['max_rel']:.2g} in {markdown_text(str(worst['tensor']))}, and"
         f" {verdict['tolerance']:.2g} was accepted."
     )
 
 
 def _license(license: str) -> str:
     folder = layout.below_payload(layout.LEGAL)
-    return f"see `data/{license}`" if license.startswith(f"{folder}/") else _marked(license)
+    return f"see `data/{license}`" if license.startswith(f"{folder}/") else markdown_text(license)
 
 
 def _creator(creator: Creator) -> str:
@@ -160,8 +157,3 @@ def _creator(creator: Creator) -> str:
 
 def _shown(names: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(printable(name), printable(text)) for name, text in sorted(names.items())]
-
-
-def _marked(text: str) -> str:
-    """A text in which Markdown finds no marks."""
-    return _MARKS.sub(r"\\\1", text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,7 +11,7 @@ from typing import Any, Final
 from orchestration.archive.crate import title
 from orchestration.hub.limits import limits
 from orchestration.hub.model import MODEL_FILE, SharedModel
-from orchestration.printing import printable
+from orchestration.printing import markdown_text, printable
 from orchestration.recorded_run import RecordedInput, RecordedRun
 from orchestration.recorded_settings import to_json
 from orchestration.runtimes.base import Stage
@@ -30,8 +29,6 @@ _STEPS: Final[Mapping[Stage, str]] = {
 }
 # Paths; what is told of besides; and groups.
 _NOT_SHOWN: Final = frozenset({"data_folder", "map", "model", "model_folder", "transfer"})
-# What Markdown would take for its own.
-_MARKS: Final = re.compile(r"([`|<>*_\[\]\\])")
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def model_card(facts: CardFacts) -> bytes:
     environment = Environment(
         undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
     )
-    environment.filters |= {"code": _code, "text": _text, "tojson": json.dumps}
+    environment.filters |= {"code": _code, "text": markdown_text, "tojson": json.dumps}
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     manifest, model = facts.run.manifest, facts.model
     text = template.render(
@@ -95,11 +92,10 @@ def model_card(facts: CardFacts) -> bytes:
 def _proof(manifest: Mapping[str, Any]) -> dict[str, Any]:
     verdict, result = manifest["verdict"], manifest["load"]["result"]
     parity, worst = result.get("parity") or {}, verdict["worst"]
-    reason = result.get("reason")
     return {
         "state": verdict["state"],
         "verdict": _VERDICTS[verdict["state"]],
-        "proof": _VERDICTS[verdict["state"]] + (f" {_text(str(reason))}." if reason else ""),
+        "reason": result.get("reason"),
         "worst": None
         if worst is None
         else {key: worst[key] if key == "tensor" else _number(worst[key]) for key in worst},
@@ -198,11 +194,6 @@ def _number(value: Any) -> str:
 
 def _counted(value: Any, noun: str) -> str:
     return f"{value:,} {noun}".rstrip() if isinstance(value, int) else f"unknown {noun}".rstrip()
-
-
-def _text(text: str) -> str:
-    """A text in one line in which Markdown finds no marks."""
-    return _MARKS.sub(r"\\\1", " ".join(printable(text).split()))
 
 
 def _code(text: str) -> str:
