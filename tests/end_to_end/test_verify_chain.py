@@ -188,3 +188,35 @@ def test_making_it_again_tells_what_all_records_hide(
     assert found.exit_code == 78
     assert path in faults(found, link), found.to_json()
     assert words in texts(found)
+
+
+def test_the_run_repeated_tells_it_too(archive, bag):
+    (bag / SIGNATURE).unlink()
+    flip(MODEL)(bag)
+    renew_records(bag)
+    found = archive.verify(bag, rerun=True)
+    assert faults(found, "rerun") == {MODEL: ["not reproduced"]}
+    # Of several links, the first that breaks gives the exit code.
+    assert found.exit_code == 78
+
+
+def test_the_least_bit_of_the_reference_counts(archive, bag):
+    """Far below the tolerance: equal processors give equal numbers, and TensorFlow equal bytes."""
+    (bag / SIGNATURE).unlink()
+    flip(REFERENCE, -4)(bag)
+    renew_records(bag)
+    assert faults(archive.verify(bag), "proof") == {REPORT: ["contradicted"]}
+    found = archive.verify(bag, reader="tf")
+    assert faults(found, "export") == {REFERENCE: ["contradicted"]}
+    assert "stage 1 makes it otherwise" in texts(found)
+
+
+def test_another_processor_is_said_and_numbers_are_compared_within_the_tolerance(archive, bag):
+    (bag / SIGNATURE).unlink()
+    edit_json(MANIFEST, lambda document: document["hardware"].update(cpu_model="another"))(bag)
+    flip(REFERENCE, -4)(bag)
+    renew_records(bag)
+    found = archive.verify(bag)
+    (proof,) = (verdict for verdict in found.verdicts if verdict.link == "proof")
+    assert (proof.state, found.exit_code) == ("ok", 0)
+    assert "not of the kind that computed then" in proof.notes[0]

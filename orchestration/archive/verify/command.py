@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestration import option_types
-from orchestration.command_options import EXISTING_FILE, runtime_options, speech_options
-from orchestration.command_options import runtime_settings as runtime_settings_of
+from orchestration.command_options import (
+    EXISTING_FILE,
+    runtime_options,
+    runtime_settings,
+    speech_options,
+)
 
 if TYPE_CHECKING:
     from orchestration.archive.verify.verdicts import Verification
@@ -61,7 +65,7 @@ def verify(bag: Path, as_json: bool, **given: Any) -> int:
         key=given["key"],
         trust_code=given["trust_code"],
         reader=given["reader"],
-        runtime=runtime_settings_of({**given, "device": "cpu"}),
+        runtime=runtime_settings(given),
     )
     display = session.make_display(given["quiet"], given["verbose"])
     progress = ByteProgress(display, f"Reading {bag.name}", 0)

@@ -32,7 +32,10 @@ def settings_in_bag(
     Raises:
         OutsideOfTheBag: a path leads elsewhere: a bag from a stranger would have it read.
     """
-    runtime = replace(runtime, requirements=run.runtime.requirements)
+    recorded = run.runtime
+    # What was computed on a card is checked without one where there is none.
+    device = "auto" if recorded.device.startswith("cuda") else recorded.device
+    runtime = replace(runtime, requirements=recorded.requirements, device=device)
     settings = run.settings(moved=folders_in_bag(run, folder), runtime=runtime, out=out)
     root = os.path.realpath(folder)
     for path in _paths(settings):
