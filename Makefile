@@ -27,7 +27,7 @@ help:
 	@echo "make bench-archive  a result of 4 GB archived and checked, beside plain hashing; make bench-archive-quick: 200 MB"
 	@echo "make lint         ruff and mypy; make format: rewrite the layout"
 	@echo "make build        both container images; BUILD='--wheelhouse wheelhouse' without network"
-	@echo "make wheelhouse   fetch every package of the images into a folder"
+	@echo "make wheelhouse   fetch every package of the images and of the host side into a folder"
 	@echo "make lock         write the locks of all environments anew"
 	@echo "make clean        remove what the targets made inside the clone"
 
@@ -85,17 +85,8 @@ build: $(READY)
 lock: $(READY)
 	PYTHON=$(HOST) .ci/lock
 
-# --no-deps: the locks are complete. Without it pip asks for wheels alone, and one package has none.
 wheelhouse: $(READY)
-	$(PYTHON) -m pip --disable-pip-version-check download --quiet --no-deps --require-hashes --dest $(WHEELHOUSE) \
-		--python-version 3.7 --implementation cp --abi cp37m --abi abi3 --abi none \
-		--platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2010_x86_64 \
-		--platform manylinux1_x86_64 --platform any --requirement docker/requirements-extract.txt
-	$(PYTHON) -m pip --disable-pip-version-check download --quiet --no-deps --require-hashes --dest $(WHEELHOUSE) \
-		--python-version 3.11 --implementation cp --abi cp311 --abi abi3 --abi none \
-		--platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux2014_x86_64 \
-		--platform manylinux_2_17_x86_64 --platform any --requirement docker/requirements-load-cpu.txt \
-		$(if $(TORCH_CPU_INDEX),--extra-index-url $(TORCH_CPU_INDEX))
+	$(HOST) orchestrate.py build --collect-only --wheelhouse $(WHEELHOUSE) --torch-index '$(TORCH_CPU_INDEX)'
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .bench .demo build
