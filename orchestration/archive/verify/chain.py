@@ -35,7 +35,7 @@ class Chain:
         asked: what the run was asked for, with paths in the bag.
         folder: the bag, or where it was unpacked.
         settings: what the user wants of the verification.
-        is_same_processor: what was computed then can be computed again to the last digit.
+        inexact: why last digits may differ from those of then; None = they may not.
         scratch: an empty folder.
         context: of the command.
         guard: turns errors into verdicts.
@@ -47,7 +47,7 @@ class Chain:
         asked: RunSettings,
         folder: Path,
         settings: VerifySettings,
-        is_same_processor: bool,
+        inexact: str | None,
         scratch: Path,
         context: RunContext,
         guard: Guard,
@@ -57,7 +57,7 @@ class Chain:
         self._export = export_folder(run, folder)
         self._result = folder / RESULT
         self._settings = settings
-        self._is_same_processor = is_same_processor
+        self._inexact = inexact
         self._scratch = scratch
         self._context = context
         self._guard = guard
@@ -83,7 +83,7 @@ class Chain:
         check_export(self._export)
         reader = str(self._run.manifest["extract"]["reader"])
         parts = (self._asked, self._export, self._shown(), reader, self._scratch, self._context)
-        return ExportLink(*parts).verdict(self._settings.reader, self._is_same_processor)
+        return ExportLink(*parts).verdict(self._settings.reader, self._inexact is None)
 
     def _second_stage(self, stack: ExitStack) -> LoadAgain | str:
         """Stage 2, to be started, or why it is not run."""
@@ -109,7 +109,7 @@ class Chain:
             yield not_checked("proof", "the link before was not made again")
             return
         yield judged("mapping", list(self._mapping_faults(second.out)), self._compared(second.out))
-        yield proof_verdict(self._run, self._result, second.out, done, self._is_same_processor)
+        yield proof_verdict(self._run, self._result, second.out, done, self._inexact)
 
     def _load(self, second: LoadAgain) -> Mapping[str, Any]:
         check_export(self._export)

@@ -76,8 +76,12 @@ class ExportLink:
         self._scratch = scratch
         self._context = context
 
-    def verdict(self, asked: ExportReader, is_same_processor: bool) -> Verdict:
+    def verdict(self, asked: ExportReader, is_exact: bool) -> Verdict:
         """Try the readers asked for, in turn, until one can tell.
+
+        Args:
+            asked: which readers.
+            is_exact: TensorFlow's numbers may not differ from those of then.
 
         Raises:
             OrchestrationError: stage 1 failed, or could not be run.
@@ -89,7 +93,7 @@ class ExportLink:
                 if not available.ok:
                     notes.append(f"TensorFlow does not run here: {available.reason}")
                     continue
-            whole = asked == TENSORFLOW and is_same_processor
+            whole = asked == TENSORFLOW and is_exact
             attempt = self._attempt(reader, with_reference=asked == TENSORFLOW, exactly=whole)
             if attempt.undecided is None or attempt.faults:
                 details = f"made again {_WORDS[reader]}: {self._compared(reader, whole)}"

@@ -23,7 +23,7 @@ _MOST_REPORT_BYTES: Final = 256 << 20
 
 
 def report_faults(
-    archived: Path, remade: Path, tolerance: float, is_same_processor: bool
+    archived: Path, remade: Path, tolerance: float, *, is_exact: bool
 ) -> Iterator[Fault]:
     """What report.json and report.html tell otherwise than the proof that was made now.
 
@@ -31,8 +31,7 @@ def report_faults(
         archived: the result in the bag.
         remade: what stage 2 has made now.
         tolerance: numbers may differ by so much of their scale.
-        is_same_processor: unless the processor is the one that computed then, with the same
-            versions of the libraries: then they may not differ at all.
+        is_exact: unless they may not differ at all, the libraries' versions being equal.
     """
     try:
         first, second = (_read(folder / REPORT) for folder in (archived, remade))
@@ -41,13 +40,8 @@ def report_faults(
         return
     places = list(_differences(first, second, "", tolerance, 1.0))
     changed = difference(archived / REPORT, remade / REPORT)
-    if (
-        changed is not None
-        and not places
-        and is_same_processor
-        and _versions_are_equal(first, second)
-    ):
-        places = [f"on a processor of the same kind, {changed}"]
+    if changed is not None and not places and is_exact and _versions_are_equal(first, second):
+        places = [f"though computed alike, {changed}"]
     for place in places[:_MOST_NAMED]:
         yield Fault(f"{RESULT}/{REPORT}", "contradicted", place)
     if changed is None:

@@ -24,7 +24,7 @@ def proof_verdict(
     archived: Path,
     remade: Path,
     done: Mapping[str, Any],
-    is_same_processor: bool,
+    inexact: str | None,
 ) -> Verdict:
     """Judge the proof.
 
@@ -33,13 +33,14 @@ def proof_verdict(
         archived: the result in the bag.
         remade: what stage 2 has made now.
         done: what stage 2 says of it.
-        is_same_processor: numbers must be equal to the last digit.
+        inexact: why last digits may differ from those of then; None = they may not.
     """
     verdict, parity = str(done["verdict"]), done["parity"]
     tolerance = float(parity["tolerance"])
     faults = _verdict_faults(run, archived, done)
-    faults += report_faults(archived, remade, tolerance, is_same_processor)
-    notes = [] if is_same_processor else [_another_processor(tolerance)]
+    faults += report_faults(archived, remade, tolerance, is_exact=inexact is None)
+    within = f"numbers were compared within {tolerance:.0e} of their scale"
+    notes = [] if inexact is None else [f"{inexact}, so that {within}"]
     if verdict == _UNPROVEN and not faults:
         return not_checked("proof", f"it was not proven then either: {done['reason']}", notes)
     if verdict not in (_PROVEN, _UNPROVEN):
@@ -94,11 +95,4 @@ def _details(done: Mapping[str, Any]) -> str:
     return (
         f"{done['verdict']} again: {done['reason']}; worst {parity['worst']},"
         f" {float(parity['max_rel']):.1e} of its scale (tolerance {parity['tolerance']:.0e})"
-    )
-
-
-def _another_processor(tolerance: float) -> str:
-    return (
-        "this processor is not of the kind that computed then, so that numbers were compared within"
-        f" {tolerance:.0e} of their scale"
     )

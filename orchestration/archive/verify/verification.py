@@ -130,9 +130,9 @@ def _made_again(
         yield from (judged(link, [fault], "was not made again") for link in links)
         return
     own = BagRuntime(run, content.folder, settings, scratch / "cache", context)
-    is_same = _is_same_processor(run)
+    inexact = _why_inexact(run, settings)
     chain_context, notes = _context_of_chain(settings, own, context, guard)
-    chain = Chain(run, asked, folder, settings, is_same, scratch, chain_context, guard)
+    chain = Chain(run, asked, folder, settings, inexact, scratch, chain_context, guard)
     for verdict in chain.verdicts():
         more = _notes_of_failure(run) if verdict.state == "failed" else ()
         yield replace(verdict, notes=(*verdict.notes, *notes, *more))
@@ -174,7 +174,13 @@ def _context_of_chain(
     return context, ()
 
 
-def _is_same_processor(run: RecordedRun) -> bool:
-    """Whether this machine computes to the last digit what was computed then."""
+def _why_inexact(run: RecordedRun, settings: VerifySettings) -> str | None:
+    """Why numbers may differ in their last digits from those of then; None = they may not."""
     then, now = run.manifest["hardware"], hardware_record(None)
-    return all(then.get(name) is not None and then.get(name) == now[name] for name in _SAME)
+    if any(then.get(name) is None or then.get(name) != now[name] for name in _SAME):
+        return "this processor is not of the kind that computed then"
+    if run.manifest["program"].get("source_sha256") != program_record()["source_sha256"]:
+        return "this program is not the one that computed then"
+    if run.runtime.load_image is not None or settings.runtime.load_image is not None:
+        return "an image of somebody's own computes, or did then"
+    return None
