@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -77,19 +76,9 @@ def converted(size: Size, work: Path) -> Iterator[Path]:
     """A folder with a checkpoint and, in `result`, what becomes of it; removed afterwards."""
     python = environment_pythons().extract
     with emptied(work / "archive") as folder:
-        maker: list[str | Path] = [
-            python,
-            "-s",
-            "-W",
-            "ignore",
-            "-m",
-            "benchmarks.fixtures",
-            size.fixture,
-        ]
+        maker = ["-s", "-W", "ignore", "-m", "benchmarks.fixtures", size.fixture]
         environment = stage_environment()
-        subprocess.run(
-            [*maker, size.fixture, folder / "ckpt"], cwd=REPOSITORY, env=environment, check=True
-        )
+        measure([python, *maker, folder / "ckpt"], environment=environment, cwd=REPOSITORY)
         model = ["--model", f"{MODELS_FILE}:DenseChain"]
         arguments = [f"--model-arg=layers={size.layers}", f"--model-arg=width={WIDTH}"]
         options: list[str | Path] = ["--runtime", "local", "--no-prove", "--out", folder / "result"]

@@ -16,7 +16,7 @@ import click
 import pytest
 
 import orchestrate
-from benchmarks import batch_report
+from benchmarks import archive, batch_report
 from benchmarks.report import BEGIN_MARK, END_MARK, render
 from orchestration import errors as host_errors
 
@@ -234,3 +234,9 @@ def test_tables_of_a_batch_are_those_of_the_stored_figures() -> None:
     results = json.loads((REPOSITORY / "benchmarks" / "batch.json").read_text(encoding="utf-8"))
     shown = README.partition(batch_report.BEGIN_MARK)[2].partition(batch_report.END_MARK)[0]
     assert shown.strip() == batch_report.render(results).strip()
+
+
+def test_tables_of_archives_are_those_of_the_stored_figures() -> None:
+    results = json.loads((REPOSITORY / "benchmarks" / "archive.json").read_text(encoding="utf-8"))
+    shown = README.partition(archive.BEGIN_MARK)[2].partition(archive.END_MARK)[0]
+    assert shown.strip() == archive.render(results).strip()
