@@ -73,7 +73,8 @@ def _tracked(root: Path) -> list[str] | None:
         run = subprocess.run(command, capture_output=True, check=False, timeout=_GIT_TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    names = [os.fsdecode(name) for name in run.stdout.split(b"\0") if name]
+    # In the midst of a merge, git tells a file once for each side.
+    names = list({os.fsdecode(name) for name in run.stdout.split(b"\0") if name})
     return names if run.returncode == 0 and "orchestrate.py" in names else None
 
 

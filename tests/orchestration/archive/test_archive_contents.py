@@ -310,6 +310,26 @@ class TestProgram:
         (tmp_path / "mine.txt").write_bytes(b"")
         assert program_files(tmp_path) == ["orchestrate.py"]
 
+    def test_in_the_midst_of_a_merge_each_file_is_told_once(self, tmp_path: Path) -> None:
+        def git(*command: str) -> int:
+            who = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+            return subprocess.run(
+                ["git", "-C", tmp_path, *who, *command], capture_output=True, check=False
+            ).returncode
+
+        def commit(text: str) -> None:
+            (tmp_path / "orchestrate.py").write_text(text)
+            assert git("add", ".") == git("commit", "-qm", text) == 0
+
+        assert git("init", "-q", "-b", "main") == 0
+        commit("first")
+        assert git("checkout", "-qb", "other") == 0
+        commit("theirs")
+        assert git("checkout", "-q", "main") == 0
+        commit("ours")
+        assert git("merge", "-q", "other") == 1
+        assert program_files(tmp_path) == ["orchestrate.py"]
+
 
 def test_a_result_that_is_none_is_refused(tmp_path: Path) -> None:
     made = make_result(tmp_path)
