@@ -9,9 +9,14 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
     # Ctrl-C while the rest is imported ends the program as it ends others: without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-import json
 import os
 import sys
+
+if os.path.isfile(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../bagit.txt")):
+    # An archive's own copy: byte code would be files there that do not belong to it.
+    sys.dont_write_bytecode = True
+
+import json
 import time
 import traceback
 from collections.abc import Callable, Sequence

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,7 @@ from orchestration.archive.crate_facts import ArchiveFacts, Creator
 from orchestration.archive.entries import Contents, Entry
 from orchestration.archive.signature import NAMESPACE
 from orchestration.archive.tag_files import manifest_name
+from orchestration.archive.verify.places import why_untrusted
 from orchestration.printing import markdown_text, printable, size_text
 from orchestration.recorded_run import RecordedRun
 
@@ -72,6 +75,10 @@ def readme(run: RecordedRun, contents: Contents, facts: ArchiveFacts, *, is_sign
         wheelhouse=has[layout.WHEELHOUSE],
         code=has[layout.CODE],
         commit=contents.code_commit,
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        machine=platform.machine(),
+        runtime=run.manifest["runtime"],
+        foreign_code=_has_foreign_code(run),
         reader=reader_program(),
         signed=is_signed,
         signature=layout.SIGNATURE,
@@ -85,6 +92,11 @@ def readme(run: RecordedRun, contents: Contents, facts: ArchiveFacts, *, is_sign
 def reader_program() -> str:
     """The 20 lines of Python that read a safetensors file."""
     return _READER.read_text(encoding="ascii")
+
+
+def _has_foreign_code(run: RecordedRun) -> bool:
+    """Whether whoever verifies must trust code that is not this program's."""
+    return why_untrusted(run.settings(runtime=run.runtime, out=run.folder), False) is not None
 
 
 def _about(run: RecordedRun, facts: ArchiveFacts) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +46,7 @@ class LocalProcess(CommandProcess):
         self._home = tempfile.TemporaryDirectory(prefix=f"tf1-to-torch-{spec.stage}-")
         try:
             super().__init__(
-                [os.fspath(python), "-s", "-m", f"stage_{spec.stage}", *spec.arguments],
+                [*_interpreter(python), "-m", f"stage_{spec.stage}", *spec.arguments],
                 stage_environment(spec, environment, self._home.name),
                 Path(self._home.name),
                 spec,
@@ -57,6 +58,11 @@ class LocalProcess(CommandProcess):
 
     def _clean_up(self) -> None:
         self._home.cleanup()
+
+
+def _interpreter(python: Path) -> list[str]:
+    """Without packages of the user's, and with byte code only where this process leaves it, too."""
+    return [os.fspath(python), "-s", *(["-B"] if sys.dont_write_bytecode else [])]
 
 
 def stage_environment(spec: StageSpec, environment: Mapping[str, str], home: str) -> dict[str, str]:

@@ -68,7 +68,7 @@ def verify(bag: Path, as_json: bool, **given: Any) -> int:
         runtime=runtime_settings(given),
     )
     display = session.make_display(given["quiet"], given["verbose"])
-    progress = ByteProgress(display, f"Reading {bag.name}", 0)
+    progress = ByteProgress(display, f"Reading {bag.resolve().name}", 0)
     found = session.run_command(
         lambda context: check_bag(settings, context, progress.show),
         settings.runtime,

@@ -89,6 +89,45 @@ def test_its_table_counts_what_lies_there(made: Made, tmp_path: Path) -> None:
     assert all((tmp_path / "x.bag" / path).is_file() for path in listed)
 
 
+@pytest.mark.parametrize(
+    ("model", "packages", "install", "verify"),
+    [
+        pytest.param("unet", False, "install --require-hashes", "verify .", id="online"),
+        pytest.param(
+            "unet",
+            True,
+            "install --no-index --find-links data/wheelhouse --require-hashes",
+            "verify .",
+            id="with-packages",
+        ),
+        pytest.param(
+            "net.py:Net", False, "install --require-hashes", "verify . --trust-code", id="own-code"
+        ),
+    ],
+)
+def test_its_commands_prove_it_again(
+    made: Made, tmp_path: Path, model: str, packages: bool, install: str, verify: str
+) -> None:
+    file = made.result / "manifest.json"
+    manifest = json.loads(file.read_bytes())
+    manifest["settings"]["load"]["model"] = model
+    file.write_text(json.dumps(manifest), encoding="ascii")
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "packages" / "a-1-py3-none-any.whl").write_bytes(b"a")
+    given = ["--with-wheelhouse", tmp_path / "packages"] if packages else []
+    run = made.archive("x.bag", *given)
+    assert run.returncode == 0, run.stderr
+    text = (tmp_path / "x.bag" / "README.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Is it right?\n")[2].partition("\n## ")[0]
+    python = "~/tf1-to-torch/bin/python"
+    assert re.findall(r"^    (.*)$", section, re.MULTILINE) == [
+        "python3 -m venv ~/tf1-to-torch",
+        f"{python} -m pip {install} --requirement data/program/requirements.txt",
+        f"{python} data/program/orchestrate.py {verify}",
+    ]
+    assert ("for Python" in section) == packages
+
+
 @pytest.mark.parametrize(("state", "begin", "end"), VERDICTS)
 def test_the_verdict_is_said(made: Made, state: str, begin: str, end: str) -> None:
     file = made.result / "manifest.json"
