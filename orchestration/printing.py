@@ -24,6 +24,17 @@ def printable(text: str) -> str:
     return _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
+def in_one_line(text: str) -> str:
+    r"""`printable` text with its line breaks and tabs written out, too: it cannot look like two."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def markdown_code(text: str) -> str:
+    """`text` in one line, set as code, also in a table."""
+    plain = " ".join(printable(text).split()).replace("`", "'").replace("|", "\\|")
+    return f"`{plain}`"
+
+
 def markdown_text(text: str) -> str:
     """`text` in one line in which Markdown finds no marks."""
     return _MARKDOWN.sub(r"\\\1", " ".join(printable(text).split()))

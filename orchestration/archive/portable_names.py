@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
+from orchestration.strict_json import decode_json
+
 _MOST_NAME_BYTES: Final = 255
 _DIGEST_CHARACTERS: Final = 16
 _UNLISTABLE: Final = re.compile("[%\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|^\\s|\\s$")
@@ -70,7 +72,7 @@ def read_renamed(text: bytes) -> dict[str, str]:
     Raises:
         ValueError: the text is no such list.
     """
-    listed = json.loads(text)
+    listed = decode_json(text)
     if not isinstance(listed, dict) or not all(isinstance(one, str) for one in listed.values()):
         raise ValueError("it is no object of texts")
     return {path: os.fsdecode(unquote_to_bytes(former)) for path, former in listed.items()}

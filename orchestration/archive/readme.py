@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from orchestration.archive.entries import Contents, Entry
 from orchestration.archive.signature import NAMESPACE
 from orchestration.archive.tag_files import manifest_name
 from orchestration.archive.verify.places import why_untrusted
-from orchestration.printing import markdown_text, printable, size_text
+from orchestration.printing import markdown_code, markdown_text, size_text
 from orchestration.recorded_run import RecordedRun
 
 _HERE: Final = Path(__file__).parent
@@ -124,15 +124,15 @@ def _files(contents: Contents) -> dict[str, Any]:
             for entry in originals[:_LISTED]
         ],
         "more_originals": len(originals[_LISTED:]),
-        "renamed": _shown(contents.renamed),
-        "left_out": _shown(contents.left_out),
+        "renamed": _shown(contents.renamed, markdown_code),
+        "left_out": _shown(contents.left_out, markdown_text),
     }
 
 
 def _former_name(contents: Contents, entry: Entry) -> str:
     """What an original file was called, in the folder where it lay."""
     former = contents.renamed.get(entry.path, entry.path)
-    return printable(former.removeprefix(f"{input_folder(CHECKPOINT)}/"))
+    return markdown_code(former.removeprefix(f"{input_folder(CHECKPOINT)}/"))
 
 
 def _row(contents: Contents, folder: str, text: str) -> dict[str, Any]:
@@ -164,8 +164,8 @@ def _license(license: str) -> str:
 
 def _creator(creator: Creator) -> str:
     contact = f"https://orcid.org/{creator.orcid}" if creator.orcid else creator.mail
-    return printable(f"{creator.name} ({contact})" if contact else creator.name)
+    return f"{creator.name} ({contact})" if contact else creator.name
 
 
-def _shown(names: Mapping[str, str]) -> list[tuple[str, str]]:
-    return [(printable(name), printable(text)) for name, text in sorted(names.items())]
+def _shown(names: Mapping[str, str], text_of: Callable[[str], str]) -> list[tuple[str, str]]:
+    return [(markdown_code(name), text_of(text)) for name, text in sorted(names.items())]

@@ -11,7 +11,7 @@ from typing import Any, Final
 from orchestration.archive.crate import title
 from orchestration.hub.limits import limits
 from orchestration.hub.model import MODEL_FILE, SharedModel
-from orchestration.printing import markdown_text, printable
+from orchestration.printing import markdown_code, markdown_text
 from orchestration.recorded_run import RecordedInput, RecordedRun
 from orchestration.recorded_settings import to_json
 from orchestration.runtimes.base import Stage
@@ -59,7 +59,7 @@ def model_card(facts: CardFacts) -> bytes:
     environment = Environment(
         undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
     )
-    environment.filters |= {"code": _code, "text": markdown_text, "tojson": json.dumps}
+    environment.filters |= {"code": markdown_code, "text": markdown_text, "tojson": json.dumps}
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     manifest, model = facts.run.manifest, facts.model
     text = template.render(
@@ -194,9 +194,3 @@ def _number(value: Any) -> str:
 
 def _counted(value: Any, noun: str) -> str:
     return f"{value:,} {noun}".rstrip() if isinstance(value, int) else f"unknown {noun}".rstrip()
-
-
-def _code(text: str) -> str:
-    """A text in one line, set as code, also in a table."""
-    plain = " ".join(printable(text).split()).replace("`", "'").replace("|", "\\|")
-    return f"`{plain}`"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestration.printing import printable
+from orchestration.printing import in_one_line, markdown_code, printable
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,20 @@ from orchestration.printing import printable
 )
 def test_what_a_terminal_would_obey_is_written_out(text, shown):
     assert printable(text) == shown
+
+
+def test_a_name_with_line_breaks_cannot_look_like_two_lines():
+    assert in_one_line("a\n  signature  ok\tb\x1bc") == r"a\n  signature  ok\tb\x1bc"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        pytest.param("a_b*c", "`a_b*c`", id="plain"),
+        pytest.param("a` **Proven** `b", "`a' **Proven** 'b`", id="ends-the-code"),
+        pytest.param("a\n\n# Proven", "`a # Proven`", id="new-paragraph"),
+        pytest.param("a|b", r"`a\|b`", id="column-of-a-table"),
+    ],
+)
+def test_a_name_set_as_code_stays_code(name, shown):
+    assert markdown_code(name) == shown

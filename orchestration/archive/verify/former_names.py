@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from orchestration.archive.layout import GIVEN, ORIGINAL, PAYLOAD, RENAMED, RESULT
@@ -46,6 +46,7 @@ class FormerNames:
         wrong = [path for pair in now.items() for path in pair if why_unsafe(path) is not None]
         if wrong or len(now) != len(listed):
             raise ValueError(f"it leads out of the bag, or has a name twice: {wrong[:1]}")
+        _check_places(now, content)
         return cls(now)
 
     def path(self, former: str) -> str:
@@ -73,6 +74,16 @@ class FormerNames:
         return scratch
 
 
+def _check_places(now: Mapping[str, str], content: BagContent) -> None:
+    """Raise ValueError where two files would have one name, or one a name that is a folder's."""
+    former = {path: name for name, path in now.items()}
+    names = [former.get(path, path) for path in content.files]
+    taken = set(names)
+    below = (parent for name in taken for parent in PurePosixPath(name).parents)
+    if len(taken) < len(names) or any(os.fspath(parent) in taken for parent in below):
+        raise ValueError("it gives a file the name that another file or a folder has")
+
+
 def _named(content: BagContent) -> Iterator[str]:
     return (path for path in sorted(content.files) if path.startswith(_NAMED))
 
@@ -80,5 +91,8 @@ def _named(content: BagContent) -> Iterator[str]:
 def _put(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
+    except FileExistsError:
+        # It may be a link to another file of the bag, into which a copy would be written.
+        raise
     except OSError:
         shutil.copyfile(source, target)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from orchestration.archive.verify.verdicts import Verdict, Verification
-from orchestration.printing import printable
+from orchestration.printing import in_one_line
 from orchestration.summary import shown_path
 
 _MARKS: Final = {"ok": "ok", "failed": "FAILED", "not_checked": "not checked"}
@@ -27,21 +27,21 @@ def _headline(verification: Verification) -> tuple[str, str]:
     bag = shown_path(verification.bag)
     failed = [verdict.link for verdict in verification.failed]
     if failed:
-        return printable(f"BROKEN  {bag}: {', '.join(failed)}"), "red"
+        return in_one_line(f"BROKEN  {bag}: {', '.join(failed)}"), "red"
     unchecked = [v.link for v in verification.verdicts if v.state == "not_checked"]
     if unchecked:
         told = f"as far as it was checked; not checked: {', '.join(unchecked)}"
-        return printable(f"HOLDS   {bag}, {told}"), "yellow"
-    return printable(f"HOLDS   {bag}"), "green"
+        return in_one_line(f"HOLDS   {bag}, {told}"), "yellow"
+    return in_one_line(f"HOLDS   {bag}"), "green"
 
 
 def _verdict_lines(verdict: Verdict) -> Iterator[tuple[str, str | None]]:
     start = f"  {verdict.link:<{_LINK_WIDTH}}{_MARKS[verdict.state]:<{_MARK_WIDTH}}"
-    yield printable(f"{start}{verdict.details}"), _COLORS[verdict.state]
+    yield in_one_line(f"{start}{verdict.details}"), _COLORS[verdict.state]
     for fault in verdict.faults[:_MOST_FAULTS]:
-        yield printable(f"    {fault.path}: {fault.kind}: {fault.text}"), None
+        yield in_one_line(f"    {fault.path}: {fault.kind}: {fault.text}"), None
     if len(verdict.faults) > _MOST_FAULTS:
         more = len(verdict.faults) - _MOST_FAULTS
         yield f"    and {more:,} more; --json names all of them", None
     for note in verdict.notes:
-        yield printable(f"    note: {note}"), None
+        yield in_one_line(f"    note: {note}"), None
