@@ -21,8 +21,8 @@ from orchestration.tar_stream import END, tar_header, tar_padding
 if TYPE_CHECKING:
     from zstandard import ZstdCompressionWriter
 
-# Weights hardly get smaller with more effort.
-_LEVEL: Final = 3
+# More effort takes twice the time or longer, and weights get no smaller.
+_LEVEL: Final = 1
 # Compressing goes on beside reading and hashing. The bytes do not depend on the number.
 _THREADS: Final = 1
 
