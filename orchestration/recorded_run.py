@@ -248,7 +248,8 @@ def _checked_name(entry: Any, where: str) -> str:
     """Name of a described file, which leads nowhere but into its folder."""
     file = from_json(_File, entry, where)
     parts = Path(file.name).parts
-    if not parts or parts[0] == "/" or ".." in parts or "\0" in file.name:
+    is_shortest = file.name == os.fspath(Path(file.name))
+    if not parts or not is_shortest or parts[0] == "/" or ".." in parts or "\0" in file.name:
         raise ValueError(f"{where}.name is {file.name!r:.80}, expected a path below the folder")
     if file.size_bytes < 0:
         raise ValueError(f"{where}.size_bytes is {file.size_bytes}, expected a number of bytes")

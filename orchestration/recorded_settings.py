@@ -6,6 +6,7 @@ Both follow the dataclasses of `settings`, so that an option is never recorded a
 from __future__ import annotations
 
 import os
+import sys
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -82,7 +83,9 @@ def _plain(kind: type, value: Any, where: str) -> Any:
         is_path = isinstance(value, str) and value.startswith("/") and "\0" not in value
         return Path(_checked(is_path, value, where, "a path from the root"))
     if kind is float:
-        return float(_checked(type(value) in (int, float), value, where, "a number"))
+        # No infinity, no NaN, and no whole number that is beyond both.
+        is_number = type(value) in (int, float) and abs(value) <= sys.float_info.max
+        return float(_checked(is_number, value, where, "a number"))
     words = {bool: "true or false", int: "a whole number", str: "a text"}
     return _checked(type(value) is kind, value, where, words[kind])
 

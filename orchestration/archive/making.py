@@ -27,6 +27,7 @@ from orchestration.archive.tag_files import bag_info
 from orchestration.archive.verify.hashing import TwoHashes
 from orchestration.program import VERSION, program_record
 from orchestration.recorded_run import RecordedRun
+from orchestration.recorded_shape import check_shape
 from orchestration.result_folder import ResultFolder, writing_to
 
 
@@ -55,6 +56,7 @@ def archive(options: ArchiveOptions, display: Display, environment: Mapping[str,
     """
     date = archive_date(environment)
     run = RecordedRun.read(options.result)
+    check_shape(run)
     bag = check_bag(options, run)
     signer = None if options.sign is None else _signer(options.sign, environment)
     with ResultFolder(bag, BAG) as folder, writing_to(bag.parent, BAG):

@@ -152,9 +152,14 @@ def _verdict(verdict: Mapping[str, Any]) -> str:
         return text if text.endswith(".") else f"{text}."
     return (
         f"{text}; the largest difference, relative to the scale of the output, was"
-        f" {worst['max_rel']:.2g} in {markdown_text(str(worst['tensor']))}, and"
+        f" {_figure(worst['max_rel'])} in {markdown_text(str(worst['tensor']))}, and"
         f" {verdict['tolerance']:.2g} was accepted."
     )
+
+
+def _figure(value: float | None) -> str:
+    """A difference; None is that of numbers of which one is none."""
+    return "not a number" if value is None else f"{value:.2g}"
 
 
 def _license(license: str) -> str:

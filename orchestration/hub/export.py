@@ -21,6 +21,7 @@ from orchestration.hub.model import CONFIG_FILE, MODEL_FILE, SOURCE_FOLDER, Shar
 from orchestration.hub.options import HubOptions, License
 from orchestration.hub.source import opened
 from orchestration.recorded_run import RecordedRun
+from orchestration.recorded_shape import check_shape
 from orchestration.result_folder import ResultFolder, result_exists, writing_to
 from orchestration.run_paths import PROJECT, repository_folder
 
@@ -65,6 +66,7 @@ def export_to_hub(options: HubOptions, progress: Progress) -> Shared:
     out = _checked_out(options)
     with opened(options.source, progress) as source:
         run = RecordedRun.read(source.folder)
+        check_shape(run)
         copies = _copies(run)
         model = SharedModel.read(run.folder)
         license = options.license or source.license

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from orchestration.errors import NotShareable
+from orchestration.strict_json import decode_json
 
 CONFIG_FILE: Final = "config.json"
 MODEL_FILE: Final = "model.safetensors"
@@ -91,7 +91,7 @@ class SharedModel:
             NotShareable: there is none, or the mixin keeps an argument of its own by that name.
         """
         try:
-            config = json.loads((result / CONFIG_FILE).read_bytes())
+            config = decode_json((result / CONFIG_FILE).read_bytes())
             model = config["model"]
             found = cls(
                 name=_typed(model["name"], str),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from orchestration.archive.verify.tar_members import read_stream
 from orchestration.archive.verify.tar_stream import MAGIC
 from orchestration.errors import BagDamaged, BagUnreadable
 from orchestration.hub.options import License
+from orchestration.strict_json import decode_json
 
 _SHOWN_FAULTS = 5
 
@@ -89,7 +89,7 @@ def _in_bag(path: Path, content: BagContent) -> Source:
 def _license(content: BagContent) -> License | None:
     """What an archive's metadata says of the licence; None if that is nothing, or not readable."""
     try:
-        graph = json.loads((content.folder / CRATE_METADATA).read_bytes())["@graph"]
+        graph = decode_json((content.folder / CRATE_METADATA).read_bytes())["@graph"]
         root: dict[str, Any] = next(entity for entity in graph if entity.get("@id") == "./")
         identifier = root["license"]["@id"]
         entity = next(entity for entity in graph if entity.get("@id") == identifier)

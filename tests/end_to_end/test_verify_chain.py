@@ -61,6 +61,15 @@ def test_by_tensorflow_the_reference_is_compared_too(archive, bag):
     assert "reference.safetensors byte for byte" in export.details
 
 
+def notes(found: Any, link: str) -> str:
+    return "\n".join(note for one in found.verdicts if one.link == link for note in one.notes)
+
+
+def test_a_reference_that_was_not_computed_again_is_said_so(archive, bag):
+    assert "taken from the bag" in notes(archive.verify(bag), "proof")
+    assert "taken from the bag" not in notes(archive.verify(bag, reader="tf"), "proof")
+
+
 def take(name: str) -> Change:
     """Put the other checkpoint's file in place of the original's."""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from orchestration.archive.layout import RESULT
-from orchestration.archive.verify.export_link import ExportLink
+from orchestration.archive.verify.asked_notes import mapping_notes, proof_notes
+from orchestration.archive.verify.export_link import TENSORFLOW, ExportLink
 from orchestration.archive.verify.file_differences import difference
 from orchestration.archive.verify.guard import Guard
 from orchestration.archive.verify.places import export_folder, why_untrusted
@@ -69,8 +71,18 @@ class Chain:
             started: Verdict | None = None
             if isinstance(second, LoadAgain):
                 started = self._guard.part("mapping", _MODEL, second.start)
-            yield self._guard.verdict("export", self._shown(), self._export_verdict)
-            yield from self._of_stage_2(second, started)
+            export = self._guard.verdict("export", self._shown(), self._export_verdict)
+            yield export
+            for verdict in self._of_stage_2(second, started):
+                yield replace(verdict, notes=(*verdict.notes, *self._notes(verdict, export)))
+
+    def _notes(self, verdict: Verdict, export: Verdict) -> Iterator[str]:
+        """How far a link of stage 2 reaches, where it holds."""
+        if verdict.state == "ok" and verdict.link == "mapping":
+            yield from mapping_notes(self._asked)
+        if verdict.state == "ok" and verdict.link == "proof":
+            is_by_tensorflow = self._settings.reader == TENSORFLOW and export.state != "not_checked"
+            yield from proof_notes(self._asked, is_by_tensorflow and self._inexact is None)
 
     def _shown(self) -> str:
         """Where the bag has its export, for people."""

@@ -16,6 +16,7 @@ from orchestration.archive.verify.verdicts import Fault, Verdict, judged
 from orchestration.errors import ManifestUnusable
 from orchestration.manifest import MANIFEST_FILE
 from orchestration.recorded_run import RecordedRun
+from orchestration.recorded_shape import check_shape
 
 MANIFEST: Final = f"{RESULT}/{MANIFEST_FILE}"
 CHECKPOINT_ROLE: Final = "checkpoint"
@@ -51,7 +52,9 @@ def _run(content: BagContent, faults: list[Fault]) -> RecordedRun | None:
         faults.append(Fault(MANIFEST, "missing" if found is None else "malformed", told))
         return None
     try:
-        return RecordedRun.read(content.folder / RESULT)
+        run = RecordedRun.read(content.folder / RESULT)
+        check_shape(run)
+        return run
     except ManifestUnusable as error:
         faults.append(Fault(MANIFEST, "malformed", error.happened))
         return None

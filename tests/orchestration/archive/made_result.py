@@ -22,6 +22,8 @@ FIXED = {"SOURCE_DATE_EPOCH": "1700000000"}
 WEIGHTS = struct.pack("<6f", 1.0, -2.5, 3.25, 0.0, 1e-7, 6e30)
 TIMES = {"started": "2026-11-26T00:52:31+00:00", "ended": "2026-11-26T00:52:36+00:00"}
 
+REASON = "1 output compared"
+
 
 @dataclass(frozen=True)
 class Made:
@@ -97,7 +99,6 @@ def write_record(checkpoint: Path, result: Path) -> None:
         "environment": {"python": "p", "lock": None, "lock_sha256": None, "packages": {}},
         "versions": {"python": "3.11.7"},
         "reused_from": None,
-        "result": {"reason": "1 output compared"},
         **TIMES,
     }
     originals = describe_files(checkpoint, file_names(checkpoint))
@@ -112,13 +113,14 @@ def write_record(checkpoint: Path, result: Path) -> None:
         "settings": to_json(settings),
         "seeds": {"inputs": 0, "initialisation": 0, "python_hash": 0},
         "host": {"user_id": 1000, "name": "node7"},
+        "hardware": {"machine": "x86_64", "cpu_model": None, "cpu_features": None},
         "inputs": [
             {"role": "checkpoint", "folder": os.fspath(checkpoint), "files": originals},
         ],
         "files": describe_files(result, file_names(result)),
         "verdict": {"state": "proven", "exit_code": 0, "tolerance": 1e-4, "worst": worst},
-        "extract": process,
-        "load": process,
+        "extract": {**process, "reader": "tf", "result": {"checkpoint": {"step": 1}}},
+        "load": {**process, "result": {"reason": REASON, "verdict": "proven", "parity": worst}},
     }
     (result / "manifest.json").write_text(json.dumps(manifest), encoding="ascii")
 

@@ -156,3 +156,12 @@ def test_a_name_cannot_dress_up_as_text(tmp_path: Path) -> None:
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "A \\| (a@b.org)" in text
+
+
+def test_a_difference_that_is_no_number_is_said(made: Made) -> None:
+    file = made.result / "manifest.json"
+    manifest = json.loads(file.read_bytes())
+    worst = {"tensor": "logits:0", "max_abs": None, "max_rel": None}
+    manifest["verdict"].update(state="failed", worst=worst)
+    file.write_text(json.dumps(manifest), encoding="ascii")
+    assert "was not a number in logits:0" in " ".join(readme(made).split())

@@ -88,6 +88,7 @@ def make_shareable(folder: Path, document: Mapping[str, Any] | None = None, **ch
     (result / "manifest.json").unlink()
     manifest["files"] = describe_files(result, file_names(result))
     outcome = {"reason": "2 outputs and 23 layers compared", "parity": PARITY, "warnings": []}
+    outcome["verdict"] = "proven"
     manifest["load"]["result"] = {**outcome, "tensors": 12, "parameters": 73708}
     manifest["extract"]["result"] = {"skipped": 95, "checkpoint": {"step": 1000}}
     for path, value in changes.items():

@@ -11,7 +11,13 @@ from orchestration.hub.options import HubOptions
 from tests.orchestration.hub.hub_result import IMAGE, PARITY, config, make_shareable
 
 UNET = {"name": "unet", "source": None, "config": {"assumptions": ["SAME padding"]}}
-OUTCOME = {"reason": "1 output compared", "parity": None, "tensors": 3, "parameters": 1}
+OUTCOME = {
+    "reason": "1 output compared",
+    "verdict": "unproven",
+    "parity": None,
+    "tensors": 3,
+    "parameters": 1,
+}
 
 
 def card(folder, document=None, **changes):
@@ -21,7 +27,7 @@ def card(folder, document=None, **changes):
 
 
 def failed(state, worst):
-    return {"state": state, "exit_code": 0, "tolerance": None, "worst": worst}
+    return {"state": state, "exit_code": 0, "tolerance": worst and 1e-4, "worst": worst}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +52,7 @@ def failed(state, worst):
         ),
         pytest.param(
             None,
-            {"load__environment": {"lock": "r.txt", "lock_sha256": "3" * 64}},
+            {"load__environment": {"lock": "r.txt", "lock_sha256": "3" * 64, "packages": {}}},
             f"environment of r.txt, SHA-256 {'3' * 64}",
             id="environment",
         ),
