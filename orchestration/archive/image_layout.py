@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from orchestration.errors import ImageUnusable
+from orchestration.strict_json import decode_json
 from orchestration.tar_stream import (
     END,
     PIECE_BYTES,
@@ -38,6 +39,8 @@ _INDEX_TYPE: Final = f"{_OCI_TYPE}.index.v1+json"
 _NAME_ANNOTATION: Final = "org.opencontainers.image.ref.name"
 # Apptainer 1.4 makes none of its own accord.
 _FOLDERS: Final = ("blobs", "blobs/sha256")
+# Of the lists and the configuration; engines refuse more than 4 MiB.
+_MOST_RECORD_BYTES: Final = 16 << 20
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
@@ -106,10 +109,14 @@ def read_layout(path: Path) -> LayoutFacts:
             (listed,) = _json(tar, _DOCKER_LIST)
             (described,) = _json(tar, _OCI_LIST)["manifests"]
             config = _read(tar, listed["Config"])
-        labels = json.loads(config).get("config", {}).get("Labels") or {}
-        names = listed["RepoTags"] or [""]
-        return LayoutFacts(names[0], _digest(config), str(described["digest"]), labels)
-    except (OSError, tarfile.TarError, EOFError, ValueError, KeyError, TypeError) as error:
+        # Any part may be of any kind: a stranger may have written it.
+        labels = dict((decode_json(config).get("config") or {}).get("Labels") or {})
+        names = list(listed["RepoTags"] or [""])
+        return LayoutFacts(str(names[0]), _digest(config), str(described["digest"]), labels)
+    except (
+        *(OSError, tarfile.TarError, EOFError),
+        *(AttributeError, LookupError, TypeError, ValueError),
+    ) as error:
         raise ImageUnusable(
             f"The archive of an image {path} cannot be read: {error}.",
             "An image was expected as `orchestrate.py archive` puts it away.",
@@ -246,14 +253,17 @@ def _compact(value: Any) -> bytes:
 
 
 def _json(tar: tarfile.TarFile, name: str) -> Any:
-    return json.loads(_read(tar, name))
+    return decode_json(_read(tar, name))
 
 
 def _read(tar: tarfile.TarFile, name: str) -> bytes:
     member = tar.extractfile(name)
     if member is None:
         raise KeyError(name)
-    return member.read()
+    content = member.read(_MOST_RECORD_BYTES + 1)
+    if len(content) > _MOST_RECORD_BYTES:
+        raise ValueError(f"its {name:.80} has more than {_MOST_RECORD_BYTES:,} bytes")
+    return content
 
 
 def _unusable(said: str) -> ImageUnusable:

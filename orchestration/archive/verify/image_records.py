@@ -87,7 +87,7 @@ def _damaged_parts(file: Path, identity: str) -> Iterator[str]:
                 yield f"{member.name} in it has another hash than its name"
     try:
         layers = [str(layer) for layer in decode_json(configuration)["rootfs"]["diff_ids"]]
-    except (KeyError, TypeError) as error:
+    except (LookupError, TypeError) as error:
         raise ValueError("its configuration tells of no layers") from error
     for layer in layers:
         if layer.removeprefix(_DIGEST) not in found:

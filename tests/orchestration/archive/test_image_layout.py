@@ -47,6 +47,20 @@ def tar(members: Mapping[str, bytes]) -> Iterator[bytes]:
     yield END
 
 
+def layout_of(configuration: bytes, **listed: object) -> bytes:
+    """A layout with this configuration, and with other entries in its list."""
+    entry = {"Config": "c.json", "RepoTags": None, "Layers": [], **listed}
+    return b"".join(
+        tar(
+            {
+                "manifest.json": json.dumps([entry]).encode(),
+                "index.json": json.dumps({"manifests": [{"digest": "sha256:0"}]}).encode(),
+                "c.json": configuration,
+            }
+        )
+    )
+
+
 def contents(path: Path) -> dict[str, bytes]:
     with tarfile.open(path) as archive:
         files = ((member.name, archive.extractfile(member)) for member in archive)
@@ -158,6 +172,13 @@ def test_a_stream_that_ends_early(tmp_path: Path) -> None:
         pytest.param(b"no tar file" * 100, id="no-tar-file"),
         pytest.param(b"".join(tar(docker_saved())), id="not-a-layout"),
         pytest.param(b"".join(tar({"manifest.json": b"[1]", "index.json": b"{}"})), id="odd-lists"),
+        pytest.param(layout_of(b"[]"), id="configuration-is-a-list"),
+        pytest.param(layout_of(b'{"config": "x"}'), id="text-for-an-object"),
+        pytest.param(layout_of(b'{"config": {"Labels": "x"}}'), id="labels-are-a-text"),
+        pytest.param(layout_of(b"[" * 200_000), id="nested-without-end"),
+        pytest.param(layout_of(b" " * (16 << 20) + b"{}"), id="larger-than-any-record"),
+        pytest.param(layout_of(b"{}", RepoTags=7), id="name-is-a-number"),
+        pytest.param(layout_of(b"{}", Config="none"), id="no-configuration"),
     ],
 )
 def test_what_is_no_layout(tmp_path: Path, content: bytes) -> None:
@@ -165,6 +186,11 @@ def test_what_is_no_layout(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(ImageUnusable, match=r"image\.tar cannot be read"):
         read_layout(path)
+
+
+def test_the_least_that_is_a_layout(tmp_path: Path) -> None:
+    (tmp_path / "image.tar").write_bytes(layout_of(b"{}"))
+    assert read_layout(tmp_path / "image.tar").id == digest(b"{}")
 
 
 def test_memory_stays_small(tmp_path: Path) -> None:
