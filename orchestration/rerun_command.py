@@ -63,6 +63,9 @@ def rerun(command: click.Context, /, recorded: Path, **given: Any) -> int:
 
     RESULT is the result's folder or its manifest.json. Options that are not given are those of
     the recorded run, and so are the images, if they are here.
+
+    A record names the code, the images and the interpreters that are run, as a makefile does:
+    repeat runs of people whom you trust. `verify` is for all others.
     """
     from orchestration import session
     from orchestration.recorded_run import RecordedRun

@@ -89,6 +89,7 @@ def test_fixity_names_a_fault(archive, bag, change: Change, expected):
     assert named
 
 
+OTHER = ["CreateAction"]
 LONG_AGO = "2018-01-01T00:00:00+00:00"
 # As somebody spoils it who makes the bag's own lists anew: the records tell, and the signature.
 LISTED = [
@@ -139,6 +140,13 @@ LISTED = [
         edit_json(CRATE, lambda document: document["@graph"].pop()),
         {CRATE: "contradicted"},
         id="crate-forgets",
+    ),
+    pytest.param(
+        edit_json(
+            CRATE, lambda document: document["@graph"].append({"@id": "#more", "@type": OTHER})
+        ),
+        {CRATE: "contradicted"},
+        id="crate-other-action",
     ),
 ]
 

@@ -25,6 +25,7 @@ _STATUS: Final = {
     True: "http://schema.org/CompletedActionStatus",
     False: "http://schema.org/FailedActionStatus",
 }
+_STAGES: Final = ("extract", "load")
 _TIMES: Final = {"startTime": "started", "endTime": "ended"}
 
 
@@ -100,7 +101,13 @@ def _types(entity: Mapping[str, Any]) -> Sequence[Any]:
 
 def _action_faults(entities: Mapping[str, Mapping[str, Any]], run: RecordedRun) -> Iterator[Fault]:
     """Where the crate tells of a stage otherwise than the manifest does."""
-    for stage in ("extract", "load"):
+    known = {f"#{stage}" for stage in _STAGES}
+    for identifier, entity in sorted(entities.items()):
+        is_action = any(str(kind).endswith("Action") for kind in _types(entity))
+        if is_action != (identifier in known):
+            told = f"{identifier!r:.80} is {'an' if is_action else 'no'} action"
+            yield Fault(CRATE_METADATA, "contradicted", f"{told}: manifest.json tells otherwise")
+    for stage in _STAGES:
         record, action = run.manifest.get(stage), entities.get(f"#{stage}")
         if (record is None) != (action is None):
             told = (

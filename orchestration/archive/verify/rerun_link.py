@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from orchestration.archive.layout import RESULT
 from orchestration.archive.verify.bag_runtime import BagRuntime
@@ -11,6 +12,11 @@ from orchestration.archive.verify.places import folders_in_bag
 from orchestration.archive.verify.verdicts import Fault, Verdict, judged, not_checked
 from orchestration.recorded_run import RecordedRun
 from orchestration.rerun import Reproduction, RerunSettings, rerun
+
+_OWN_IMAGES: Final = (
+    "the images came with the bag, and say what whoever made them let them say: who that was is for"
+    " the signature to tell"
+)
 
 
 def rerun_verdict(run: RecordedRun, folder: Path, own: BagRuntime, out: Path) -> Verdict:
@@ -31,6 +37,8 @@ def rerun_verdict(run: RecordedRun, folder: Path, own: BagRuntime, out: Path) ->
     asked = RerunSettings(run, out, own.options, folders_in_bag(run, folder))
     reproduction = rerun(asked, own.context)
     notes = [f"not as it was: {condition}" for condition in reproduction.conditions]
+    if own.is_in_images:
+        notes.append(_OWN_IMAGES)
     by = f"{own.name} in the bag's images" if own.is_in_images else own.name
     details = f"by {by}: {len(reproduction.equal):,} files equal byte for byte"
     return judged("rerun", list(_faults(reproduction)), details, notes)
