@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import glob
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -28,6 +30,12 @@ class DefaultCommandGroup(click.Group):
         """Put the default command first where neither a command nor the group's option stands."""
         own_options = {name for param in self.get_params(ctx) for name in param.opts}
         if args and args[0] not in self.commands and args[0] not in own_options:
+            meant = difflib.get_close_matches(args[0], self.commands, n=1, cutoff=0.8)
+            # A prefix of files is a checkpoint, too.
+            if meant and not glob.glob(f"{glob.escape(args[0])}*"):
+                raise click.UsageError(
+                    f"No such command {args[0]!r}. Did you mean {meant[0]!r}?", ctx
+                )
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
 

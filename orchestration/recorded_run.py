@@ -14,8 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from orchestration.errors import ManifestUnusable
 from orchestration.manifest import FORMAT, MANIFEST_FILE, VERSION
+from orchestration.manifest_errors import no_result, unusable
 from orchestration.recorded_settings import from_json
 from orchestration.runtimes.base import Stage
 from orchestration.settings import (
@@ -101,6 +101,8 @@ class RecordedRun:
                 writes it.
         """
         path = Path(os.path.realpath(folder_or_manifest))
+        if (wrong := no_result(path)) is not None:
+            raise wrong
         if os.path.isdir(path):
             path = path / MANIFEST_FILE
         manifest = _read(path)
@@ -114,7 +116,7 @@ class RecordedRun:
             moved = {one.role: one.folder for one in inputs}
             run.settings(moved=moved, runtime=run.runtime, out=path.parent)
         except (ValueError, KeyError, TypeError) as error:
-            raise _unusable(path, _told(error)) from error
+            raise unusable(path, _told(error)) from error
         return run
 
     @property
@@ -207,13 +209,13 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_bytes())
     except OSError as error:
-        raise _unusable(path, f"it cannot be read ({error.strerror})") from error
+        raise unusable(path, f"it cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise _unusable(path, f"it is no JSON ({error})") from error
+        raise unusable(path, f"it is no JSON ({error})") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise _unusable(path, "it is no manifest of this program")
+        raise unusable(path, "it is no manifest of this program")
     if manifest.get("version") != VERSION:
-        raise _unusable(path, f"its version is {manifest.get('version')!r}, known is {VERSION}")
+        raise unusable(path, f"its version is {manifest.get('version')!r}, known is {VERSION}")
     return manifest
 
 
@@ -280,11 +282,3 @@ def _images(manifest: Mapping[str, Any]) -> Iterator[RecordedImage]:
 
 def _told(error: Exception) -> str:
     return f"{error} is missing" if isinstance(error, KeyError) else str(error)
-
-
-def _unusable(path: Path, what: str) -> ManifestUnusable:
-    return ManifestUnusable(
-        f"The manifest {path} cannot be used: {what}.",
-        f"A manifest of version {VERSION} was expected, as this program has written it.",
-        "Take it from an untouched copy of the result, or convert the checkpoint again.",
-    )

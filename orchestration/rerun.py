@@ -134,16 +134,19 @@ def check_inputs(run: RecordedRun, moved: Mapping[str, Path] = NOT_MOVED) -> Non
     Raises:
         NotReproduced: something is not.
     """
-    wrong = []
+    wrong, ways = [], []
     for one in run.inputs:
         folder = moved.get(one.role, one.folder)
-        wrong += [os.fspath(folder / name) for name in changed_files(folder, one.files)]
+        names = changed_files(folder, one.files)
+        wrong += [os.fspath(folder / name) for name in names]
+        if names:
+            is_main = one.role in ("checkpoint", "export")
+            ways.append("--checkpoint PATH" if is_main else f"--moved {one.role}=FOLDER")
     if wrong:
         raise NotReproduced(
-            f"The run cannot be repeated: {_listed(wrong)} is not there, or not as it was.",
+            f"The run cannot be repeated: missing or changed since: {_listed(wrong)}.",
             "Everything that the run has read was expected, unchanged.",
-            "Bring it back; or say with `--checkpoint PATH`, or `--moved ROLE=FOLDER`, where it"
-            " lies now.",
+            f"Bring that back; or say with `{' '.join(ways)}` where it lies now, as it was then.",
         )
 
 

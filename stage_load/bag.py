@@ -58,6 +58,12 @@ class Bag:
         """
         path = f"{RESULT}/{name}"
         listed = self.listed.get(path)
+        if listed is None and not (self.folder / path).exists():
+            raise ResultDamaged(
+                f"The bag {self.folder} has no {path}.",
+                "Expected the archive of a result with a model.",
+                "If an export lies in it, `orchestrate.py load` makes a model of that.",
+            )
         if listed is None:
             raise _damaged(f"{path} of the bag {self.folder} is in no list of its files.")
         try:

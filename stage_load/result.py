@@ -122,6 +122,12 @@ def _transfer(model: nn.Module, transfer: Any) -> None:
 def _read_config(path: Path) -> Mapping[str, Any]:
     try:
         values = read_json(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ResultDamaged(
+            f"There is no {path}.",
+            "Expected a result folder, or an archive (a bag) that is a folder.",
+            "Look at the path; `orchestrate.py load` makes a result of an export.",
+        ) from error
     except (OSError, ValueError) as error:
         raise _damaged(f"{path} cannot be read: {error}.", "a result folder") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
@@ -171,9 +177,12 @@ def _prepare(root: Path, model: Mapping[str, Any], *, trust_code: bool) -> Prepa
     name, source, config = model["name"], model.get("source"), model.get("config")
     # Both lead to code: a source is run whatever the name looks like.
     if (":" in name or source is not None) and not trust_code:
-        raise _damaged(
+        raise ResultDamaged(
             f"The model {name!r} is its owner's own Python code.",
-            "load_model(folder, trust_code=True) if you trust that code",
+            "Expected load_model(folder, trust_code=True) if you trust that code.",
+            f"Read it first, in {root / SOURCE_FOLDER}."
+            if source is not None
+            else "It is a package's that is installed here.",
         )
     folder = None if source is None else root / SOURCE_FOLDER
     place, _, factory = name.rpartition(":")

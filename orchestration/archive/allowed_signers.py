@@ -60,6 +60,12 @@ class AllowedSigners:
             KeyUnusable: it cannot be read, a line cannot be understood, or it has no key.
         """
         text = read_key_file(path).decode("utf-8", errors="surrogateescape")
+        if text.startswith("-----BEGIN"):
+            raise KeyUnusable(
+                f"{path} is no public key: it begins as private keys and certificates do.",
+                "A public key (.pub) or a list of allowed signers was expected.",
+                f"Name the public half; beside a private key of OpenSSH that is {path}.pub.",
+            )
         entries = []
         for number, line in enumerate(text.splitlines(), start=1):
             if not line.strip() or line.lstrip().startswith("#"):
@@ -83,7 +89,7 @@ class AllowedSigners:
         entries = [entry for entry in self._entries if entry.key.data == key.data]
         reasons = [_why_not(entry.options or {}, namespace) for entry in entries]
         if not entries or all(reasons):
-            why = next((reason for reason in reasons if reason), "which is not in that file")
+            why = next((reason for reason in reasons if reason), f"which is not in {self.path}")
             raise SignatureInvalid(
                 f"The signature is by the key {key.fingerprint}, {why}.",
                 f"A key of {self.path} was expected.",

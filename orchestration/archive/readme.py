@@ -27,7 +27,7 @@ _LISTED: Final = 50
 _FOLDERS: Final = (
     (layout.ORIGINAL, "the original files, untouched"),
     (layout.GIVEN, "further files that were read, a folder for each purpose"),
-    (layout.RESULT, "the network for PyTorch, and the proof"),
+    (layout.RESULT, "what was made of them, and the record of that"),
     (layout.CODE, "the old training code"),
     (layout.PROGRAM, "the program that made this"),
     (layout.IMAGES, "the container images in which it ran"),
@@ -40,9 +40,16 @@ _RESULT_FILES: Final = (
     ("config.json", "which network it is, and how it is built"),
     ("mapping.csv", "one line an array: its name in TensorFlow and in PyTorch"),
     ("manifest.json", "the record of the run: inputs, versions, commands, verdict"),
-    ("export/variables.safetensors", "the network's numbers as TensorFlow had them"),
-    ("export/graph.json", "what TensorFlow computed with them, as plain data"),
-    ("export/reference.safetensors", "inputs, and what TensorFlow computed of them"),
+    # An export lies in the result, or is all of it.
+    *(
+        (f"{folder}{name}", text)
+        for folder in ("export/", "")
+        for name, text in (
+            ("variables.safetensors", "the network's numbers as TensorFlow had them"),
+            ("graph.json", "what TensorFlow computed with them, as plain data"),
+            ("reference.safetensors", "inputs, and what TensorFlow computed of them"),
+        )
+    ),
 )
 _VERDICTS: Final = {
     "proven": "**Proven**: both networks were run on the same inputs, and agreed",
@@ -70,6 +77,7 @@ def readme(run: RecordedRun, contents: Contents, facts: ArchiveFacts, *, is_sign
         **_about(run, facts),
         **_files(contents),
         has_result=has[layout.RESULT],
+        has_model=run.command != "extract",
         program=has[layout.PROGRAM],
         images=has[layout.IMAGES],
         wheelhouse=has[layout.WHEELHOUSE],

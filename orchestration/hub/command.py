@@ -16,6 +16,8 @@ from orchestration.hub.options import HubOptions, License
 from orchestration.printing import printable
 
 _PACKED_ENDING = ".tar.zst"
+# What could be taken for the state of this command.
+_STATES = {"failed": "the model's proof has failed", "unproven": "the model is not proven"}
 
 
 @click.command()
@@ -56,7 +58,8 @@ def export(source: Path, target: str, **given: Any) -> int:
     with closing(display), session.ending_on_signals():
         made = export_to_hub(options, ByteProgress(display, "Exporting", 0).show)
     if not given["quiet"]:
-        told = f"Exported to {shown_path(made.out)}: {made.state}, licence {made.license}"
+        state = _STATES.get(made.state, made.state)
+        told = f"Exported to {shown_path(made.out)}: {state}, licence {made.license}"
         hint = " (--license names it)" if made.license == UNKNOWN else ""
         click.echo(printable(told + hint))
     return EXIT_OK

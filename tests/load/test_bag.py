@@ -117,6 +117,14 @@ def remove_manifests(bag):
         manifest.unlink()
 
 
+def as_of_an_export(bag):
+    """Leave what the archive of an export has: no model, and none in the lists."""
+    for name in (CONFIG, MODEL):
+        (bag / name).unlink()
+    for manifest in bag.glob("manifest-*.txt"):
+        manifest.write_text(manifest_of(bag, manifest.stem.partition("-")[2]))
+
+
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
@@ -130,6 +138,7 @@ def remove_manifests(bag):
         pytest.param(lambda bag: source_of(bag).unlink(), "cannot be read", id="no-code"),
         pytest.param(add_neighbour, "torch.py .* in no list", id="code-added"),
         pytest.param(link_neighbour, "torch .* in no list", id="folder-linked"),
+        pytest.param(as_of_an_export, f"has no {CONFIG}.*orchestrate.py load", id="no-model"),
         pytest.param(drop_line, f"{MODEL} .* in no list", id="not-listed"),
         pytest.param(spoil_manifest, "no hash with a path: 'no hash'", id="list-spoilt"),
         pytest.param(remove_manifests, "neither manifest-sha256.txt nor", id="no-list"),

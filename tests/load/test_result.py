@@ -39,7 +39,7 @@ def cut(folder):
     ("damage", "error", "message"),
     [
         pytest.param(
-            lambda f: (f / "config.json").unlink(), ResultDamaged, "cannot be read", id="no-config"
+            lambda f: (f / "config.json").unlink(), ResultDamaged, "There is no ", id="no-config"
         ),
         pytest.param(
             lambda f: (f / "config.json").write_text("{"),
@@ -102,6 +102,14 @@ def test_a_users_code_runs_only_when_it_is_trusted(result):
     with pytest.raises(ResultDamaged, match="owner's own Python code") as error:
         load_model(result)
     assert "trust_code=True" in error.value.expected
+    assert str(result / "model_source") in error.value.remedy
+
+
+@pytest.mark.parametrize("name", ["nowhere", ""])
+def test_what_is_no_result_is_told_so(name, tmp_path):
+    with pytest.raises(ResultDamaged, match=r"There is no .*config\.json") as error:
+        load_model(tmp_path / name)
+    assert "orchestrate.py load" in error.value.remedy
 
 
 @pytest.mark.parametrize("name", ["Classifier", "unet"])

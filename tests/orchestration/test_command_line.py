@@ -35,6 +35,7 @@ def test_help(machine, command):
         ),
         pytest.param(["ckpt", "--model", "u", "--tolerance", "nan"], "tolerance", id="no-number"),
         pytest.param(["ckpt", "--model", "u", "--modle", "v"], "--model", id="option-misspelt"),
+        pytest.param(["verfy", "x.bag"], "Did you mean 'verify'?", id="command-misspelt"),
     ],
 )
 def test_usage_errors(machine, arguments, text):
@@ -43,6 +44,13 @@ def test_usage_errors(machine, arguments, text):
     assert text in done.stderr
     assert "Traceback" not in done.stderr
     assert machine.names() == []
+
+
+def test_a_prefix_that_looks_like_a_command_is_a_checkpoint(machine):
+    (machine.folder / "verif.index").write_bytes(b"")
+    done = machine.run("verif")
+    assert done.returncode == 2
+    assert "Missing option '--model'" in done.stderr
 
 
 @pytest.mark.parametrize(

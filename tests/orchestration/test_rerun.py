@@ -229,8 +229,29 @@ def test_an_edited_manifest_runs_nothing(machine, recorded, place, value, told):
     assert not (machine.folder / "result-rerun").exists()
 
 
-def test_what_is_no_result(machine):
-    (machine.folder / "notes").mkdir()
-    for given in ("notes", "nowhere"):
-        done = machine.run("rerun", given)
-        assert (done.returncode, "ManifestUnusable" in done.stderr) == (83, True)
+@pytest.mark.parametrize(
+    ("files", "given", "told"),
+    [
+        pytest.param([], "nowhere", ["There is no ", "Look at the path"], id="nothing"),
+        pytest.param(
+            ["notes/x"], "notes", ["notes is no result", "orchestrate.py CKPT"], id="folder"
+        ),
+        pytest.param(
+            ["out/b/manifest.json", "out/a/manifest.json", "out/x/y"],
+            "out",
+            ["out is no result", "one of the 2 in it", "out/a."],
+            id="results",
+        ),
+        pytest.param(["x y/bagit.txt"], "x y", ["is an archive", "y' --rerun`"], id="bag"),
+        pytest.param(["x.tar.zst"], "x.tar.zst", ["is an archive", "zst --rerun`"], id="packed"),
+        pytest.param(["x.py"], "x.py", ["x.py cannot be used: it is no JSON"], id="file"),
+    ],
+)
+def test_what_is_no_result(machine, files, given, told):
+    for name in files:
+        path = machine.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    done = machine.run("rerun", given)
+    assert (done.returncode, "ManifestUnusable" in done.stderr) == (83, True)
+    assert [words for words in told if words not in done.stderr] == []

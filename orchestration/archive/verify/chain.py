@@ -120,7 +120,9 @@ class Chain:
             yield started
             yield not_checked("proof", "the link before was not made again")
             return
-        yield judged("mapping", list(self._mapping_faults(second.out)), self._compared(second.out))
+        faults = list(self._mapping_faults(second.out))
+        outcome = ", and differs; compared" if faults else ""
+        yield judged("mapping", faults, f"made again{outcome}: {self._compared(second.out)}")
         yield proof_verdict(self._run, self._result, second.out, done, self._inexact)
 
     def _load(self, second: LoadAgain) -> Mapping[str, Any]:
@@ -151,4 +153,4 @@ class Chain:
         return sorted((names | set(file_names(made))) - {REPORT, PAGE})
 
     def _compared(self, made: Path) -> str:
-        return f"made again: {', '.join(self._names(made))} byte for byte"
+        return f"{', '.join(self._names(made))} byte for byte"

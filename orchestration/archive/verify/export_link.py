@@ -96,7 +96,9 @@ class ExportLink:
             whole = asked == TENSORFLOW and is_exact
             attempt = self._attempt(reader, with_reference=asked == TENSORFLOW, exactly=whole)
             if attempt.undecided is None or attempt.faults:
-                details = f"made again {_WORDS[reader]}: {self._compared(reader, whole)}"
+                outcome = ", and differs; compared" if attempt.faults else ""
+                compared = self._compared(reader, whole)
+                details = f"made again {_WORDS[reader]}{outcome}: {compared}"
                 return judged("export", attempt.faults, details, notes)
             notes.append(attempt.undecided)
         return not_checked("export", "; ".join(notes))

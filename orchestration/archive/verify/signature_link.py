@@ -40,7 +40,7 @@ def check_signature(content: BagContent, key: Path | None) -> Verdict:
         signer = check(content.folder / SIGNED, (content.folder / SIGNATURE).read_bytes(), key)
     except SignatureInvalid as error:
         fault = Fault(SIGNATURE, "contradicted", f"{error.happened} {error.expected}")
-        return judged("signature", [fault], "does not hold")
+        return judged("signature", [fault], "not accepted")
     who = f"{signer.key_type} {signer.fingerprint}"
     named = f" ({', '.join(signer.principals)})" if signer.principals else ""
     if signer.is_allowed:

@@ -93,7 +93,7 @@ def _unreadable(bag: Path, why: str) -> BagUnreadable:
     return BagUnreadable(
         f"{bag} is no bag: {why}.",
         "A folder or a .tar.zst was expected that `orchestrate.py archive` made.",
-        "Look at the path.",
+        "Look at the path; `orchestrate.py archive RESULT --bag PATH` makes one of a result.",
     )
 
 

@@ -118,8 +118,16 @@ def test_a_public_key_alone(signed, tmp_path):
     signer = check(content, signature, path)
     assert (signer.principals, signer.is_allowed) == ((), True)
     path.write_text(f"{other} of Bo\n")
-    with pytest.raises(SignatureInvalid, match="which is not in that file"):
+    with pytest.raises(SignatureInvalid, match="which is not in "):
         check(content, signature, path)
+
+
+def test_a_private_key_leads_to_its_public_half(tmp_path):
+    key = ssh_keygen.make_key(tmp_path / "ada", "-t", "ed25519")
+    with pytest.raises(KeyUnusable, match="is no public key") as raised:
+        AllowedSigners.read(key)
+    assert str(ssh_keygen.public_key(key)) in raised.value.remedy
+    assert AllowedSigners.read(ssh_keygen.public_key(key)).path == ssh_keygen.public_key(key)
 
 
 @pytest.mark.parametrize("name", ["missing", ""])

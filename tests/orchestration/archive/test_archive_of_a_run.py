@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -42,7 +43,13 @@ def test_an_export_alone_is_archived(machine: Machine) -> None:
     bag = machine.folder / "x.bag"
     assert says_bagit(bag) == (0, "")
     assert contents(bag / "data" / "result") == contents(machine.folder / "export")
-    assert "not yet made into a PyTorch model" in (bag / "README.md").read_text("utf-8")
+    told = (bag / "README.md").read_text("utf-8")
+    assert "not yet made into a PyTorch model" in told
+    # Nothing of what only a model has; all that there is.
+    assert "the same network for PyTorch" not in told
+    named = set(re.findall(r"`(data/result/[^`]+)`", told))
+    assert {"data/result/graph.json", "data/result/variables.safetensors"} <= named
+    assert [name for name in sorted(named) if not (bag / name).is_file()] == []
 
 
 def test_a_model_made_of_an_export_is_archived_without_the_export_folder(
@@ -60,3 +67,6 @@ def test_a_model_made_of_an_export_is_archived_without_the_export_folder(
     assert says_bagit(bag) == (0, "")
     kept = contents(machine.folder / "result" / "export")
     assert contents(bag / "data" / "given" / "export") == kept
+    told = (bag / "README.md").read_text("utf-8")
+    assert "The original files are not here" in told
+    assert "as they were called" not in told

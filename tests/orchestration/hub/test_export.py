@@ -174,7 +174,7 @@ MODEL = {"name": "net.py:Net", "source": "net.py"}
         pytest.param(
             lambda made: (made.result / "manifest.json").unlink(),
             ManifestUnusable,
-            "cannot be read",
+            "has no manifest.json",
             id="no-manifest",
         ),
         pytest.param(record(document={}), NotShareable, "KeyError: 'model'", id="config-empty"),
