@@ -21,14 +21,15 @@ from typing import Final
 from orchestration.environment_folders import exclusive
 from orchestration.environments import recipe_for
 from orchestration.errors import WheelhouseIncomplete
+from orchestration.manifest import sha256_of
+from orchestration.program import HOST_LOCK
 from orchestration.result_folder import writing_to
 from orchestration.run_paths import repository_folder
 from orchestration.runtimes.base import Notify
 from orchestration.settings import TorchVariant
-from orchestration.wheelhouse import package_files, sha256_of
+from orchestration.wheelhouse import package_files
 
 SUMS_FILE: Final = "SHA256SUMS"
-HOST_LOCK: Final = "requirements.txt"
 # What pip builds the host side's packages with that are published as source only.
 BUILD_LOCK: Final = "requirements-build.txt"
 # There while packages are being collected; held by whoever does so.

@@ -11,9 +11,9 @@ from typing import Any
 from orchestration.run_paths import repository_folder
 
 VERSION = "0.1.0"
-_FILES = ("orchestrate.py", "requirements.txt")
 _FOLDERS = ("docker", "orchestration", "stage_extract", "stage_load")
-_HOST_LOCK = "requirements.txt"
+HOST_LOCK = "requirements.txt"
+_FILES = ("orchestrate.py", HOST_LOCK)
 _LOCKS = "docker/requirements-*.txt"
 
 
@@ -25,7 +25,7 @@ def program_record(root: Path | None = None) -> dict[str, Any]:
         root: folder with its source; None = the one that runs.
     """
     root = root or repository_folder()
-    locks = [root / _HOST_LOCK, *sorted(root.glob(_LOCKS))]
+    locks = [root / HOST_LOCK, *sorted(root.glob(_LOCKS))]
     return {
         "version": VERSION,
         "source_sha256": source_sha256(root),

@@ -10,8 +10,8 @@ from datetime import datetime
 from types import NoneType
 from typing import Any, Final
 
-from orchestration.errors import ManifestUnusable
 from orchestration.manifest import MANIFEST_FILE
+from orchestration.manifest_errors import unusable
 from orchestration.recorded_run import RecordedRun
 
 Kinds = tuple[type, ...]
@@ -68,11 +68,7 @@ def check_shape(run: RecordedRun) -> None:
         ManifestUnusable: it lacks one, or has one of another kind; the first is told.
     """
     for told in _problems(run):
-        raise ManifestUnusable(
-            f"The manifest {run.folder / MANIFEST_FILE} cannot be used: {told}.",
-            "A manifest was expected as this program has written it.",
-            "Take it from an untouched copy of the result, or convert the checkpoint again.",
-        )
+        raise unusable(run.folder / MANIFEST_FILE, told)
 
 
 def _problems(run: RecordedRun) -> Iterator[str]:

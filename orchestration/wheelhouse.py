@@ -5,12 +5,12 @@ Only files that a lock names, by their hash, are used; whatever else lies there 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.errors import ImageBuildFailed
+from orchestration.manifest import sha256_of
 
 PACKAGE_SUFFIXES = (".whl", ".tar.gz", ".zip")
 NAMES_LISTED = 10
@@ -107,12 +107,3 @@ def _find(lock: str, folder: Path) -> dict[str, Path]:
 
 def _by_name(found: dict[str, Path]) -> list[Path]:
     return sorted(found.values(), key=lambda path: path.name)
-
-
-def sha256_of(path: Path) -> str:
-    """Hash of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()

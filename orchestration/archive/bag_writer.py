@@ -22,8 +22,6 @@ from orchestration.archive.tag_files import (
 )
 from orchestration.archive.verify.hashing import FileFound
 
-_SIGNED: Final = manifest_name("sha512", of_tags=True)
-
 
 class Sink(Protocol):
     """Where a bag's files go, each once."""
@@ -120,7 +118,7 @@ def _write_tag_manifests(
         name = manifest_name(algorithm, of_tags=True)
         content = manifest(listed, algorithm)
         sink.add(name, Entry(name, content, len(content)))
-        if texts.sign is not None and name == _SIGNED:
+        if texts.sign is not None and name == layout.SIGNED:
             file = scratch / name
             file.write_bytes(content)
             signature = texts.sign(file)

@@ -18,16 +18,17 @@ from orchestration.archive.portable_names import PortableNames, write_renamed
 from orchestration.archive.program_files import git_commit, program_files
 from orchestration.errors import NotArchivable
 from orchestration.manifest import MANIFEST_FILE
+from orchestration.publishing import EXPORT_FOLDER
 from orchestration.recorded_run import RecordedInput, RecordedRun
 from orchestration.run_paths import repository_folder
+from orchestration.run_record import MODEL_SOURCE
 
-CHECKPOINT: Final = "checkpoint"
 # What nobody edits by hand; the rest of a result is small, and people do edit mapping.csv.
 _NEVER_EDITED: Final = ".safetensors"
 _NAMED: Final = 50
 # Inputs that a result has a copy of: role -> its folder there. Whoever made them may have gone on
 # working on them since.
-_KEPT: Final = MappingProxyType({"model": "model_source", "export": "export"})
+_KEPT: Final = MappingProxyType({"model": MODEL_SOURCE, "export": EXPORT_FOLDER})
 
 
 def collect(
@@ -123,7 +124,7 @@ class _Collection:
 
     def add_input(self, recorded: RecordedInput, kept: Path) -> None:
         """What the run has read for one purpose; `kept` has what the result keeps of it."""
-        folder = input_folder(recorded.role)
+        folder = layout.below_payload(layout.input_folder(recorded.role))
         is_kept = recorded.role in _KEPT and kept.is_dir()
         for file in recorded.files:
             self.add_recorded(folder, kept if is_kept else recorded.folder, file)
@@ -184,12 +185,6 @@ def _plain_size_bytes(file: Path) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is no plain file")
     return status.st_size
-
-
-def input_folder(role: str) -> str:
-    """Folder below `data/` for what the run has read for one purpose."""
-    given = f"{layout.below_payload(layout.GIVEN)}/{role}"
-    return layout.below_payload(layout.ORIGINAL) if role == CHECKPOINT else given
 
 
 _RESULT: Final = layout.below_payload(layout.RESULT)

@@ -18,7 +18,7 @@ from orchestration.archive import layout
 from orchestration.archive.crate_actions import add_actions
 from orchestration.archive.crate_entities import add_entity, clean, one_or_more
 from orchestration.archive.crate_facts import ArchiveFacts, Creator, FileFact
-from orchestration.archive.crate_files import CODE, GIVEN, ORIGINAL, add_files
+from orchestration.archive.crate_files import CODE, ORIGINAL, add_files
 from orchestration.recorded_run import RecordedRun
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _describe(crate: ROCrate, run: RecordedRun, facts: ArchiveFacts) -> None:
 def _describe_inputs(crate: ROCrate, run: RecordedRun, facts: ArchiveFacts) -> None:
     """What the folders of the input files were called, and what the checkpoint comes from."""
     for recorded in run.inputs:
-        folder = ORIGINAL if recorded.role == "checkpoint" else f"{GIVEN}/{recorded.role}"
+        folder = layout.below_payload(layout.input_folder(recorded.role))
         entity = crate.get(f"{folder}/")
         if entity is not None and recorded.folder.name:
             entity["alternateName"] = clean(f"{recorded.folder.name}/")

@@ -8,9 +8,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, get_args
 from urllib.parse import quote
 
-from orchestration.archive.crate_entities import add_entity, clean, one_or_more, time_of
-from orchestration.archive.crate_files import EXPORT, GIVEN, ORIGINAL, RESULT, is_below
+from orchestration.archive.crate_entities import (
+    COMPLETED,
+    FAILED,
+    add_entity,
+    clean,
+    moment_of,
+    one_or_more,
+)
+from orchestration.archive.crate_files import GIVEN, ORIGINAL, RESULT, is_below
 from orchestration.archive.crate_software import add_image, add_program, add_stage_program
+from orchestration.publishing import EXPORT_FOLDER
 from orchestration.recorded_run import RecordedRun
 from orchestration.runtimes.base import Stage
 
@@ -18,8 +26,6 @@ if TYPE_CHECKING:
     from rocrate.model import Entity
     from rocrate.rocrate import ROCrate
 
-_COMPLETED: Final = "http://schema.org/CompletedActionStatus"
-_FAILED: Final = "http://schema.org/FailedActionStatus"
 _NAMES: Final[Mapping[Stage, str]] = {
     "extract": "Export of the TensorFlow checkpoint",
     "load": "Conversion to PyTorch, and its proof",
@@ -73,11 +79,16 @@ def _add_action(
             "result": one_or_more(made),
             "environment": _add_variable(crate, run),
             "containerImage": image and add_image(crate, run, image["stage"]),
-            "startTime": time_of(record["started"]),
-            "endTime": time_of(record["ended"]),
+            "startTime": _time(record["started"]),
+            "endTime": _time(record["ended"]),
             **_status(run, stage),
         },
     )
+
+
+def _time(text: str) -> str:
+    """A time as the profile wants it: to the second, with its distance from UTC."""
+    return moment_of(text).isoformat(timespec="seconds")
 
 
 def _add_agent(crate: ROCrate, run: RecordedRun) -> Entity:
@@ -113,7 +124,7 @@ def _add_options(crate: ROCrate, run: RecordedRun, stage: Stage) -> list[Entity]
 
 def _read_by(crate: ROCrate, stage: Stage) -> list[Entity]:
     """Folders that a stage has read, as far as the archive has them."""
-    own = (ORIGINAL,) if stage == "extract" else (f"{RESULT}/{EXPORT}",)
+    own = (ORIGINAL,) if stage == "extract" else (f"{RESULT}/{EXPORT_FOLDER}",)
     folders = [*own, *(f"{GIVEN}/{role}" for role in _ROLES[stage])]
     found = (crate.get(f"{quote(folder)}/") for folder in folders)
     return [folder for folder in found if folder is not None]
@@ -121,7 +132,7 @@ def _read_by(crate: ROCrate, stage: Stage) -> list[Entity]:
 
 def _made_by(run: RecordedRun, stage: Stage, paths: Sequence[str]) -> list[str]:
     """Files that a stage has made: of a result, the export is stage 1's, and the rest stage 2's."""
-    export = RESULT if run.command == "extract" else f"{RESULT}/{EXPORT}"
+    export = RESULT if run.command == "extract" else f"{RESULT}/{EXPORT_FOLDER}"
     result = [path for path in paths if is_below(path, RESULT)]
     return [path for path in result if is_below(path, export) == (stage == "extract")]
 
@@ -130,13 +141,13 @@ def _status(run: RecordedRun, stage: Stage) -> dict[str, Any]:
     """How a stage ended. One whose proof failed has a result, and has failed all the same."""
     verdict = run.manifest["verdict"]
     if stage == "extract" or verdict["state"] != "failed":
-        return {"actionStatus": _COMPLETED}
+        return {"actionStatus": COMPLETED}
     worst = verdict["worst"] or {}
     told = [f"{name} {worst[name]}" for name in sorted(worst)]
     told += [f"{name} {verdict[name]}" for name in ("tolerance", "exit_code")]
     reason = run.manifest[stage]["result"].get("reason")
     return {
-        "actionStatus": _FAILED,
+        "actionStatus": FAILED,
         "error": clean(f"The models do not compute the same: {reason}. {', '.join(told)}"),
     }
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from rocrate.model import Entity
     from rocrate.rocrate import ROCrate
+
+# How an action ended.
+COMPLETED: Final = "http://schema.org/CompletedActionStatus"
+FAILED: Final = "http://schema.org/FailedActionStatus"
 
 
 def add_entity(crate: ROCrate, identifier: str, properties: Mapping[str, Any]) -> Entity:
@@ -39,6 +43,6 @@ def clean(text: str) -> str:
     return os.fsencode(text).decode("utf-8", errors="replace")
 
 
-def time_of(text: str) -> str:
-    """A time as the profile wants it: to the second, with its distance from UTC."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).isoformat(timespec="seconds")
+def moment_of(text: str) -> datetime:
+    """A time by ISO 8601; Python 3.10 does not know its Z. Raises ValueError."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from orchestration.archive import layout
 from orchestration.archive.crate_entities import clean, one_or_more
 from orchestration.archive.crate_facts import FileFact
+from orchestration.publishing import EXPORT_FOLDER
 
 if TYPE_CHECKING:
     from rocrate.model import ContextEntity, Dataset, Entity
@@ -24,8 +25,6 @@ PROGRAM: Final = layout.below_payload(layout.PROGRAM)
 IMAGES: Final = layout.below_payload(layout.IMAGES)
 WHEELHOUSE: Final = layout.below_payload(layout.WHEELHOUSE)
 LEGAL: Final = layout.below_payload(layout.LEGAL)
-# Of a result.
-EXPORT: Final = "export"
 _RENAMED: Final = layout.below_payload(layout.RENAMED)
 _UNKNOWN_TYPE: Final = "application/octet-stream"
 # Of the endings that are met here; the system's own tables differ from machine to machine.
@@ -77,7 +76,7 @@ _FOLDERS: Final = MappingProxyType(
             "The result",
             "The model for PyTorch, how it came about, and the proof that it computes the same.",
         ),
-        f"{RESULT}/{EXPORT}": (
+        f"{RESULT}/{EXPORT_FOLDER}": (
             "The export",
             "What was read from the checkpoint, as plain data: all that PyTorch needs to know.",
         ),
@@ -152,7 +151,7 @@ def _folders(files: Sequence[FileFact]) -> list[str]:
 def _folder_of(path: str) -> str:
     """The innermost folder with an entity of its own in which a file lies."""
     parts = PurePosixPath(path).parts[:-1]
-    has_inner = parts[:1] == (GIVEN,) or parts[:2] == (RESULT, EXPORT)
+    has_inner = parts[:1] == (GIVEN,) or parts[:2] == (RESULT, EXPORT_FOLDER)
     return "/".join(parts[: 2 if has_inner else 1])
 
 

@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
+from orchestration.archive import layout
 from orchestration.archive.crate_entities import add_entity, clean, one_or_more
 from orchestration.archive.crate_files import IMAGES, PROGRAM
 from orchestration.recorded_run import RecordedImage, RecordedRun
+from orchestration.run_paths import PROJECT
 from orchestration.runtimes.base import Stage
 
 if TYPE_CHECKING:
     from rocrate.model import Entity
     from rocrate.rocrate import ROCrate
 
-PROGRAM_NAME: Final = "tf1-to-torch"
 _PROGRAM_LICENSE: Final = "https://spdx.org/licenses/Apache-2.0"
 _TERMS: Final = "https://w3id.org/ro/terms/workflow-run#"
 # Where images lie that no registry has, as Podman names it.
@@ -33,10 +34,10 @@ def add_program(crate: ROCrate, run: RecordedRun) -> Entity:
     version = str(run.manifest["program"]["version"])
     program = add_entity(
         crate,
-        f"#{PROGRAM_NAME}",
+        f"#{PROJECT}",
         {
             "@type": "SoftwareApplication",
-            "name": PROGRAM_NAME,
+            "name": PROJECT,
             "softwareVersion": version,
             "license": _add_program_license(crate),
             "url": crate.get(f"{PROGRAM}/"),
@@ -86,7 +87,9 @@ def add_image(crate: ROCrate, run: RecordedRun, stage: Stage) -> Entity:
         {
             **_image(parts, image.id, kind, _NO_REGISTRY),
             "isBasedOn": _add_base(crate, image),
-            "associatedMedia": _image_file(crate, run, image.id, ".sif" if is_sif else ".oci.tar"),
+            "associatedMedia": _image_file(
+                crate, run, image.id, layout.SIF_SUFFIX if is_sif else layout.OCI_SUFFIX
+            ),
         },
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from orchestration.archive.image_layout import (
     write_layout,
     write_pieces,
 )
+from orchestration.archive.layout import SIF_SUFFIX
 from orchestration.engine_access import open_engine
 from orchestration.errors import FeatureUnavailable, ImageMissing, ImageUnusable
 from orchestration.image_store import ImageDetails, ImageSource
@@ -22,17 +23,16 @@ from orchestration.images import CONTENT_LABEL
 from orchestration.podman_command import PodmanCommand
 from orchestration.podman_engine import PodmanEngine
 from orchestration.run_paths import PROJECT
+from orchestration.runtimes.base import Notify
 from orchestration.settings import ImageRuntimeName
 from orchestration.sif.archives import archived_images
 from orchestration.sif.build import build_folder
 from orchestration.sif.convert import make_image
 from orchestration.sif.program import find_program
-from orchestration.sif.store import SUFFIX as SIF_SUFFIX
 from orchestration.sif.store import SifStore
 from orchestration.tar_stream import file_pieces
 
 APPTAINER: Final = "apptainer"
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)

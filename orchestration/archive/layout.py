@@ -8,7 +8,11 @@ from __future__ import annotations
 from typing import Final
 
 README: Final = "README.md"
-SIGNATURE: Final = "tagmanifest-sha512.txt.sig"
+# What is signed: it has the hashes of the lists that have the hashes of everything.
+SIGNED: Final = "tagmanifest-sha512.txt"
+SIGNATURE: Final = f"{SIGNED}.sig"
+# So that a signature made for anything else does not count for a bag.
+NAMESPACE: Final = "tf1-to-torch-bag"
 HASHES: Final = ("sha256", "sha512")
 
 PAYLOAD: Final = "data"
@@ -26,6 +30,8 @@ PROGRAM: Final = f"{PAYLOAD}/program"
 # extract.oci.tar and load.oci.tar; extract.sif and load.sif. Where both stages ran in one image, it
 # lies there once, as load's.
 IMAGES: Final = f"{PAYLOAD}/images"
+OCI_SUFFIX: Final = ".oci.tar"
+SIF_SUFFIX: Final = ".sif"
 # Packages of both images and of the host side.
 WHEELHOUSE: Final = f"{PAYLOAD}/wheelhouse"
 # Texts of the licence and the citation, if given, each in a folder of its own.
@@ -37,6 +43,11 @@ RENAMED: Final = f"{PAYLOAD}/renamed.json"
 
 # A reader holds a table of all; more do not fit into little memory.
 MOST_FILES: Final = 200_000
+
+
+def input_folder(role: str) -> str:
+    """Folder for what the run has read for one purpose, a role of `recorded_run.Role`."""
+    return ORIGINAL if role == "checkpoint" else f"{GIVEN}/{role}"
 
 
 def below_payload(path: str) -> str:

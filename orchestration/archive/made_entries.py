@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -13,11 +12,9 @@ from orchestration.archive.image_archives import save_image
 from orchestration.collecting import collect, needs_collecting, wanted_packages
 from orchestration.errors import NotArchivable
 from orchestration.recorded_run import RecordedImage, RecordedRun
-from orchestration.runtimes.base import Stage
+from orchestration.runtimes.base import Notify, Stage
 from orchestration.settings import CPU_TORCH_INDEX, ImageRuntimeName
-from orchestration.sif.store import SUFFIX as SIF_SUFFIX
 
-Notify = Callable[[str], None]
 _DIGEST_PREFIX = "sha256:"
 
 
@@ -108,9 +105,9 @@ def _image_entry(
     if runtime == "apptainer" and sif.is_file():
         # What it is called is the hash of the file.
         sha256 = image.id.removeprefix(_DIGEST_PREFIX)
-        name = f"{folder}/{stage}{SIF_SUFFIX}"
+        name = f"{folder}/{stage}{layout.SIF_SUFFIX}"
         return Entry(name, sif, sif.stat().st_size, may_link=True, sha256=sha256)
-    suffix = SIF_SUFFIX if runtime == "apptainer" else ".oci.tar"
+    suffix = layout.SIF_SUFFIX if runtime == "apptainer" else layout.OCI_SUFFIX
     path = scratch / f"{stage}{suffix}"
     saved = save_image(
         runtime,
@@ -121,7 +118,7 @@ def _image_entry(
     )
     if saved.id != image.id:
         raise NotArchivable(
-            f"{os.fspath(image.reference)} is {saved.id} now.",
+            f"{image.reference} is {saved.id} now.",
             f"The image {image.id} was expected, in which the result was made.",
             "Bring that image back, or convert again in the one that there is now.",
         )

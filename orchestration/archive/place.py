@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
 
 from orchestration.archive.options import BAG, ArchiveOptions
 from orchestration.archive.tag_files import DECLARATION_FILE
+from orchestration.archive.verify.tar_stream import is_stream
 from orchestration.errors import OutputNotWritable, ResultExists
 from orchestration.recorded_run import RecordedRun
 from orchestration.result_folder import result_exists
-
-_ZSTANDARD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 
 
 def check_bag(options: ArchiveOptions, run: RecordedRun) -> Path:
@@ -49,7 +47,11 @@ def check_bag(options: ArchiveOptions, run: RecordedRun) -> Path:
 def _check_existing(bag: Path, options: ArchiveOptions) -> None:
     if not options.force:
         raise result_exists(bag, "Bags are never changed.", BAG)
-    if not (_is_stream(bag) if options.is_stream else (bag / DECLARATION_FILE).is_file()):
+    if not (
+        bag.is_file() and is_stream(bag)
+        if options.is_stream
+        else (bag / DECLARATION_FILE).is_file()
+    ):
         raise ResultExists(
             f"{bag} exists already, and is no bag.",
             "Only bags are ever replaced.",
@@ -57,8 +59,5 @@ def _check_existing(bag: Path, options: ArchiveOptions) -> None:
         )
 
 
-def _is_stream(bag: Path) -> bool:
-    if not bag.is_file():
-        return False
-    with bag.open("rb") as file:
-        return file.read(len(_ZSTANDARD_MAGIC)) == _ZSTANDARD_MAGIC
+def _is_stream_bag(bag: Path) -> bool:
+    return bag.is_file() and is_stream(bag)

@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from orchestration.archive import layout
-from orchestration.archive.contents import CHECKPOINT, input_folder
 from orchestration.archive.crate import title
 from orchestration.archive.crate_facts import ArchiveFacts, Creator
 from orchestration.archive.entries import Contents, Entry
-from orchestration.archive.signature import NAMESPACE
-from orchestration.archive.tag_files import manifest_name
 from orchestration.archive.verify.places import why_untrusted
 from orchestration.printing import markdown_code, markdown_text, size_text
 from orchestration.recorded_run import RecordedRun
@@ -24,6 +21,7 @@ _HERE: Final = Path(__file__).parent
 _TEMPLATE: Final = _HERE / "readme.md.jinja"
 _READER: Final = _HERE / "read_safetensors.txt"
 _LISTED: Final = 50
+_ORIGINALS: Final = layout.below_payload(layout.ORIGINAL)
 _FOLDERS: Final = (
     (layout.ORIGINAL, "the original files, untouched"),
     (layout.GIVEN, "further files that were read, a folder for each purpose"),
@@ -90,8 +88,8 @@ def readme(run: RecordedRun, contents: Contents, facts: ArchiveFacts, *, is_sign
         reader=reader_program(),
         signed=is_signed,
         signature=layout.SIGNATURE,
-        signed_file=manifest_name("sha512", of_tags=True),
-        namespace=NAMESPACE,
+        signed_file=layout.SIGNED,
+        namespace=layout.NAMESPACE,
     )
     return f"{text.rstrip()}\n".encode("utf-8", "backslashreplace")
 
@@ -123,7 +121,7 @@ def _about(run: RecordedRun, facts: ArchiveFacts) -> dict[str, Any]:
 def _files(contents: Contents) -> dict[str, Any]:
     found = {entry.path: entry for entry in contents.entries}
     result = layout.below_payload(layout.RESULT)
-    originals = contents.below(input_folder(CHECKPOINT))
+    originals = contents.below(_ORIGINALS)
     return {
         "rows": [_row(contents, *folder) for folder in _FOLDERS if _inside(contents, folder[0])],
         "result_files": [pair for pair in _RESULT_FILES if f"{result}/{pair[0]}" in found],
@@ -140,7 +138,7 @@ def _files(contents: Contents) -> dict[str, Any]:
 def _former_name(contents: Contents, entry: Entry) -> str:
     """What an original file was called, in the folder where it lay."""
     former = contents.renamed.get(entry.path, entry.path)
-    return markdown_code(former.removeprefix(f"{input_folder(CHECKPOINT)}/"))
+    return markdown_code(former.removeprefix(f"{_ORIGINALS}/"))
 
 
 def _row(contents: Contents, folder: str, text: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orchestration.archive.allowed_signers import AllowedSigners
+from orchestration.archive.layout import NAMESPACE
 from orchestration.archive.ssh_keys import AskPassphrase, load_private_key, public_blob
 from orchestration.archive.ssh_public_keys import put_string, take_string
 from orchestration.archive.sshsig import SshSignature, signed_data
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from orchestration.archive.ssh_keys import PrivateKey
 
-NAMESPACE: Final = "tf1-to-torch-bag"
 _HASH: Final = "sha512"
 # What the form allows.
 _HASHES: Final = ("sha256", "sha512")

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from orchestration.archive.layout import NAMESPACE, SIGNED
 from orchestration.archive.ssh_public_keys import (
     HARDWARE_KEY_TYPES,
     KEY_TYPES,
@@ -148,8 +149,8 @@ def _on_hardware(path: Path, key_type: str) -> KeyUnusable:
     return KeyUnusable(
         f"The key {path} is of type {key_type}: it lies on a security key.",
         "A key in a file was expected.",
-        "Leave --sign out; then, in the bag, ssh-keygen -Y sign -n tf1-to-torch-bag -f"
-        f" {shlex.quote(os.path.abspath(path))} tagmanifest-sha512.txt",
+        f"Leave --sign out; then, in the bag, ssh-keygen -Y sign -n {NAMESPACE} -f"
+        f" {shlex.quote(os.path.abspath(path))} {SIGNED}",
     )
 
 

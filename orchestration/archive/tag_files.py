@@ -11,11 +11,11 @@ from orchestration.archive.crate_facts import Creator
 from orchestration.archive.layout import HASHES
 from orchestration.archive.verify.hashing import FileFound
 from orchestration.printing import size_text
+from orchestration.run_paths import PROJECT
 
 DECLARATION_FILE: Final = "bagit.txt"
 INFO_FILE: Final = "bag-info.txt"
 DECLARATION: Final = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
-_PROGRAM: Final = "tf1-to-torch"
 _BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 
@@ -57,7 +57,7 @@ def bag_info(
     size_bytes = sum(found.size_bytes for found in payload)
     tags = [
         ("Bag-Size", size_text(size_bytes)),
-        ("Bag-Software-Agent", f"{_PROGRAM} {version}"),
+        ("Bag-Software-Agent", f"{PROJECT} {version}"),
         ("Bagging-Date", made.date().isoformat()),
     ]
     for creator in creators:

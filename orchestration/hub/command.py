@@ -10,12 +10,12 @@ import click
 
 from orchestration import option_types
 from orchestration.archive.command import license_given
+from orchestration.archive.options import STREAM_SUFFIX
 from orchestration.command_options import speech_options
 from orchestration.errors import EXIT_OK
 from orchestration.hub.options import HubOptions, License
 from orchestration.printing import printable
 
-_PACKED_ENDING = ".tar.zst"
 # What could be taken for the state of this command.
 _STATES = {"failed": "the model's proof has failed", "unproven": "the model is not proven"}
 
@@ -73,5 +73,5 @@ def _license(given: str | Path | None) -> License | None:
 
 def default_out(source: Path) -> Path:
     """`<name>-huggingface` in the current folder."""
-    name = source.resolve().name.removesuffix(_PACKED_ENDING).removesuffix(".bag")
+    name = source.resolve().name.removesuffix(STREAM_SUFFIX).removesuffix(".bag")
     return Path.cwd() / f"{name}-huggingface"

@@ -17,13 +17,14 @@ from orchestration.errors import NotShareable, ResultExists
 from orchestration.hub.card import CardFacts, model_card
 from orchestration.hub.copying import Progress, copy_checked, copy_hashed, write_new
 from orchestration.hub.licenses import hub_license
-from orchestration.hub.model import CONFIG_FILE, MODEL_FILE, SOURCE_FOLDER, SharedModel
+from orchestration.hub.model import CONFIG_FILE, MODEL_FILE, SharedModel
 from orchestration.hub.options import HubOptions, License
 from orchestration.hub.source import opened
 from orchestration.recorded_run import RecordedRun
 from orchestration.recorded_shape import check_shape
 from orchestration.result_folder import ResultFolder, result_exists, writing_to
 from orchestration.run_paths import PROJECT, repository_folder
+from orchestration.run_record import MODEL_SOURCE
 
 CARD_FILE: Final = "README.md"
 LICENSE_FILE: Final = "LICENSE"
@@ -90,7 +91,7 @@ def _copies(run: RecordedRun) -> list[tuple[Mapping[str, Any], str]]:
             "A result with a model was expected.",
             "Make one with `orchestrate.py load EXPORT --model NAME`.",
         )
-    sources = {name: name for name in files if name.startswith(f"{SOURCE_FOLDER}/")}
+    sources = {name: name for name in files if name.startswith(f"{MODEL_SOURCE}/")}
     targets = {**sources, **_TARGETS}
     return [(files[name], target) for name, target in sorted(targets.items()) if name in files]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from orchestration.errors import NotShareable
+from orchestration.run_record import MODEL_SOURCE
 from orchestration.strict_json import decode_json
 
 CONFIG_FILE: Final = "config.json"
 MODEL_FILE: Final = "model.safetensors"
-SOURCE_FOLDER: Final = "model_source"
 # What `PyTorchModelHubMixin.from_pretrained` takes for itself.
 _TAKEN: Final = frozenset(
     {
@@ -131,7 +131,7 @@ class SharedModel:
         if self.is_registered:
             return _REGISTERED.get(self.name)
         place, _, name = self.name.rpartition(":")
-        module, file = place.removesuffix(".py"), f"{SOURCE_FOLDER}/{self.source}"
+        module, file = place.removesuffix(".py"), f"{MODEL_SOURCE}/{self.source}"
         if self.has_values or file not in names or not _is_path(module) or not _is_path(name):
             return None
         source = (result / file).read_bytes()

@@ -16,7 +16,7 @@ from orchestration.archive.verify.fixity import check_fixity, is_bag
 from orchestration.archive.verify.folder_members import read_folder
 from orchestration.archive.verify.members import BagContent, Progress
 from orchestration.archive.verify.tar_members import read_stream
-from orchestration.archive.verify.tar_stream import MAGIC
+from orchestration.archive.verify.tar_stream import is_stream
 from orchestration.errors import BagDamaged, BagUnreadable
 from orchestration.hub.options import License
 from orchestration.strict_json import decode_json
@@ -61,11 +61,10 @@ def opened(path: Path, progress: Progress) -> Iterator[Source]:
 
 def _unpacked(path: Path, scratch: Path, progress: Progress) -> BagContent:
     try:
-        with path.open("rb") as file:
-            is_stream = file.read(len(MAGIC)) == MAGIC
+        is_packed = is_stream(path)
     except OSError as error:
         raise _unreadable(path, f"it cannot be read ({error.strerror})") from error
-    if not is_stream:
+    if not is_packed:
         raise _unreadable(path, "the file is no .tar.zst")
     return read_stream(path, scratch, progress)
 

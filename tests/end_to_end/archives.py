@@ -37,7 +37,6 @@ DATA = "data/original/model.ckpt.data-00000-of-00001"
 META = "data/original/model.ckpt.meta"
 CODE = "data/code/train.py"
 SIGNATURE = "tagmanifest-sha512.txt.sig"
-CHAIN = ("export", "mapping", "proof")
 
 
 # Saves a checkpoint again, with other weights; the graph stays as it is.

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Final, cast, get_args
 
 from orchestration.archive.image_archives import restore_image
-from orchestration.archive.layout import IMAGES, WHEELHOUSE
-from orchestration.archive.verify.image_records import OCI_SUFFIX, SIF_SUFFIX
+from orchestration.archive.layout import IMAGES, OCI_SUFFIX, SIF_SUFFIX, WHEELHOUSE
 from orchestration.archive.verify.settings import VerifySettings
 from orchestration.environments import environments_folder
 from orchestration.recorded_run import RecordedRun

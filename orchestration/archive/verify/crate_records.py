@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote
 
-from orchestration.archive.crate_entities import clean
+from orchestration.archive.crate_entities import COMPLETED, FAILED, clean, moment_of
 from orchestration.archive.layout import CRATE_METADATA, PAYLOAD
 from orchestration.archive.verify.hashing import FileFound
 from orchestration.archive.verify.members import BagContent
@@ -21,10 +21,6 @@ from orchestration.recorded_run import RecordedRun
 from orchestration.strict_json import decode_json
 
 _MOST_BYTES: Final = 256 << 20
-_STATUS: Final = {
-    True: "http://schema.org/CompletedActionStatus",
-    False: "http://schema.org/FailedActionStatus",
-}
 _STAGES: Final = ("extract", "load")
 _TIMES: Final = {"startTime": "started", "endTime": "ended"}
 
@@ -127,12 +123,10 @@ def _status_faults(action: Mapping[str, Any], run: RecordedRun, stage: str) -> I
     is_fine = stage == "extract" or run.manifest["verdict"]["state"] != "failed"
     status = action.get("actionStatus")
     told = status.get("@id") if isinstance(status, dict) else status
-    if told != _STATUS[is_fine]:
-        yield Fault(
-            CRATE_METADATA,
-            "contradicted",
-            f"{stage} has ended as {told!r:.80}, not {_STATUS[is_fine]}",
-        )
+    expected = COMPLETED if is_fine else FAILED
+    if told != expected:
+        differs = f"{stage} has ended as {told!r:.80}, not {expected}"
+        yield Fault(CRATE_METADATA, "contradicted", differs)
 
 
 def _option_faults(
@@ -152,6 +146,6 @@ def _moment(text: Any) -> datetime | None:
     if not isinstance(text, str):
         return None
     try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return moment_of(text)
     except ValueError:
         return None

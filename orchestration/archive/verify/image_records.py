@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from orchestration.archive.image_layout import read_layout
-from orchestration.archive.layout import IMAGES
+from orchestration.archive.layout import IMAGES, OCI_SUFFIX, SIF_SUFFIX
 from orchestration.archive.verify.members import BagContent
 from orchestration.archive.verify.verdicts import Fault
 from orchestration.errors import ImageUnusable
 from orchestration.recorded_run import RecordedRun
 from orchestration.strict_json import decode_json
 
-OCI_SUFFIX: Final = ".oci.tar"
-SIF_SUFFIX: Final = ".sif"
 _BLOBS: Final = "blobs/sha256/"
 _DIGEST: Final = "sha256:"
 _PIECE_BYTES: Final = 1 << 20

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from orchestration.archive.layout import GIVEN, ORIGINAL, RESULT
+from orchestration.archive.layout import RESULT, input_folder
 from orchestration.own_code import model_file
 from orchestration.publishing import EXPORT_FOLDER
 from orchestration.recorded_run import RecordedRun, RunSettings
@@ -46,10 +46,7 @@ def settings_in_bag(
 
 def folders_in_bag(run: RecordedRun, folder: Path) -> dict[str, Path]:
     """Role of an input -> where a bag has its files."""
-    return {
-        one.role: folder / (ORIGINAL if one.role == "checkpoint" else f"{GIVEN}/{one.role}")
-        for one in run.inputs
-    }
+    return {one.role: folder / input_folder(one.role) for one in run.inputs}
 
 
 def why_untrusted(asked: RunSettings, trust_code: bool) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from orchestration.archive.layout import GIVEN, IMAGES, ORIGINAL, RENAMED, RESULT
+from orchestration.archive.layout import GIVEN, IMAGES, ORIGINAL, RENAMED, RESULT, input_folder
 from orchestration.archive.verify.bag_names import MOST_TAG_FILE_BYTES, is_payload
 from orchestration.archive.verify.crate_records import crate_faults
 from orchestration.archive.verify.former_names import FormerNames
@@ -19,7 +19,6 @@ from orchestration.recorded_run import RecordedRun
 from orchestration.recorded_shape import check_shape
 
 MANIFEST: Final = f"{RESULT}/{MANIFEST_FILE}"
-CHECKPOINT_ROLE: Final = "checkpoint"
 
 
 def check_records(content: BagContent) -> tuple[Verdict, RecordedRun | None]:
@@ -88,8 +87,7 @@ def _manifest_faults(
 def _inputs(run: RecordedRun) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Each file that the run has read, with its path in the bag."""
     for recorded in run.inputs:
-        is_checkpoint = recorded.role == CHECKPOINT_ROLE
-        folder = ORIGINAL if is_checkpoint else f"{GIVEN}/{recorded.role}"
+        folder = input_folder(recorded.role)
         for entry in recorded.files:
             yield f"{folder}/{entry['name']}", entry
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestration.archive.layout import SIGNATURE
+from orchestration.archive.layout import SIGNATURE, SIGNED
 from orchestration.archive.signature import check
-from orchestration.archive.verify.bag_names import TAG_MANIFESTS
 from orchestration.archive.verify.members import BagContent
 from orchestration.archive.verify.verdicts import Fault, Verdict, judged, not_checked
 from orchestration.errors import SignatureInvalid
 
-SIGNED = TAG_MANIFESTS["sha512"]
 _MOST_SIGNATURE_BYTES = 1 << 16
 
 

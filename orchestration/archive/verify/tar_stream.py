@@ -9,11 +9,12 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Final, cast
 
 import zstandard
 
-MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _WINDOW_BYTES: Final = 1 << 27
 _HEADER_BYTES: Final = 1 << 20
 _DRAIN_BYTES: Final = 1 << 16
@@ -27,6 +28,12 @@ _MARK_FRAME: Final = zstandard.ZstdCompressor(write_content_size=True).compress(
 
 class StreamDamaged(Exception):
     """The stream is not what this program writes; the text tells what is wrong."""
+
+
+def is_stream(file: Path) -> bool:
+    """Whether a file begins as a Zstandard stream does. Raises OSError."""
+    with file.open("rb") as stream:
+        return stream.read(len(_MAGIC)) == _MAGIC
 
 
 class TarStream(io.RawIOBase):

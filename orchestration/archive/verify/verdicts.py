@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 from orchestration.errors import (
     EXIT_OK,
@@ -16,6 +16,7 @@ from orchestration.errors import (
     SignatureInvalid,
 )
 
+# In the order in which they are checked and shown.
 Link = Literal["fixity", "signature", "records", "export", "mapping", "proof", "rerun"]
 State = Literal["ok", "failed", "not_checked"]
 Kind = Literal[
@@ -32,8 +33,7 @@ Kind = Literal[
     "not reproduced",
 ]
 
-# In the order in which they are checked and shown; the first that failed gives the exit code.
-LINKS: Final[tuple[Link, ...]] = get_args(Link)
+# The first link that failed gives it.
 _EXIT_CODES: Final[Mapping[Link, int]] = {
     "fixity": BagDamaged.exit_code,
     "signature": SignatureInvalid.exit_code,
@@ -108,7 +108,7 @@ class Verification:
 
     bag: Path
     verdicts: Sequence[Verdict]
-    hindrance: int | None = field(default=None)
+    hindrance: int | None = None
 
     @property
     def failed(self) -> list[Verdict]:

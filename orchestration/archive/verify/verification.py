@@ -26,7 +26,7 @@ from orchestration.archive.verify.settings import VerifySettings
 from orchestration.archive.verify.signature_link import check_signature
 from orchestration.archive.verify.stages import LOAD, scratch_folder
 from orchestration.archive.verify.tar_members import read_stream
-from orchestration.archive.verify.tar_stream import MAGIC
+from orchestration.archive.verify.tar_stream import is_stream
 from orchestration.archive.verify.verdicts import (
     Fault,
     Link,
@@ -80,9 +80,8 @@ def _read(settings: VerifySettings, scratch: Path, progress: Progress) -> BagCon
             if not is_bag(bag):
                 raise _unreadable(bag, "the folder has neither bagit.txt nor manifest-sha512.txt")
             return read_folder(bag.resolve(), progress)
-        with bag.open("rb") as stream:
-            if stream.read(len(MAGIC)) != MAGIC:
-                raise _unreadable(bag, "the file is no Zstandard stream")
+        if not is_stream(bag):
+            raise _unreadable(bag, "the file is no Zstandard stream")
         scratch.mkdir()
         return read_stream(bag, scratch, progress, with_packages=settings.rerun)
     except OSError as error:
