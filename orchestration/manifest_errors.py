@@ -7,8 +7,8 @@ import shlex
 from pathlib import Path
 from typing import Final
 
+from orchestration.archive.bag.tag_files import DECLARATION_FILE
 from orchestration.archive.options import STREAM_SUFFIX
-from orchestration.archive.tag_files import DECLARATION_FILE
 from orchestration.errors import ManifestUnusable
 from orchestration.manifest import MANIFEST_FILE, VERSION
 

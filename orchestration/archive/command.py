@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from orchestration import option_types
-from orchestration.archive.crate_facts import Creator, parse_doi
+from orchestration.archive.crate.facts import Creator, parse_doi
 from orchestration.archive.options import STREAM_SUFFIX, ArchiveOptions
 from orchestration.command_options import (
     EXISTING_FILE,

@@ -12,6 +12,7 @@ import json
 import os
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
@@ -159,7 +160,10 @@ def _unpack(saved: Iterable[bytes], folder: Path) -> tuple[bytes, dict[str, Path
         (listed,) = json.loads((folder / digests[_DOCKER_LIST]).read_bytes())
         config = (folder / digests[listed["Config"]]).read_bytes()
         wanted = [str(diff_id) for diff_id in json.loads(config)["rootfs"]["diff_ids"]]
-    except (tarfile.TarError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (
+        *(tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError),
+        *(ValueError, KeyError, TypeError),
+    ) as error:
         raise _unusable(f"cannot be read: {error}") from error
     layers = {diff_id: folder / diff_id for diff_id in wanted}
     missing = [diff_id for diff_id, path in layers.items() if not path.is_file()]

@@ -9,22 +9,23 @@ from datetime import datetime
 from pathlib import Path
 
 from orchestration.archive import layout
-from orchestration.archive.bag_writer import BagTexts, Sink, write_bag
+from orchestration.archive.bag.folder import FolderSink
+from orchestration.archive.bag.hashing import TwoHashes
+from orchestration.archive.bag.stream import StreamSink
+from orchestration.archive.bag.tag_files import bag_info
+from orchestration.archive.bag.writer import BagTexts, Sink, write_bag
 from orchestration.archive.contents import collect
-from orchestration.archive.crate import ArchiveFacts, crate_metadata, title
+from orchestration.archive.crate.facts import ArchiveFacts
+from orchestration.archive.crate.metadata import crate_metadata, title
 from orchestration.archive.dates import archive_date, fixed_time_s
 from orchestration.archive.entries import Contents, Entry
-from orchestration.archive.folder_bag import FolderSink
 from orchestration.archive.made_entries import image_entries, wheelhouse_entries
 from orchestration.archive.options import BAG, STREAM_SUFFIX, ArchiveOptions
 from orchestration.archive.place import check_bag
 from orchestration.archive.progress import ByteProgress, Display
 from orchestration.archive.readme import readme
-from orchestration.archive.signature import sign
-from orchestration.archive.ssh_keys import ask_on_terminal, load_private_key
-from orchestration.archive.stream_bag import StreamSink
-from orchestration.archive.tag_files import bag_info
-from orchestration.archive.verify.hashing import TwoHashes
+from orchestration.archive.signing.signature import sign
+from orchestration.archive.signing.ssh_keys import ask_on_terminal, load_private_key
 from orchestration.program import VERSION, program_record
 from orchestration.recorded_run import RecordedRun
 from orchestration.recorded_shape import check_shape

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from orchestration.archive.crate_facts import Creator
+from orchestration.archive.crate.facts import Creator
 from orchestration.result_folder import Asked
 
 BAG: Final = Asked("--bag", "A bag needs the size of all that is in it and cannot be shared.")
@@ -29,7 +29,7 @@ class ArchiveOptions:
         license_file: file with its text, or None.
         creators: who made what is archived.
         citation: file that tells how to cite it, or None.
-        doi: as `crate_facts.parse_doi` gives it, or None.
+        doi: as `crate.facts.parse_doi` gives it, or None.
         sign: file of a private key, or None.
         force: an earlier bag may be replaced.
     """

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from orchestration.archive.bag.tag_files import DECLARATION_FILE
 from orchestration.archive.options import BAG, ArchiveOptions
-from orchestration.archive.tag_files import DECLARATION_FILE
 from orchestration.archive.verify.tar_stream import is_stream
 from orchestration.errors import OutputNotWritable, ResultExists
 from orchestration.recorded_run import RecordedRun

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from orchestration.archive import layout
-from orchestration.archive.crate import title
-from orchestration.archive.crate_facts import ArchiveFacts, Creator
+from orchestration.archive.crate.facts import ArchiveFacts, Creator
+from orchestration.archive.crate.metadata import title
 from orchestration.archive.entries import Contents, Entry
 from orchestration.archive.verify.places import why_untrusted
 from orchestration.printing import markdown_code, markdown_text, size_text

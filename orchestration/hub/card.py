@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from orchestration.archive.crate import title
+from orchestration.archive.crate.metadata import title
 from orchestration.hub.limits import limits
 from orchestration.hub.model import MODEL_FILE, SharedModel
 from orchestration.printing import markdown_code, markdown_text

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
-from orchestration.archive.crate import NO_LICENSE, SPDX
+from orchestration.archive.crate.metadata import NO_LICENSE, SPDX
 from orchestration.archive.layout import CRATE_METADATA, PAYLOAD, RESULT
 from orchestration.archive.verify.fixity import check_fixity, is_bag
 from orchestration.archive.verify.folder_members import read_folder

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from orchestration.archive.crate import ArchiveFacts, crate_metadata
+from orchestration.archive.bag.hashing import FileFound
+from orchestration.archive.crate.facts import ArchiveFacts
+from orchestration.archive.crate.metadata import crate_metadata
 from orchestration.archive.layout import CRATE_METADATA
 from orchestration.archive.verify.crate_records import crate_faults
-from orchestration.archive.verify.hashing import FileFound
 from orchestration.archive.verify.members import BagContent
 from orchestration.errors import ManifestUnusable
 from orchestration.recorded_run import RecordedRun

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from orchestration.archive.bag.tag_files import DECLARATION_FILE, INFO_FILE, manifest_name
 from orchestration.archive.layout import HASHES, PAYLOAD, README, SIGNATURE
-from orchestration.archive.tag_files import DECLARATION_FILE, INFO_FILE, manifest_name
 
 MANIFESTS: Final = {algorithm: manifest_name(algorithm) for algorithm in HASHES}
 TAG_MANIFESTS: Final = {algorithm: manifest_name(algorithm, of_tags=True) for algorithm in HASHES}

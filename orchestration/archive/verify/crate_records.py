@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote
 
-from orchestration.archive.crate_entities import COMPLETED, FAILED, clean, moment_of
+from orchestration.archive.bag.hashing import FileFound
+from orchestration.archive.crate.entities import COMPLETED, FAILED, clean, moment_of
 from orchestration.archive.layout import CRATE_METADATA, PAYLOAD
-from orchestration.archive.verify.hashing import FileFound
 from orchestration.archive.verify.members import BagContent
 from orchestration.archive.verify.verdicts import Fault
 from orchestration.recorded_run import RecordedRun

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from orchestration.archive.bag.hashing import FileFound
+from orchestration.archive.bag.tag_files import DECLARATION, DECLARATION_FILE, INFO_FILE
 from orchestration.archive.layout import HASHES, README, SIGNATURE
-from orchestration.archive.tag_files import DECLARATION, DECLARATION_FILE, INFO_FILE
 from orchestration.archive.verify.bag_names import (
     MANIFESTS,
     MOST_TAG_FILE_BYTES,
@@ -16,7 +17,6 @@ from orchestration.archive.verify.bag_names import (
     TAG_MANIFESTS,
     is_payload,
 )
-from orchestration.archive.verify.hashing import FileFound
 from orchestration.archive.verify.members import BagContent
 from orchestration.archive.verify.tag_text import parse_manifest, parse_oxum
 from orchestration.archive.verify.verdicts import Fault, Verdict, judged

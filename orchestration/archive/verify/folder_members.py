@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestration.archive.verify.hashing import FileFound, TwoHashes
+from orchestration.archive.bag.hashing import FileFound, TwoHashes
 from orchestration.archive.verify.members import BagContent, Progress
 from orchestration.archive.verify.verdicts import Fault
 

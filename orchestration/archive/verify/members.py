@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from orchestration.archive.bag.hashing import FileFound
 from orchestration.archive.layout import MOST_FILES
 from orchestration.archive.verify.bag_names import TAG_FILES
-from orchestration.archive.verify.hashing import FileFound
 from orchestration.archive.verify.verdicts import Fault
 
 Progress = Callable[[int, int], None]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from orchestration.archive.bag.hashing import FileFound
 from orchestration.archive.layout import GIVEN, IMAGES, ORIGINAL, RENAMED, RESULT, input_folder
 from orchestration.archive.verify.bag_names import MOST_TAG_FILE_BYTES, is_payload
 from orchestration.archive.verify.crate_records import crate_faults
 from orchestration.archive.verify.former_names import FormerNames
-from orchestration.archive.verify.hashing import FileFound
 from orchestration.archive.verify.image_records import image_faults
 from orchestration.archive.verify.members import BagContent
 from orchestration.archive.verify.verdicts import Fault, Verdict, judged

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestration.archive.layout import SIGNATURE, SIGNED
-from orchestration.archive.signature import check
+from orchestration.archive.signing.signature import check
 from orchestration.archive.verify.members import BagContent
 from orchestration.archive.verify.verdicts import Fault, Verdict, judged, not_checked
 from orchestration.errors import SignatureInvalid

@@ -14,9 +14,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from orchestration.archive.bag.hashing import FileFound, TwoHashes
 from orchestration.archive.layout import CODE, PROGRAM, WHEELHOUSE
 from orchestration.archive.verify.bag_names import why_unsafe
-from orchestration.archive.verify.hashing import FileFound, TwoHashes
 from orchestration.archive.verify.members import BagContent, Progress
 from orchestration.archive.verify.tar_stream import StreamDamaged, TarStream, tar_headers
 from orchestration.archive.verify.verdicts import Fault

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestration.archive.crate import ArchiveFacts, Creator, FileFact, crate_metadata
+from orchestration.archive.crate.facts import ArchiveFacts, Creator, FileFact
+from orchestration.archive.crate.metadata import crate_metadata
 from orchestration.recorded_run import RecordedRun
 from orchestration.recorded_settings import to_json
 from orchestration.settings import (

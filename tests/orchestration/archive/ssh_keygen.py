@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.archive.signature import NAMESPACE
+from orchestration.archive.signing.signature import NAMESPACE
 
 if shutil.which("ssh-keygen") is None and os.environ.get("CI") != "true":
     pytest.skip("ssh-keygen is not installed (openssh-client)", allow_module_level=True)

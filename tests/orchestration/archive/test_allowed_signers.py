@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.archive.allowed_signers import AllowedSigners
-from orchestration.archive.signature import check
+from orchestration.archive.signing.allowed_signers import AllowedSigners
+from orchestration.archive.signing.signature import check
 from orchestration.errors import KeyUnusable, SignatureInvalid
 from tests.orchestration.archive import ssh_keygen
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.archive.folder_bag import sync_file_system
+from orchestration.archive.bag.folder import sync_file_system
 from tests.orchestration.archive.made_result import contents, make_result, says_bagit
 
 DISK_BYTES = 160 << 20

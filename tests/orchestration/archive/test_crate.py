@@ -14,7 +14,8 @@ from urllib.parse import unquote
 import pytest
 from rocrate.rocrate import ROCrate
 
-from orchestration.archive.crate import FileFact, crate_metadata
+from orchestration.archive.crate.facts import FileFact
+from orchestration.archive.crate.metadata import crate_metadata
 from tests.orchestration.archive.archived_runs import CASES, DOCKER, ODD, references
 
 # RFC 3986: what a relative reference of path segments consists of; no colon in the first.

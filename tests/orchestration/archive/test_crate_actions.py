@@ -6,7 +6,7 @@ import json
 import shlex
 from dataclasses import replace
 
-from orchestration.archive.crate import ArchiveFacts, FileFact, crate_metadata
+from orchestration.archive.crate.metadata import ArchiveFacts, FileFact, crate_metadata
 from orchestration.recorded_run import RecordedRun
 from tests.orchestration.archive.archived_runs import DOCKER, EXPORT, LOCAL, SIF, references
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from orchestration.archive.crate_facts import ArchiveFacts, Creator, parse_doi
+from orchestration.archive.crate.facts import ArchiveFacts, Creator, parse_doi
 from tests.orchestration.archive.archived_runs import DOCKER, ODD, references
 
 

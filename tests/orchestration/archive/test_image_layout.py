@@ -148,6 +148,10 @@ def without(name: str) -> dict[str, bytes]:
         pytest.param({**docker_saved(), "manifest.json": b"[]"}, "cannot be read", id="no-image"),
         pytest.param({**docker_saved(), "0/l": gzip.compress(LAYERS[0])[:-9]}, "cannot be read",
                      id="compressed-and-cut"),
+        pytest.param({**docker_saved(), "0/l": gzip.compress(LAYERS[0])[:-4] + b"none"},
+                     "cannot be read", id="compressed-of-another-size"),
+        pytest.param({**docker_saved(), "0/l": gzip.compress(b"")[:10] + b"\xff" * 20},
+                     "cannot be read", id="compressed-and-damaged"),
     ],
 )  # fmt: skip
 def test_what_an_engine_did_not_save_whole(

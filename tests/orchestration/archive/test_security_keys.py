@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from orchestration.archive.signature import NAMESPACE, Signer, check
-from orchestration.archive.ssh_public_keys import PublicBlob, put_string
-from orchestration.archive.sshsig import SshSignature, signed_data
+from orchestration.archive.signing.signature import NAMESPACE, Signer, check
+from orchestration.archive.signing.ssh_public_keys import PublicBlob, put_string
+from orchestration.archive.signing.sshsig import SshSignature, signed_data
 from orchestration.errors import SignatureInvalid
 from tests.orchestration.archive import ssh_keygen
 

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
-from orchestration.archive.signature import NAMESPACE, Signer, check, sign
-from orchestration.archive.ssh_public_keys import put_string, take_string
+from orchestration.archive.signing.signature import NAMESPACE, Signer, check, sign
+from orchestration.archive.signing.ssh_public_keys import put_string, take_string
 from orchestration.errors import KeyUnusable, SignatureInvalid
 from tests.orchestration.archive import ssh_keygen
 

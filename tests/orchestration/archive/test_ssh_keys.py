@@ -12,13 +12,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from orchestration.archive.ssh_keys import (
+from orchestration.archive.signing.ssh_keys import (
     PASSPHRASE_VARIABLE,
     ask_on_terminal,
     load_private_key,
     public_blob,
 )
-from orchestration.archive.ssh_public_keys import put_string
+from orchestration.archive.signing.ssh_public_keys import put_string
 from orchestration.errors import KeyUnusable
 from tests.orchestration.archive import ssh_keygen
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, get_args
 from urllib.parse import quote
 
-from orchestration.archive.crate_entities import (
+from orchestration.archive.crate.entities import (
     COMPLETED,
     FAILED,
     add_entity,
@@ -16,8 +16,8 @@ from orchestration.archive.crate_entities import (
     moment_of,
     one_or_more,
 )
-from orchestration.archive.crate_files import GIVEN, ORIGINAL, RESULT, is_below
-from orchestration.archive.crate_software import add_image, add_program, add_stage_program
+from orchestration.archive.crate.files import GIVEN, ORIGINAL, RESULT, is_below
+from orchestration.archive.crate.software import add_image, add_program, add_stage_program
 from orchestration.publishing import EXPORT_FOLDER
 from orchestration.recorded_run import RecordedRun
 from orchestration.runtimes.base import Stage

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orchestration.archive.layout import NAMESPACE, SIGNED
-from orchestration.archive.ssh_public_keys import (
+from orchestration.archive.signing.ssh_public_keys import (
     HARDWARE_KEY_TYPES,
     KEY_TYPES,
     PublicBlob,

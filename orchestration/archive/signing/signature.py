@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from orchestration.archive.allowed_signers import AllowedSigners
 from orchestration.archive.layout import NAMESPACE
-from orchestration.archive.ssh_keys import AskPassphrase, load_private_key, public_blob
-from orchestration.archive.ssh_public_keys import put_string, take_string
-from orchestration.archive.sshsig import SshSignature, signed_data
+from orchestration.archive.signing.allowed_signers import AllowedSigners
+from orchestration.archive.signing.ssh_keys import AskPassphrase, load_private_key, public_blob
+from orchestration.archive.signing.ssh_public_keys import put_string, take_string
+from orchestration.archive.signing.sshsig import SshSignature, signed_data
 from orchestration.errors import SignatureInvalid
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.hashes import HashAlgorithm
 
-    from orchestration.archive.ssh_keys import PrivateKey
+    from orchestration.archive.signing.ssh_keys import PrivateKey
 
 _HASH: Final = "sha512"
 # What the form allows.

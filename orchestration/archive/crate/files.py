@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestration.archive import layout
-from orchestration.archive.crate_entities import clean, one_or_more
-from orchestration.archive.crate_facts import FileFact
+from orchestration.archive.crate.entities import clean, one_or_more
+from orchestration.archive.crate.facts import FileFact
 from orchestration.publishing import EXPORT_FOLDER
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Final
 
-from orchestration.archive.entries import Entry
-from orchestration.archive.source_reader import (
+from orchestration.archive.bag.hashing import FileFound, TwoHashes
+from orchestration.archive.bag.source_reader import (
     Advance,
     check_size,
     opened,
     read_bytes,
     read_file,
 )
-from orchestration.archive.verify.hashing import FileFound, TwoHashes
+from orchestration.archive.entries import Entry
 from orchestration.tar_stream import END, tar_header, tar_padding
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from orchestration.archive.ssh_public_keys import PublicBlob, put_string, take_string
+from orchestration.archive.signing.ssh_public_keys import PublicBlob, put_string, take_string
 
 _MAGIC: Final = b"SSHSIG"
 _START: Final = _MAGIC + struct.pack(">I", 1)

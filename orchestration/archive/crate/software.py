@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestration.archive import layout
-from orchestration.archive.crate_entities import add_entity, clean, one_or_more
-from orchestration.archive.crate_files import IMAGES, PROGRAM
+from orchestration.archive.crate.entities import add_entity, clean, one_or_more
+from orchestration.archive.crate.files import IMAGES, PROGRAM
 from orchestration.recorded_run import RecordedImage, RecordedRun
 from orchestration.run_paths import PROJECT
 from orchestration.runtimes.base import Stage

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from orchestration.archive import layout
-from orchestration.archive.contents import not_archivable
-from orchestration.archive.crate_facts import FileFact
-from orchestration.archive.entries import Contents, Entry
-from orchestration.archive.source_reader import SourceUnreadable
-from orchestration.archive.tag_files import (
+from orchestration.archive.bag.hashing import FileFound
+from orchestration.archive.bag.source_reader import SourceUnreadable
+from orchestration.archive.bag.tag_files import (
     DECLARATION,
     DECLARATION_FILE,
     INFO_FILE,
     manifest,
     manifest_name,
 )
-from orchestration.archive.verify.hashing import FileFound
+from orchestration.archive.contents import not_archivable
+from orchestration.archive.crate.facts import FileFact
+from orchestration.archive.entries import Contents, Entry
 
 
 class Sink(Protocol):

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from orchestration.archive.crate_facts import Creator
+from orchestration.archive.bag.hashing import FileFound
+from orchestration.archive.crate.facts import Creator
 from orchestration.archive.layout import HASHES
-from orchestration.archive.verify.hashing import FileFound
 from orchestration.printing import size_text
 from orchestration.run_paths import PROJECT
 

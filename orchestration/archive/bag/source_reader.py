@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from orchestration.archive.bag.hashing import FileFound, Sink, TwoHashes
 from orchestration.archive.entries import Entry
-from orchestration.archive.verify.hashing import FileFound, Sink, TwoHashes
 
 Advance = Callable[[int], None]
 """Takes how many bytes more have been read."""

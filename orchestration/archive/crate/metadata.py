@@ -15,17 +15,15 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from orchestration.archive import layout
-from orchestration.archive.crate_actions import add_actions
-from orchestration.archive.crate_entities import add_entity, clean, one_or_more
-from orchestration.archive.crate_facts import ArchiveFacts, Creator, FileFact
-from orchestration.archive.crate_files import CODE, ORIGINAL, add_files
+from orchestration.archive.crate.actions import add_actions
+from orchestration.archive.crate.entities import add_entity, clean, one_or_more
+from orchestration.archive.crate.facts import ArchiveFacts, Creator, FileFact
+from orchestration.archive.crate.files import CODE, ORIGINAL, add_files
 from orchestration.recorded_run import RecordedRun
 
 if TYPE_CHECKING:
     from rocrate.model import Entity
     from rocrate.rocrate import ROCrate
-
-__all__ = ["ArchiveFacts", "Creator", "FileFact", "crate_metadata", "title"]
 
 RO_CRATE_VERSION: Final = "1.1"
 PROFILE: Final = "https://w3id.org/ro/wfrun/process/0.5"

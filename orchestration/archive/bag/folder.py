@@ -9,15 +9,15 @@ import stat
 from pathlib import Path
 from typing import IO, Final
 
-from orchestration.archive.entries import Entry
-from orchestration.archive.source_reader import (
+from orchestration.archive.bag.hashing import FileFound, TwoHashes
+from orchestration.archive.bag.source_reader import (
     Advance,
     check_size,
     opened,
     read_bytes,
     read_file,
 )
-from orchestration.archive.verify.hashing import FileFound, TwoHashes
+from orchestration.archive.entries import Entry
 
 # <linux/fs.h>: _IOW(0x94, 9, int)
 _FICLONE: Final = 0x40049409

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
-from orchestration.archive.ssh_public_keys import (
+from orchestration.archive.signing.ssh_public_keys import (
     HARDWARE_KEY_TYPES,
     KEY_TYPES,
     PublicBlob,
