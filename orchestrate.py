@@ -53,7 +53,7 @@ from orchestration.errors import (
     exit_code_of,
 )
 from orchestration.hub.command import export
-from orchestration.printing import printable
+from orchestration.printing import printable, say
 from orchestration.reading_options import checkpoint_options, extract_options, reference_options
 from orchestration.rerun_command import rerun
 from orchestration.run_paths import cache_folder, default_out
@@ -197,7 +197,7 @@ def doctor(**given: Any) -> int:
 
     checks = diagnose(runtime_settings(given))
     for line, color in check_lines(checks):
-        _say(line, color)
+        say(line, color)
     return EXIT_OK
 
 
@@ -247,22 +247,16 @@ def _show_outcome(outcome: Outcome, quiet: bool) -> int:
     """Print the summary: all of it, or with --quiet the first line of one that is no success."""
     lines = summary_lines(outcome.out, outcome.manifest, outcome.is_new)
     if not quiet:
-        _say(lines[0], verdict_color(outcome.manifest), bold=True)
+        say(lines[0], verdict_color(outcome.manifest), bold=True)
         click.echo("\n".join(lines[1:]))
     elif outcome.exit_code != EXIT_OK:
         click.echo(lines[0], err=True)
     return outcome.exit_code
 
 
-def _say(line: str, color: str, *, bold: bool = False, err: bool = False) -> None:
-    """Print a line in a colour on a terminal, unless NO_COLOR is set (no-color.org)."""
-    is_colored = False if os.environ.get("NO_COLOR") else None
-    click.secho(line, fg=color, bold=bold, err=err, color=is_colored)
-
-
 def _print_error(error: OrchestrationError, verbose: bool) -> None:
     first, *rest = error_lines(error)
-    _say(first, "red", bold=True, err=True)
+    say(first, "red", bold=True, err=True)
     click.echo("\n".join(rest), err=True)
     if isinstance(error, StageFailed) and error.stage_traceback:
         _keep_traceback(str(error.stage_traceback), verbose)
@@ -275,7 +269,7 @@ def _internal_error_hook(
 
     def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         text = "".join(traceback.format_exception(kind, error, trace))
-        _say(f"Error: InternalError (exit code {EXIT_INTERNAL_ERROR})", "red", err=True)
+        say(f"Error: InternalError (exit code {EXIT_INTERNAL_ERROR})", "red", err=True)
         click.echo(f"  {kind.__name__}: {printable(str(error))}", err=True)
         click.echo("  This is a bug. Please report it.", err=True)
         _keep_traceback(text, verbose)

@@ -77,15 +77,9 @@ def convert(settings: ConvertSettings, context: RunContext) -> Outcome:
         files = BackgroundDescription(folder.export, exported.files)
         loaded = _finish_load(load_run, folder, context, kept_export=record is not None)
         inputs = checkpoint_inputs(checkpoint, options, exported.record)
-        with writing_to(out.parent):
-            inputs += given_inputs(settings.load, settings.runtime, folder.result)
-        parts = {
-            **asked,
-            "request": request,
-            "inputs": inputs,
-            "extract": exported.record,
-            "load": loaded,
-        }
+        inputs += _given_inputs(settings, folder)
+        parts = {**asked, "request": request, "inputs": inputs}
+        parts |= {"extract": exported.record, "load": loaded}
         manifest = publish_result(folder, files, parts, settings.force, context)
     exports.add(out / EXPORT_FOLDER, files, exported)
     return Outcome(out, manifest)
@@ -154,7 +148,7 @@ def load(settings: LoadSettings, context: RunContext) -> Outcome:
         loaded = _finish_load(run, folder, context, kept_export=True)
         with writing_to(out.parent):
             inputs = [export_input(source, files.result())]
-            inputs += given_inputs(settings.load, settings.runtime, folder.result)
+        inputs += _given_inputs(settings, folder)
         parts |= {"request": request, "inputs": inputs, "load": loaded}
         manifest = publish_result(folder, files, parts, settings.force, context)
     return Outcome(out, manifest)
@@ -243,6 +237,14 @@ def _earlier_outcome(
     """The outcome of an earlier run, if it has made exactly this already."""
     manifest = None if force else up_to_date_manifest(out, request, input_folder, data_folder)
     return None if manifest is None else Outcome(out, manifest, is_new=False)
+
+
+def _given_inputs(
+    settings: ConvertSettings | LoadSettings, folder: ResultFolder
+) -> list[dict[str, Any]]:
+    """What stage 2 has read of the user's own. Raises OutputNotWritable if it has gone since."""
+    with writing_to(folder.out.parent):
+        return given_inputs(settings.load, settings.runtime, folder.result)
 
 
 def _finish_load(

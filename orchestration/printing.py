@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+
+import click
 
 # Control characters (a terminal obeys them), marks that turn the direction of writing, and halves
 # of surrogate pairs, which no terminal can be sent. Tab and newline are harmless.
@@ -61,3 +64,9 @@ def duration_text(seconds: float) -> str:
     if hours < _DAY_H:
         return f"{hours} h {minutes} min"
     return f"{hours // _DAY_H:,} d {hours % _DAY_H} h"
+
+
+def say(line: str, color: str | None, *, bold: bool = False, err: bool = False) -> None:
+    """Print a line in a colour on a terminal, unless NO_COLOR is set (no-color.org)."""
+    is_colored = False if os.environ.get("NO_COLOR") else None
+    click.secho(line, fg=color, bold=bold, err=err, color=is_colored)

@@ -97,7 +97,6 @@ def restore_image(
     runtime: ImageRuntimeName,
     path: Path,
     *,
-    folder: Path | None = None,
     with_name: bool = True,
     environment: Mapping[str, str] = os.environ,
     notify: Notify = lambda line: None,
@@ -105,19 +104,18 @@ def restore_image(
     """Give a runtime an image that was put away.
 
     An image that it has already is left as it is, and so is another one of the same name: then
-    the restored one has no name.
+    the restored one has no name. Apptainer makes a file in the user's cache folder of an archive.
 
     Args:
         runtime: who is to have it.
         path: what `save_image` wrote.
-        folder: Apptainer: where a SIF file is made of an archive; None = the user's cache folder.
         with_name: under the name that it had. A stranger's image could have the name of one that
             is to be built here, and would be run in its place.
         environment: the caller's.
         notify: takes what the runtime says, line by line.
 
     Returns:
-        Its id, which `--image-extract` and `--image-load` take; for Apptainer the path of the file.
+        What `--image-extract` and `--image-load` take: its id; of Apptainer's, the path of a file.
 
     Raises:
         EngineNotInstalled, EngineNotRunning, EngineForbidden: the runtime is not usable.
@@ -126,16 +124,10 @@ def restore_image(
         EngineRefused, ImageBuildFailed: the runtime does not take it.
     """
     if path.suffix == SIF_SUFFIX:
-        if runtime != APPTAINER:
-            raise FeatureUnavailable(
-                f"{path.name} is an image of Apptainer's, and the runtime is {runtime}.",
-                "An image that this runtime reads was expected.",
-                "Use `--runtime apptainer`, or archive a result that Docker or Podman made.",
-            )
-        return os.fspath(path.absolute())
+        return _own_sif(runtime, path)
     facts = read_layout(path)
     if runtime == APPTAINER:
-        return _make_sif(facts, path, folder, environment, notify)
+        return _make_sif(facts, path, environment, notify)
     engine = _open(runtime, environment)
     try:
         return _load(engine, facts, path, with_name, notify)
@@ -185,6 +177,17 @@ def _find(engine: ImageSource, facts: LayoutFacts) -> ImageDetails | None:
     return engine.find_image(facts.id) or engine.find_image(facts.manifest_digest)
 
 
+def _own_sif(runtime: ImageRuntimeName, path: Path) -> str:
+    """A SIF file is used where it lies. Raises FeatureUnavailable."""
+    if runtime != APPTAINER:
+        raise FeatureUnavailable(
+            f"{path.name} is an image of Apptainer's, and the runtime is {runtime}.",
+            "An image that this runtime reads was expected.",
+            "Use `--runtime apptainer`, or archive a result that Docker or Podman made.",
+        )
+    return os.fspath(path.absolute())
+
+
 def _copy_sif(reference: str, path: Path, environment: Mapping[str, str]) -> ImageArchive:
     store = SifStore(find_program(environment), environment)
     source = store.path(reference)
@@ -202,7 +205,6 @@ def _copy_sif(reference: str, path: Path, environment: Mapping[str, str]) -> Ima
 def _make_sif(
     facts: LayoutFacts,
     path: Path,
-    folder: Path | None,
     environment: Mapping[str, str],
     notify: Notify,
 ) -> str:
@@ -210,7 +212,7 @@ def _make_sif(
     store = SifStore(program, environment)
     # Apart from images by their sources' names: others than the one in the archive may have those.
     name = f"{PROJECT}-restored-{facts.id.replace(':', '-')}{SIF_SUFFIX}"
-    target = (folder or store.folder).absolute() / name
+    target = store.folder.absolute() / name
     if store.find_image(os.fspath(target)) is None:
         (image,) = archived_images(path)
         with build_folder(environment) as scratch:

@@ -131,27 +131,10 @@ class Steps:
             ResultExists: another one has appeared there.
             DiskFull, OutputNotWritable: the file system refuses.
         """
-        planned, exported, files = work.planned, work.exported, work.files
+        exported, files = work.exported, work.files
         assert exported is not None
         assert files is not None
-        settings = planned.item.settings
-        found = replace(
-            settings,
-            checkpoint=planned.checkpoint.path,
-            out=planned.out,
-            extract=planned.options,
-        )
-        with writing_to(self._folder.out):
-            inputs = checkpoint_inputs(planned.checkpoint, planned.options, exported.record)
-            inputs += given_inputs(settings.load, settings.runtime, work.folder.result)
-        parts = {
-            **asked_record(found, self._context.runtime.name),
-            "request": planned.request,
-            "inputs": inputs,
-            "extract": exported.record,
-            "load": work.load_record,
-            "batch": self._batch_record(work),
-        }
+        parts = self._parts(work, exported)
         context = self._context
         own = RunContext(
             lambda: context.runtime,
@@ -163,10 +146,31 @@ class Steps:
         try:
             manifest = publish_result(work.folder, files, parts, self._replaces(work), own)
         except ResultExists:
-            return _twin(planned)
+            return _twin(work.planned)
         record = ExportRecord(work.folder.out / EXPORT_FOLDER, files.result(), exported.record)
-        self._exports.add(planned.export_key, record)
+        self._exports.add(work.planned.export_key, record)
         return manifest
+
+    def _parts(self, work: Work, exported: Exported) -> dict[str, Any]:
+        """What the manifest of a result tells besides its files."""
+        planned, settings = work.planned, work.planned.item.settings
+        found = replace(
+            settings,
+            checkpoint=planned.checkpoint.path,
+            out=planned.out,
+            extract=planned.options,
+        )
+        with writing_to(self._folder.out):
+            inputs = checkpoint_inputs(planned.checkpoint, planned.options, exported.record)
+            inputs += given_inputs(settings.load, settings.runtime, work.folder.result)
+        return {
+            **asked_record(found, self._context.runtime.name),
+            "request": planned.request,
+            "inputs": inputs,
+            "extract": exported.record,
+            "load": work.load_record,
+            "batch": self._batch_record(work),
+        }
 
     def _replaces(self, work: Work) -> bool:
         """Whether the result takes the place of what is there: of what is known not to be right."""

@@ -52,18 +52,24 @@ def prepare_recipe(
         "BASE_IMAGE": title,
         "BASE_NAME": title,
         "BASE_DIGEST": digest,
-        "CONTENT": sources.content_hash(),
+        **_own_arguments(sources, environment),
     }
-    if environment.get(SOURCE_DATE):
-        given[SOURCE_DATE] = environment[SOURCE_DATE]
-    if sources.torch_variant:
-        given["TORCH"] = sources.torch_variant
     stages = read_dockerfile(sources.files[sources.dockerfile].decode(), given)
     context = [*sources.files, *packages.files]
     _write_secret(folder / ARGUMENTS_FILE, arguments_script(stages[0]))
     text = definition(stages, context, bootstrap, base)
     (folder / DEFINITION_FILE).write_text(text, encoding="utf-8")
     return DEFINITION_FILE
+
+
+def _own_arguments(sources: ImageSources, environment: Mapping[str, str]) -> dict[str, str]:
+    """Build arguments that follow from the image's sources, and the time that the caller fixes."""
+    given = {"CONTENT": sources.content_hash()}
+    if environment.get(SOURCE_DATE):
+        given[SOURCE_DATE] = environment[SOURCE_DATE]
+    if sources.torch_variant:
+        given["TORCH"] = sources.torch_variant
+    return given
 
 
 def _write_context(sources: ImageSources, packages: PackageSources, folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from orchestration.command_options import (
     runtime_settings,
     speech_options,
 )
+from orchestration.printing import say
 
 if TYPE_CHECKING:
     from orchestration.archive.verify.verdicts import Verification
@@ -83,9 +83,7 @@ def verify(bag: Path, as_json: bool, **given: Any) -> int:
 
 
 def _show(found: Verification) -> None:
-    """Print the table, in colours on a terminal unless NO_COLOR is set."""
     from orchestration.archive.verify.table import table_lines
 
-    is_colored = False if os.environ.get("NO_COLOR") else None
     for index, (line, color) in enumerate(table_lines(found)):
-        click.secho(line, fg=color, bold=index == 0, color=is_colored)
+        say(line, color, bold=index == 0)

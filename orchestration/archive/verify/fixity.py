@@ -159,7 +159,9 @@ def _changed(path: str, found: FileFound, listed: Listed) -> Fault:
             )
     agreeing = [_WORDS[name] for name in listed if name not in algorithms]
     if agreeing:
-        told.append(f"the {' and '.join(agreeing)} is as listed, so that the list was changed")
+        lists = MANIFESTS if is_payload(path) else TAG_MANIFESTS
+        changed = " and ".join(lists[name] for name in algorithms)
+        told.append(f"the {' and '.join(agreeing)} is as listed, so that {changed} was changed")
     return Fault(path, "changed", "; ".join(told))
 
 

@@ -163,11 +163,11 @@ def test_a_file_of_apptainer_s(saved: tuple[ImageArchive, Path], tmp_path: Path)
         absent("there is no Apptainer on this machine")
     archive, path = saved
     cache = {**os.environ, "XDG_CACHE_HOME": os.fspath(tmp_path / "cache")}
-    made = Path(restore_image("apptainer", path, folder=tmp_path, environment=cache))
+    made = Path(restore_image("apptainer", path, environment=cache))
     told = json.loads(command("apptainer", "inspect", "--json", os.fspath(made)))
     assert told["data"]["attributes"]["labels"][CONTENT_LABEL] == CONTENT
     stamp = made.stat().st_mtime_ns
-    again = restore_image("apptainer", path, folder=tmp_path, environment=cache)
+    again = restore_image("apptainer", path, environment=cache)
     assert (Path(again), made.stat().st_mtime_ns) == (made, stamp)
     # Put away, such a file is what it was.
     copied = save_image("apptainer", os.fspath(made), tmp_path / "copy.sif", environment=cache)

@@ -6,7 +6,6 @@ import json
 import os
 import resource
 import shutil
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -16,6 +15,7 @@ from orchestration.errors import (
     BagUnreadable,
     ManifestUnusable,
     NotShareable,
+    OutputNotWritable,
     ResultChanged,
     ResultExists,
 )
@@ -276,7 +276,7 @@ def test_a_full_disk_is_told_and_nothing_is_left(made, tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
     try:
-        with pytest.raises(Exception, match="cannot be written below"):
+        with pytest.raises(OutputNotWritable, match="cannot be written below"):
             share(made.result, tmp_path / "out")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -285,9 +285,8 @@ def test_a_full_disk_is_told_and_nothing_is_left(made, tmp_path):
 
 def test_progress_counts_every_byte(made, tmp_path):
     seen: list[tuple[int, int]] = []
-    export_to_hub(
-        HubOptions(made.result, tmp_path / "out"), lambda done, total: seen.append((done, total))
-    )
+    options = HubOptions(made.result, tmp_path / "out")
+    export_to_hub(options, lambda done, total: seen.append((done, total)))
     copied = ("model.safetensors", "config.json", "mapping.csv", "report.html")
     total = sum((made.result / name).stat().st_size for name in copied)
     total += (made.result / "model_source" / "net.py").stat().st_size
@@ -298,4 +297,4 @@ def test_progress_counts_every_byte(made, tmp_path):
 def test_the_path_may_be_a_link(made, tmp_path):
     (tmp_path / "link").symlink_to(made.result)
     share(tmp_path / "link", tmp_path / "out")
-    assert Path(tmp_path / "out" / "model.safetensors").is_file()
+    assert (tmp_path / "out" / "model.safetensors").is_file()
