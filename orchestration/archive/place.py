@@ -47,11 +47,7 @@ def check_bag(options: ArchiveOptions, run: RecordedRun) -> Path:
 def _check_existing(bag: Path, options: ArchiveOptions) -> None:
     if not options.force:
         raise result_exists(bag, "Bags are never changed.", BAG)
-    if not (
-        bag.is_file() and is_stream(bag)
-        if options.is_stream
-        else (bag / DECLARATION_FILE).is_file()
-    ):
+    if not (_is_stream_bag(bag) if options.is_stream else (bag / DECLARATION_FILE).is_file()):
         raise ResultExists(
             f"{bag} exists already, and is no bag.",
             "Only bags are ever replaced.",

@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from orchestration.archive.crate.metadata import NO_LICENSE, SPDX
-from orchestration.archive.layout import CRATE_METADATA, PAYLOAD, RESULT
+from orchestration.archive.layout import CRATE_METADATA, LICENSE, PAYLOAD, RESULT
+from orchestration.archive.verify.bag_names import is_payload
 from orchestration.archive.verify.fixity import check_fixity, is_bag
 from orchestration.archive.verify.folder_members import read_folder
 from orchestration.archive.verify.members import BagContent, Progress
@@ -66,7 +67,13 @@ def _unpacked(path: Path, scratch: Path, progress: Progress) -> BagContent:
         raise _unreadable(path, f"it cannot be read ({error.strerror})") from error
     if not is_packed:
         raise _unreadable(path, "the file is no .tar.zst")
-    return read_stream(path, scratch, progress)
+    return read_stream(path, scratch, progress, _is_needed)
+
+
+def _is_needed(path: str) -> bool:
+    """Whether a file is unpacked: it is shared, or tells what is."""
+    is_shared = path.startswith((f"{RESULT}/", f"{LICENSE}/"))
+    return is_shared or not is_payload(path) or path == CRATE_METADATA
 
 
 def _in_bag(path: Path, content: BagContent) -> Source:
@@ -97,9 +104,9 @@ def _license(content: BagContent) -> License | None:
         return None
     if str(identifier).startswith(SPDX):
         return License(str(identifier).removeprefix(SPDX))
-    # Only what the bag's own lists name: a crate may come from anybody, and lead anywhere.
+    # Only what lies where `archive` puts it: a crate may come from anybody, and lead anywhere.
     path = f"{PAYLOAD}/{unquote(str(identifier))}"
-    if path in content.files:
+    if path in content.files and path.startswith(f"{LICENSE}/"):
         return License(PurePosixPath(path).name, content.folder / path)
     return None if identifier == NO_LICENSE else License(name)
 

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from orchestration.archive.bag.hashing import FileFound
-from orchestration.archive.layout import GIVEN, IMAGES, ORIGINAL, RENAMED, RESULT, input_folder
+from orchestration.archive.layout import (
+    CRATE_METADATA,
+    GIVEN,
+    IMAGES,
+    ORIGINAL,
+    RENAMED,
+    RESULT,
+    input_folder,
+)
 from orchestration.archive.verify.bag_names import MOST_TAG_FILE_BYTES, is_payload
 from orchestration.archive.verify.crate_records import crate_faults
 from orchestration.archive.verify.former_names import FormerNames
@@ -19,6 +27,12 @@ from orchestration.recorded_run import RecordedRun
 from orchestration.recorded_shape import check_shape
 
 MANIFEST: Final = f"{RESULT}/{MANIFEST_FILE}"
+
+
+def is_record(path: str) -> bool:
+    """Whether this link, or one before it, looks into a file: a tag file, a record, an image."""
+    is_named = path in (MANIFEST, CRATE_METADATA, RENAMED)
+    return is_named or not is_payload(path) or path.startswith(f"{IMAGES}/")
 
 
 def check_records(content: BagContent) -> tuple[Verdict, RecordedRun | None]:

@@ -11,11 +11,10 @@ import shutil
 import tarfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from orchestration.archive.bag.hashing import FileFound, TwoHashes
-from orchestration.archive.layout import CODE, PROGRAM, WHEELHOUSE
 from orchestration.archive.verify.bag_names import why_unsafe
 from orchestration.archive.verify.members import BagContent, Progress
 from orchestration.archive.verify.tar_stream import StreamDamaged, TarStream, tar_headers
@@ -23,16 +22,14 @@ from orchestration.archive.verify.verdicts import Fault
 from orchestration.errors import DiskFull
 from orchestration.result_folder import writing_to
 
-# Hashed and not unpacked: no check looks into them.
-_LEFT_PACKED: Final = tuple(f"{folder}/" for folder in (CODE, PROGRAM))
-_PACKAGES: Final = f"{WHEELHOUSE}/"
 # For whatever else uses the disk meanwhile.
 _SPARE_BYTES: Final = 64 << 20
 _MODE: Final = 0o644
+_NO_PLACE: Final = "it lies below a file, or where a folder lies"
 
 
 def read_stream(
-    file: Path, scratch: Path, progress: Progress, *, with_packages: bool = False
+    file: Path, scratch: Path, progress: Progress, is_needed: Callable[[str], bool]
 ) -> BagContent:
     """Hash every file of a bag, and unpack those that are needed below `scratch`.
 
@@ -40,7 +37,7 @@ def read_stream(
         file: the .tar.zst.
         scratch: an empty folder.
         progress: called as bytes of the compressed file are read.
-        with_packages: unpack the wheelhouse, too.
+        is_needed: tells of a path from the bag's own folder on whether the file is unpacked.
 
     Raises:
         DiskFull, OutputNotWritable: there is no room to unpack.
@@ -49,8 +46,7 @@ def read_stream(
     total_bytes = file.stat().st_size
     with file.open("rb") as packed, TwoHashes() as hashes:
         stream = TarStream(packed)
-        left_packed = _LEFT_PACKED if with_packages else (*_LEFT_PACKED, _PACKAGES)
-        reader = _Reader(content, stream, hashes, left_packed)
+        reader = _Reader(content, stream, hashes, is_needed)
         try:
             for header in tar_headers(stream):
                 if not reader.take(header):
@@ -58,7 +54,16 @@ def read_stream(
                 progress(packed.tell(), total_bytes)
         except StreamDamaged as error:
             content.broke_off(reader.latest, f"the stream is damaged behind this file: {error}")
+    _refuse_below_files(content)
     return content
+
+
+def _refuse_below_files(content: BagContent) -> None:
+    """Refuse what no folder can hold; of what is not unpacked, no file system tells."""
+    for path in sorted(content.files):
+        above = map(os.fspath, PurePosixPath(path).parents)
+        if not content.files.keys().isdisjoint(above):
+            content.refuse(path, _NO_PLACE)
 
 
 class _Reader:
@@ -73,12 +78,12 @@ class _Reader:
         content: BagContent,
         stream: TarStream,
         hashes: TwoHashes,
-        left_packed: tuple[str, ...],
+        is_needed: Callable[[str], bool],
     ) -> None:
         self._content = content
         self._stream = stream
         self._hashes = hashes
-        self._left_packed = left_packed
+        self._is_needed = is_needed
         self._top: str | None = None
         self.latest = "."
 
@@ -126,10 +131,10 @@ class _Reader:
 
     def _read(self, header: tarfile.TarInfo, path: str) -> FileFound:
         read_into = self._bounded(header.size)
-        if path.startswith(self._left_packed):
-            found = self._hashes.read(read_into)
-        else:
+        if self._is_needed(path):
             found = self._unpack(path, header.size, read_into)
+        else:
+            found = self._hashes.read(read_into)
         if found.size_bytes != header.size:
             raise StreamDamaged(f"{path} breaks off after {found.size_bytes:,} bytes")
         return found
@@ -145,8 +150,8 @@ class _Reader:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
                 output = stack.enter_context(open(os.open(target, flags, _MODE), "wb"))
             except (FileExistsError, NotADirectoryError):
-                # A file where another path has a folder.
-                self._content.refuse(path, "it lies below a file, or where a folder lies")
+                # A file where another path has a folder, or two names that are one here.
+                self._content.refuse(path, _NO_PLACE)
                 return self._hashes.read(read_into)
             return self._hashes.read(read_into, output.write)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from orchestration.archive.layout import IMAGES
+from orchestration.archive.layout import CODE, IMAGES, PROGRAM, WHEELHOUSE
 from orchestration.archive.verify.bag_runtime import BagRuntime
 from orchestration.archive.verify.chain import Chain
 from orchestration.archive.verify.fixity import check_fixity, is_bag
@@ -20,7 +20,7 @@ from orchestration.archive.verify.places import (
     settings_in_bag,
     why_untrusted,
 )
-from orchestration.archive.verify.records import MANIFEST, check_records
+from orchestration.archive.verify.records import MANIFEST, check_records, is_record
 from orchestration.archive.verify.rerun_link import rerun_verdict
 from orchestration.archive.verify.settings import VerifySettings
 from orchestration.archive.verify.signature_link import check_signature
@@ -83,9 +83,18 @@ def _read(settings: VerifySettings, scratch: Path, progress: Progress) -> BagCon
         if not is_stream(bag):
             raise _unreadable(bag, "the file is no Zstandard stream")
         scratch.mkdir()
-        return read_stream(bag, scratch, progress, with_packages=settings.rerun)
+        return read_stream(bag, scratch, progress, _what_is_needed(settings))
     except OSError as error:
         raise _unreadable(bag, f"it cannot be read: {error.strerror}") from error
+
+
+def _what_is_needed(settings: VerifySettings) -> Callable[[str], bool]:
+    """Which files of a stream are unpacked: those that a check looks into."""
+    if settings.fixity_only:
+        return is_record
+    folders = (CODE, PROGRAM) if settings.rerun else (CODE, PROGRAM, WHEELHOUSE)
+    left_packed = tuple(f"{folder}/" for folder in folders)
+    return lambda path: not path.startswith(left_packed)
 
 
 def _unreadable(bag: Path, why: str) -> BagUnreadable:

@@ -42,7 +42,9 @@ def scratch(tmp_path: Path) -> Path:
 
 
 def read(stream: Path, scratch: Path) -> BagContent:
-    return read_stream(stream, scratch, lambda done, total: None)
+    return read_stream(
+        stream, scratch, lambda done, total: None, lambda path: not path.startswith("data/code/")
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,16 @@ def test_a_link_cannot_lead_the_next_member_out(tmp_path, scratch, members):
     content = read(write_stream(tmp_path / "x.tar.zst", [*members, *odd]), scratch)
     assert not content.is_plain
     assert os.listdir(tmp_path / "outer") == ["scratch"]
+
+
+@pytest.mark.parametrize("folder", ["result", "code"])
+@pytest.mark.parametrize("names", [("odd", "odd/odd"), ("odd/odd", "odd")])
+def test_a_file_below_a_file_is_refused_unpacked_or_not(tmp_path, scratch, members, folder, names):
+    odd = [file_member(f"x.bag/data/{folder}/{name}", b"x") for name in names]
+    content = read(write_stream(tmp_path / "x.tar.zst", [*members, *odd]), scratch)
+    assert not content.is_plain
+    refused = {fault.path for fault in content.faults if fault.kind == "unsafe"}
+    assert f"data/{folder}/odd/odd" in refused
 
 
 def test_a_file_that_comes_twice_is_told(tmp_path, scratch, members):
