@@ -47,11 +47,13 @@ def need_podman(cache: Path) -> None:
 
 def need_sifs(cache: Path) -> None:
     store = SifStore(need_program(), os.environ)
-    for stage in STAGES:
-        reference = ImageSources.read(stage, "cpu").reference
+    references = [ImageSources.read(stage, "cpu").reference for stage in STAGES]
+    for reference in references:
         if store.find_image(reference) is None:
             absent(f"there is no file of {reference}: run `{BUILD_COMMAND}`")
-    (cache / "images").symlink_to(store.folder)
+    # Wherever `build` was told to put them.
+    (folder,) = {store.path(reference).parent for reference in references}
+    (cache / "images").symlink_to(folder)
 
 
 NEEDS: dict[str, Callable[[Path], None]] = {"podman": need_podman, "apptainer": need_sifs}
