@@ -152,7 +152,8 @@ def test_no_passphrase_and_no_terminal(tmp_path, monkeypatch):
 def test_a_passphrase_on_the_terminal(tmp_path):
     key = ssh_keygen.make_key(tmp_path / "key", "-t", "ed25519", "-a", "1", passphrase="typed")
     program = (
-        "import sys; from pathlib import Path; from orchestration.archive import ssh_keys as k;"
+        "import sys; from pathlib import Path;"
+        "from orchestration.archive.signing import ssh_keys as k;"
         "print(k.public_blob(k.load_private_key(Path(sys.argv[1]), k.ask_on_terminal({})))"
         ".fingerprint)"
     )

@@ -10,6 +10,7 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
+import orchestrate
 from orchestration.errors import (
     BagDamaged,
     BagUnreadable,
@@ -19,7 +20,6 @@ from orchestration.errors import (
     ResultChanged,
     ResultExists,
 )
-from orchestration.hub.command import export as command
 from orchestration.hub.export import export_to_hub
 from orchestration.hub.options import HubOptions
 from tests.orchestration.archive.bags import renew_lists
@@ -60,9 +60,8 @@ def test_what_lies_in_the_folder(made, tmp_path):
 
 def test_the_default_place_and_quiet(made, monkeypatch):
     monkeypatch.chdir(made.folder)
-    told = CliRunner().invoke(
-        command, ["unet-torch", "--to", "huggingface", "-q"], standalone_mode=False
-    )
+    words = ["export", "unet-torch", "--to", "huggingface", "-q"]
+    told = CliRunner().invoke(orchestrate.cli, words, standalone_mode=False)
     assert (told.exception, told.output) == (None, "")
     assert (made.folder / "unet-torch-huggingface" / "README.md").is_file()
 
