@@ -127,3 +127,6 @@ class WarmRuntime:
         """End the stages."""
         for kept in self._kept.values():
             kept.process.kill()
+            # Who reads closes the pipe, at its end.
+            for _ in kept.heard:
+                pass
