@@ -22,6 +22,7 @@ from orchestration.sif.store import SifStore
 from tests.fleet import outcome
 from tests.fleet.cluster import Cluster, Hit, make_a_storm
 from tests.ordinary_user import NoOrdinaryUser, OrdinaryUser, make_ordinary_user
+from tests.peak_memory import peak_memory_bytes
 from tests.slurm_cluster import require_slurm, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -131,13 +132,12 @@ def test_names_do_not_depend_on_other_rows(fleet, local_batch, shared_workplace)
 def test_a_run_without_work_starts_no_worker(local_batch, shared_workplace):
     before = outcome.file_times(local_batch.out)
     command = [sys.executable, REPOSITORY / "orchestrate.py", *local_batch.command, "--quiet"]
-    again = subprocess.Popen(command, cwd=shared_workplace.folder, env=shared_workplace.environment)
-    # Not again.wait(): only wait4 tells what this child and its own took.
-    _, status, usage = os.wait4(again.pid, 0)
-    again.returncode = os.waitstatus_to_exitcode(status)
-    assert again.returncode == EXIT_SOME_FAILED
+    environment = shared_workplace.environment
+    peak_bytes = peak_memory_bytes(
+        command, shared_workplace.folder, environment=environment, exit_code=EXIT_SOME_FAILED
+    )
     assert outcome.file_times(local_batch.out) == before
-    assert usage.ru_maxrss * 1024 < WORKER_BYTES
+    assert peak_bytes < WORKER_BYTES
 
 
 @dataclass(frozen=True)
